@@ -1,0 +1,1 @@
+//! Benchmarks of Roomful beside its peers.

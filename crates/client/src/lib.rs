@@ -1,0 +1,1 @@
+//! A Roomful member in Rust: join a room, talk to everyone in it.

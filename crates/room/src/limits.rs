@@ -1,0 +1,134 @@
+//! Every bound of the system, by name: how much, how many, how long. Durations are in µs where a
+//! type does not say otherwise.
+
+use crate::time::Micros;
+
+// ---- names and messages -------------------------------------------------------------------------
+
+/// Bytes in a signalling message to the hub.
+pub const SIGNAL_MAX: usize = 64 * 1024;
+/// Bytes in a signalling message from the hub: a welcome names every member.
+pub const WELCOME_MAX: usize = 4 * 1024 * 1024;
+/// Characters in a room's name.
+pub const ROOM_NAME_MAX: usize = 64;
+/// Characters in a member's display name.
+pub const NAME_MAX: usize = 64;
+/// Bytes in an identity, as a token names it.
+pub const IDENTITY_MAX: usize = 128;
+/// Attributes of one member.
+pub const ATTRIBUTES_MAX: usize = 32;
+/// Bytes in the keys and values of one member's attributes together.
+pub const ATTRIBUTES_BYTES: usize = 4 * 1024;
+/// Entries in a room's shared state, removals included.
+pub const STATE_ENTRIES: usize = 256;
+/// Bytes in the key of a state entry.
+pub const STATE_KEY_MAX: usize = 128;
+/// Bytes in the JSON of one state value.
+pub const STATE_VALUE_MAX: usize = 16 * 1024;
+/// Bytes in all keys and values of a room's state, so that a welcome and a resume carry it whole.
+pub const STATE_BYTES: usize = 32 * 1024;
+/// Bytes in a channel's or a method's name.
+pub const CHANNEL_NAME_MAX: usize = 64;
+
+// ---- rooms and sessions -------------------------------------------------------------------------
+
+/// Members of a room, unless the configuration says less.
+pub const ROOM_MEMBERS: usize = 1_000;
+/// Time between opening a socket and a valid `join`.
+pub const JOIN_TIMEOUT: Micros = Micros::from_secs(10);
+/// How long a member whose socket ended may come back unnoticed.
+pub const RESUME_WINDOW: Micros = Micros::from_secs(30);
+/// How long a member that is away is kept where nobody was ever linked to it.
+pub const UNVOUCHED_GRACE: Micros = Micros::from_secs(5);
+/// How long a member that everybody suspects has to answer the hub's ping.
+pub const PROBE_TIMEOUT: Micros = Micros::from_secs(2);
+/// Silence after which a member pings the hub; see PROTOCOL.md, "Heartbeats".
+pub const HUB_PING: Micros = Micros::from_secs(10);
+/// Pauses between a member's attempts to reach the hub: the first, and the longest.
+pub const RECONNECT_MIN: Micros = Micros::from_millis(100);
+/// The longest pause between a member's attempts to reach the hub.
+pub const RECONNECT_MAX: Micros = Micros::from_secs(5);
+/// How long reports about links are gathered before they are sent to the hub.
+pub const REPORT_DELAY: Micros = Micros::from_millis(50);
+/// Changes (state, attributes) that a member holds until the hub has confirmed them.
+pub const PENDING_CHANGES: usize = 256;
+
+// ---- links --------------------------------------------------------------------------------------
+
+/// Candidates that wait for their description, an attempt.
+pub const CANDIDATES_MAX: usize = 64;
+/// Bytes in a description or candidate that a member accepts.
+pub const DESCRIPTION_MAX: usize = 32 * 1024;
+/// Time for an attempt to open.
+pub const CONNECT_TIMEOUT: Micros = Micros::from_secs(10);
+/// Pause before the first new attempt, doubled each time.
+pub const RETRY_MIN: Micros = Micros::from_millis(250);
+/// The longest pause between attempts.
+pub const RETRY_MAX: Micros = Micros::from_secs(8);
+/// Silence on a link after which it is pinged.
+pub const PING_AFTER: Micros = Micros::from_millis(500);
+/// Age of a round-trip sample after which a link is pinged although it is busy.
+pub const RTT_AFTER: Micros = Micros::from_secs(2);
+/// Silence on a link after which its peer is suspected.
+pub const SUSPECT_AFTER: Micros = Micros::from_millis(1_500);
+/// Silence after which the offerer restarts ICE.
+pub const RESTART_AFTER: Micros = Micros::from_secs(3);
+/// Silence after which the offerer starts a new attempt.
+pub const RELINK_AFTER: Micros = Micros::from_secs(8);
+/// A pause in a member's own turns after which it knows that it slept.
+pub const SLEPT_AFTER: Micros = Micros::from_secs(1);
+
+// ---- frames and streams -------------------------------------------------------------------------
+
+/// Bytes in a packet that a receiver takes.
+pub const PACKET_MAX: usize = 64 * 1024;
+/// Bytes at which a sender closes a packet.
+pub const PACKET_TARGET: usize = 16 * 1024;
+/// Payload bytes in one chunk.
+pub const CHUNK: usize = 16 * 1024 - 128;
+/// Bytes in one message.
+pub const MESSAGE_MAX: usize = 16 * 1024 * 1024;
+/// Bytes in one message of a lossy channel.
+pub const LOSSY_MAX: usize = 16 * 1024 - 128;
+/// Chunks kept aside while earlier ones are missing, a stream.
+pub const REORDER_MAX: usize = 256;
+/// Holdings or acknowledgements in one frame.
+pub const HOLDINGS_MAX: usize = 1_024;
+/// The longest wait before a chunk is acknowledged.
+pub const ACK_DELAY: Micros = Micros::from_millis(20);
+/// Chunks after which the acknowledgement is not delayed.
+pub const ACK_EVERY: u32 = 32;
+/// What a DATA frame costs beside its bytes.
+pub const FRAME_COST: u64 = 64;
+/// Cost of DATA frames under way or unconsumed on one link.
+pub const RECEIVE_WINDOW: u64 = 2 * 1024 * 1024;
+/// Bytes in an outbox: the room's, and each addressed member's.
+pub const OUTBOX_MAX: usize = 32 * 1024 * 1024;
+/// Messages accepted by `send` that wait for room in an outbox.
+pub const WAITING_SENDS: usize = 1_024;
+/// Bytes of messages accepted by `send` that wait for room in an outbox, beyond the first.
+pub const WAITING_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes in a link's send buffer at which the courier pauses.
+pub const LINK_PAUSE: usize = 256 * 1024;
+/// How long a member may hold the outbox back on an open link without acknowledging anything.
+pub const STALL_OPEN: Micros = Micros::from_secs(4);
+/// How long a member may hold the outbox back without an open link.
+pub const STALL_LINKING: Micros = Micros::from_secs(10);
+/// Departed members whose stream positions are remembered.
+pub const DEPARTED_MAX: usize = 1_024;
+/// `latest` channels of one origin.
+pub const LATEST_CHANNELS: usize = 64;
+/// The shortest wait before a `latest` value is sent again.
+pub const LATEST_RESEND: Micros = Micros::from_millis(100);
+/// Bytes in a link's lossy buffer at which lossy messages are dropped or wait.
+pub const LOSSY_PAUSE: usize = 64 * 1024;
+/// Bytes of lossy messages that the application has not consumed yet; beyond, they are dropped.
+pub const LOSSY_HELD: u64 = 256 * 1024;
+/// Calls under way, a caller.
+pub const CALLS_MAX: usize = 1_024;
+/// Time for a call's reply, unless the caller says otherwise.
+pub const CALL_TIMEOUT: Micros = Micros::from_secs(15);
+/// How long `leave` waits for messages to be acknowledged.
+pub const LEAVE_FLUSH: Micros = Micros::from_secs(5);
+/// Nesting of a value.
+pub const VALUE_DEPTH: usize = 64;

@@ -1,0 +1,660 @@
+//! Signalling messages between a member and the hub. JSON objects with one key, the message's type.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::{
+    id::{MemberId, RoomName, Secret},
+    limits,
+};
+
+/// The version of the protocol that this crate speaks.
+pub const VERSION: u32 = 1;
+
+/// JSON that is passed on as it came.
+#[derive(Clone)]
+pub struct Json(Box<RawValue>);
+
+impl Json {
+    /// Checks and takes JSON text.
+    ///
+    /// # Errors
+    /// Where the text is not one JSON value.
+    pub fn parse(text: &str) -> Result<Json, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    /// The JSON of a value.
+    ///
+    /// # Errors
+    /// Where the value has no JSON form, as a map whose keys are not strings.
+    pub fn from<T: Serialize + ?Sized>(value: &T) -> Result<Json, serde_json::Error> {
+        serde_json::value::to_raw_value(value).map(Json)
+    }
+
+    /// JSON's `null`.
+    pub fn null() -> Json {
+        Json(RawValue::NULL.to_owned())
+    }
+
+    /// Whether this is `null`.
+    pub fn is_null(&self) -> bool {
+        self.as_str() == "null"
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        self.0.get()
+    }
+
+    /// The value as a type of the caller's.
+    ///
+    /// # Errors
+    /// Where it has another shape.
+    pub fn to<'de, T: Deserialize<'de>>(&'de self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(self.as_str())
+    }
+}
+
+impl PartialEq for Json {
+    fn eq(&self, other: &Json) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl fmt::Debug for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <Box<RawValue>>::deserialize(deserializer).map(Json)
+    }
+}
+
+/// A member's attributes.
+pub type Attributes = BTreeMap<String, String>;
+
+/// What a member says to the hub.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ClientMessage {
+    /// Enter, or come back.
+    Join(Join),
+    /// A link negotiation message for another member.
+    Signal(SignalTo),
+    /// What changed in the sender's links.
+    Links(LinkReport),
+    /// Changes of the sender's own attributes.
+    Attributes(SetAttributes),
+    /// A write to the room's shared state.
+    State(SetState),
+    /// Are you there?
+    Ping {},
+    /// Yes.
+    Pong {},
+    /// Going for good.
+    Leave {},
+}
+
+/// The first message of every connection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Join {
+    /// [`VERSION`].
+    pub v: u32,
+    /// Proof of the session; see [`Secret::member_id`].
+    pub secret: Secret,
+    /// Display name, at most [`limits::NAME_MAX`] characters.
+    pub name: String,
+    /// What the application says of itself.
+    #[serde(default, skip_serializing_if = "Attributes::is_empty")]
+    pub attributes: Attributes,
+    /// A signed token, where the server wants one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Token>,
+    /// The topology that the member asks the room to use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topology: Option<String>,
+    /// The member's software, for logs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// Where the session was known before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<Resume>,
+}
+
+/// A bearer token. Never logged.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Token(pub String);
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// What a returning member knows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Resume {
+    /// The hub that welcomed it last.
+    pub hub: String,
+    /// Whom it has open links to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub up: Vec<MemberId>,
+    /// Its copy of the room's state.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub state: BTreeMap<String, StateEntry>,
+}
+
+/// One entry of the room's shared state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StateEntry {
+    /// `null` where the entry was removed.
+    pub value: Json,
+    /// Higher wins.
+    pub version: u64,
+}
+
+/// A link negotiation message on its way to the hub.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SignalTo {
+    /// Whom it is for.
+    pub to: MemberId,
+    /// The connection of the pair that it belongs to.
+    pub attempt: u32,
+    /// A [`Negotiation`], which the hub does not read.
+    pub data: Json,
+}
+
+/// A link negotiation message on its way from the hub.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SignalFrom {
+    /// Who sent it.
+    pub from: MemberId,
+    /// The connection of the pair that it belongs to.
+    pub attempt: u32,
+    /// A [`Negotiation`], which the hub did not read.
+    pub data: Json,
+}
+
+/// What the two ends of a link tell each other to connect.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Negotiation {
+    /// SDP of the offerer (RFC 8829).
+    Offer(String),
+    /// SDP of the answerer.
+    Answer(String),
+    /// A trickled ICE candidate (RFC 8838).
+    Candidate(Candidate),
+}
+
+/// `RTCIceCandidateInit` as browsers write it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Candidate {
+    /// The `candidate:` line; empty at the end of candidates.
+    pub candidate: String,
+    /// The media section by name.
+    #[serde(default)]
+    pub sdp_mid: Option<String>,
+    /// The media section by place.
+    #[serde(default, rename = "sdpMLineIndex")]
+    pub sdp_m_line_index: Option<u16>,
+    /// The ICE generation.
+    #[serde(default)]
+    pub username_fragment: Option<String>,
+}
+
+/// Changes in the sender's links since its last report.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LinkReport {
+    /// Open, or heard again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub up: Vec<MemberId>,
+    /// Silent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suspect: Vec<MemberId>,
+    /// Ended or never opened.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub down: Vec<MemberId>,
+}
+
+/// Changes of a member's own attributes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SetAttributes {
+    /// The member's change number.
+    pub op: u64,
+    /// New values; `None` removes.
+    pub set: BTreeMap<String, Option<String>>,
+}
+
+/// A write to the room's shared state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SetState {
+    /// The member's change number.
+    pub op: u64,
+    /// Which entry.
+    pub key: String,
+    /// The new value; `null` removes.
+    pub value: Json,
+}
+
+/// What the hub says to a member.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ServerMessage {
+    /// In; the whole picture.
+    Welcome(Box<Welcome>),
+    /// Somebody entered.
+    Member(Member),
+    /// Somebody left.
+    Gone(Gone),
+    /// Somebody's attributes changed.
+    Update(Update),
+    /// The plan changed for the receiver.
+    Links(LinkPlan),
+    /// A link negotiation message from another member.
+    Signal(SignalFrom),
+    /// An entry of the shared state changed.
+    State(StateChange),
+    /// The room's topology changed.
+    Topology(TopologyChange),
+    /// What was asked was not done.
+    Refused(Refused),
+    /// The server is going down.
+    Closing(Closing),
+    /// Are you there?
+    Ping {},
+    /// Yes.
+    Pong {},
+}
+
+/// All that a member needs on entering.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// [`VERSION`].
+    pub v: u32,
+    /// This hub, until it restarts: 16 hex digits.
+    pub hub: String,
+    /// The receiver's id.
+    #[serde(rename = "self")]
+    pub this: MemberId,
+    /// The room.
+    pub room: RoomName,
+    /// Who the token says that the receiver is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+    /// Everybody else.
+    pub members: Vec<Member>,
+    /// The receiver's links.
+    pub links: Vec<LinkTo>,
+    /// The shared state.
+    pub state: BTreeMap<String, StateEntry>,
+    /// How the room is linked.
+    pub topology: String,
+    /// The plan's number.
+    pub epoch: u64,
+    /// Whether the session went on as if nothing had happened.
+    pub resumed: bool,
+    /// The last of the member's changes that was applied.
+    pub op: u64,
+    /// After how much silence to send `ping`.
+    pub ping_ms: u64,
+    /// STUN and TURN servers, as browsers take them.
+    pub ice: Vec<IceServer>,
+}
+
+/// `RTCIceServer`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IceServer {
+    /// `stun:` and `turn:` addresses.
+    pub urls: Vec<String>,
+    /// TURN user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// TURN password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+}
+
+/// A member as others see it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its session.
+    pub id: MemberId,
+    /// Its display name.
+    pub name: String,
+    /// Who it is to the application.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+    /// What it says of itself.
+    pub attributes: Attributes,
+    /// Whether its token forbids it to send data.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mute: bool,
+}
+
+/// Somebody left.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gone {
+    /// Who.
+    pub id: MemberId,
+    /// Why.
+    pub reason: GoneReason,
+}
+
+/// Why somebody left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum GoneReason {
+    /// It said so, or its page was closed.
+    Left,
+    /// Its socket is gone and so are its links.
+    Crashed,
+    /// It answers neither its links nor the hub.
+    Unresponsive,
+    /// It did not come back in time.
+    Timeout,
+    /// The same identity entered anew.
+    Replaced,
+    /// An administrator removed it.
+    Removed,
+}
+
+impl GoneReason {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            GoneReason::Left => "left",
+            GoneReason::Crashed => "crashed",
+            GoneReason::Unresponsive => "unresponsive",
+            GoneReason::Timeout => "timeout",
+            GoneReason::Replaced => "replaced",
+            GoneReason::Removed => "removed",
+        }
+    }
+}
+
+/// Somebody's attributes changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Update {
+    /// Whose.
+    pub id: MemberId,
+    /// All of them, as they are now.
+    pub attributes: Attributes,
+    /// The member's own number of this change.
+    pub op: u64,
+}
+
+/// Who makes the offer on a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// This side offers.
+    Offer,
+    /// This side waits for the offer.
+    Answer,
+}
+
+/// One link of the receiver's plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkTo {
+    /// With whom.
+    pub peer: MemberId,
+    /// What the receiver does.
+    pub role: Role,
+}
+
+/// Changes of the receiver's plan.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LinkPlan {
+    /// Links to have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open: Vec<LinkTo>,
+    /// Links to give up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub close: Vec<MemberId>,
+}
+
+/// An entry of the shared state changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StateChange {
+    /// Which entry.
+    pub key: String,
+    /// `null` where it was removed.
+    pub value: Json,
+    /// Higher wins.
+    pub version: u64,
+    /// Who wrote it.
+    pub by: MemberId,
+    /// The writer's number of this change.
+    pub op: u64,
+}
+
+/// The room's topology changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopologyChange {
+    /// What it was.
+    pub from: String,
+    /// What it is.
+    pub to: String,
+    /// The plan's number.
+    pub epoch: u64,
+}
+
+/// The server is going down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closing {
+    /// In plain words.
+    pub reason: String,
+    /// When to come back.
+    pub retry_ms: u64,
+}
+
+/// What was asked was not done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// A stable name.
+    pub code: RefusalCode,
+    /// One plain sentence.
+    pub message: String,
+    /// What to do about it.
+    pub hint: String,
+    /// Whether the socket closes now.
+    pub fatal: bool,
+}
+
+/// Declares the refusal codes once, in the order that gives their close codes.
+macro_rules! refusal_codes {
+    ($($(#[$doc:meta])* $name:ident = $word:literal, $back:literal;)*) => {
+        /// Why something was refused: stable names, in the order that gives their WebSocket close codes.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        #[non_exhaustive]
+        pub enum RefusalCode {
+            $($(#[$doc])* #[serde(rename = $word)] $name,)*
+        }
+
+        impl RefusalCode {
+            /// All of them, in order.
+            pub const ALL: &[RefusalCode] = &[$(RefusalCode::$name,)*];
+
+            /// The stable name.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(RefusalCode::$name => $word,)* }
+            }
+
+            /// Whether a member that was cut off with this code may come back by itself.
+            pub const fn may_return(self) -> bool {
+                match self { $(RefusalCode::$name => $back,)* }
+            }
+        }
+    };
+}
+
+refusal_codes! {
+    /// Not JSON of a known shape.
+    BadMessage = "bad_message", false;
+    /// A type that this hub does not know.
+    UnknownMessage = "unknown_message", false;
+    /// Beyond a bound in bytes.
+    TooLarge = "too_large", false;
+    /// Something else came before `join`.
+    JoinFirst = "join_first", false;
+    /// A second `join` on one socket.
+    AlreadyJoined = "already_joined", false;
+    /// No `join` in time.
+    JoinTimeout = "join_timeout", true;
+    /// Another version of the protocol.
+    BadVersion = "bad_version", false;
+    /// No room can have this name.
+    BadRoom = "bad_room", false;
+    /// No member can have this name.
+    BadName = "bad_name", false;
+    /// Too many or too large attributes.
+    BadAttributes = "bad_attributes", false;
+    /// Not a session secret.
+    BadSecret = "bad_secret", false;
+    /// A state write beyond the bounds.
+    BadState = "bad_state", false;
+    /// The server wants a token.
+    TokenRequired = "token_required", false;
+    /// The token's signature or shape is wrong.
+    TokenInvalid = "token_invalid", false;
+    /// The token's time is over, or has not come.
+    TokenExpired = "token_expired", false;
+    /// The token is for another room.
+    TokenOtherRoom = "token_other_room", false;
+    /// The token does not allow this.
+    NotAllowed = "not_allowed", false;
+    /// Somebody with this identity is in the room.
+    IdentityTaken = "identity_taken", false;
+    /// The same identity, or the same session, entered anew.
+    Replaced = "replaced", false;
+    /// An administrator removed the member.
+    Removed = "removed", false;
+    /// The room has all the members that it may have.
+    RoomFull = "room_full", false;
+    /// The server has all the rooms or connections that it may have.
+    ServerFull = "server_full", true;
+    /// Too many connections from one address.
+    TooManyConnections = "too_many_connections", false;
+    /// More messages than allowed.
+    RateLimited = "rate_limited", true;
+    /// Does not read what it is sent.
+    TooSlow = "too_slow", true;
+    /// Sent nothing for too long.
+    Silent = "silent", true;
+    /// The addressee is not in the room.
+    UnknownMember = "unknown_member", false;
+    /// The room cannot be linked in this way.
+    TopologyUnavailable = "topology_unavailable", false;
+    /// The server is going down.
+    ShuttingDown = "shutting_down", true;
+}
+
+impl RefusalCode {
+    /// The WebSocket close code of a fatal refusal: 4000 + the code's place.
+    pub const fn close_code(self) -> u16 {
+        4000 + self as u16
+    }
+
+    /// The refusal that a close code stands for.
+    pub fn from_close_code(code: u16) -> Option<RefusalCode> {
+        RefusalCode::ALL.get(usize::from(code.checked_sub(4000)?)).copied()
+    }
+}
+
+impl Refused {
+    /// A refusal that ends the connection.
+    pub fn fatal(code: RefusalCode, message: impl Into<String>, hint: impl Into<String>) -> Refused {
+        Refused { code, message: message.into(), hint: hint.into(), fatal: true }
+    }
+
+    /// A refusal of one message only.
+    pub fn of_message(code: RefusalCode, message: impl Into<String>, hint: impl Into<String>) -> Refused {
+        Refused { code, message: message.into(), hint: hint.into(), fatal: false }
+    }
+}
+
+impl ClientMessage {
+    /// Reads a message that a member sent.
+    ///
+    /// # Errors
+    /// The refusal to answer with: [`RefusalCode::TooLarge`], [`RefusalCode::UnknownMessage`] or
+    /// [`RefusalCode::BadMessage`].
+    pub fn decode(text: &str) -> Result<ClientMessage, Refused> {
+        if text.len() > limits::SIGNAL_MAX {
+            return Err(Refused::fatal(
+                RefusalCode::TooLarge,
+                format!("the message has {} bytes, more than {}", text.len(), limits::SIGNAL_MAX),
+                "send data over the room's channels, not over signalling",
+            ));
+        }
+        serde_json::from_str(text).map_err(|error| {
+            // serde_json's text may quote the input; only where it went wrong is passed on.
+            let place = format!("line {} column {}", error.line(), error.column());
+            if error.to_string().starts_with("unknown variant") {
+                return Refused::fatal(
+                    RefusalCode::UnknownMessage,
+                    format!("a message of unknown type ({place})"),
+                    "see PROTOCOL.md for the types; is the client newer than the server?",
+                );
+            }
+            Refused::fatal(
+                RefusalCode::BadMessage,
+                format!("the message is not of its type's shape ({place})"),
+                "see PROTOCOL.md for the shapes",
+            )
+        })
+    }
+
+    /// The message as JSON text.
+    pub fn encode(&self) -> String {
+        serde_json::to_string(self).expect("signalling messages have string keys only")
+    }
+}
+
+impl ServerMessage {
+    /// Reads a message that the hub sent.
+    ///
+    /// # Errors
+    /// Where it is not a message of a known type and shape, or too large.
+    pub fn decode(text: &str) -> Result<ServerMessage, DecodeError> {
+        if text.len() > limits::WELCOME_MAX {
+            return Err(DecodeError::TooLarge(text.len()));
+        }
+        serde_json::from_str(text).map_err(DecodeError::Json)
+    }
+
+    /// The message as JSON text.
+    pub fn encode(&self) -> String {
+        serde_json::to_string(self).expect("signalling messages have string keys only")
+    }
+}
+
+/// A message from the hub that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// Beyond [`limits::WELCOME_MAX`].
+    #[error("a message of {0} bytes from the hub")]
+    TooLarge(usize),
+    /// Not of a known shape.
+    #[error("a message of unknown shape from the hub: {0}")]
+    Json(#[source] serde_json::Error),
+}

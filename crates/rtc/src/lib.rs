@@ -1,0 +1,1 @@
+//! WebRTC for many peers over one UDP socket.

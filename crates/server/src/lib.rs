@@ -1,0 +1,1 @@
+//! The Roomful server: signalling, web app and browser SDK on one port.

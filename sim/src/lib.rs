@@ -1,0 +1,1 @@
+//! A deterministic simulator of rooms: network, faults, workload and checkers.

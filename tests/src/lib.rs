@@ -1,0 +1,1 @@
+//! Tests of whole rooms: real servers, members, browsers.
