@@ -8,5 +8,6 @@
 pub mod hub;
 pub mod id;
 pub mod limits;
+pub mod member;
 pub mod time;
 pub mod wire;

@@ -44,7 +44,9 @@ pub const UNVOUCHED_GRACE: Micros = Micros::from_secs(5);
 pub const PROBE_TIMEOUT: Micros = Micros::from_secs(2);
 /// Silence after which a member pings the hub; see PROTOCOL.md, "Heartbeats".
 pub const HUB_PING: Micros = Micros::from_secs(10);
-/// Pauses between a member's attempts to reach the hub: the first, and the longest.
+/// How long a member tries to enter a room for the first time before it gives up.
+pub const ENTER_TIMEOUT: Micros = Micros::from_secs(15);
+/// The first pause between a member's attempts to reach the hub; doubled each time.
 pub const RECONNECT_MIN: Micros = Micros::from_millis(100);
 /// The longest pause between a member's attempts to reach the hub.
 pub const RECONNECT_MAX: Micros = Micros::from_secs(5);
@@ -84,14 +86,12 @@ pub const SLEPT_AFTER: Micros = Micros::from_secs(1);
 pub const PACKET_MAX: usize = 64 * 1024;
 /// Bytes at which a sender closes a packet.
 pub const PACKET_TARGET: usize = 16 * 1024;
-/// Payload bytes in one chunk.
-pub const CHUNK: usize = 16 * 1024 - 128;
+/// Payload bytes in one chunk: a value of 16 KiB with its head still goes in one piece.
+pub const CHUNK: usize = 16 * 1024 + 128;
 /// Bytes in one message.
 pub const MESSAGE_MAX: usize = 16 * 1024 * 1024;
 /// Bytes in one message of a lossy channel.
-pub const LOSSY_MAX: usize = 16 * 1024 - 128;
-/// Chunks kept aside while earlier ones are missing, a stream.
-pub const REORDER_MAX: usize = 256;
+pub const LOSSY_MAX: usize = 16 * 1024 + 128;
 /// Holdings or acknowledgements in one frame.
 pub const HOLDINGS_MAX: usize = 1_024;
 /// The longest wait before a chunk is acknowledged.
@@ -110,6 +110,8 @@ pub const WAITING_SENDS: usize = 1_024;
 pub const WAITING_BYTES: usize = 32 * 1024 * 1024;
 /// Bytes in a link's send buffer at which the courier pauses.
 pub const LINK_PAUSE: usize = 256 * 1024;
+/// Bytes in a link's send buffer at which the edge says that it may go on.
+pub const LINK_RESUME: usize = 64 * 1024;
 /// How long a member may hold the outbox back on an open link without acknowledging anything.
 pub const STALL_OPEN: Micros = Micros::from_secs(4);
 /// How long a member may hold the outbox back without an open link.
