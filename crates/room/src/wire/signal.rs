@@ -290,14 +290,11 @@ pub struct Welcome {
     pub v: u32,
     /// This hub, until it restarts: 16 hex digits.
     pub hub: String,
-    /// The receiver's id.
+    /// The receiver, as others see it: a token may have given it another name than it asked for.
     #[serde(rename = "self")]
-    pub this: MemberId,
+    pub this: Member,
     /// The room.
     pub room: RoomName,
-    /// Who the token says that the receiver is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub identity: Option<String>,
     /// Everybody else.
     pub members: Vec<Member>,
     /// The receiver's links.
