@@ -110,12 +110,8 @@ impl Routes {
     /// The peer that this datagram is for.
     pub(crate) fn find(&mut self, datagram: Datagram<'_>, source: SocketAddr) -> Option<Owner> {
         match datagram {
-            Datagram::Stun(Stun { class: StunClass::Request, ufrag, .. }) => {
-                self.ufrags.get(ufrag?).copied()
-            }
-            Datagram::Stun(Stun { class: StunClass::Indication, .. }) => {
-                self.addresses.get(&source).copied()
-            }
+            Datagram::Stun(Stun { class: StunClass::Request, ufrag, .. }) => self.ufrags.get(ufrag?).copied(),
+            Datagram::Stun(Stun { class: StunClass::Indication, .. }) => self.addresses.get(&source).copied(),
             Datagram::Stun(Stun { transaction, .. }) => self.checks.get(&transaction).copied(),
             Datagram::Dtls { .. } | Datagram::Rtp => self.addresses.get(&source).copied(),
             Datagram::Unknown => None,

@@ -26,10 +26,7 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     PROVIDER
         .get_or_init(|| {
             let base = from_feature_flags();
-            let dtls = DTLS.get_or_init(|| SharedDtls {
-                inner: base.dtls_provider,
-                config: OnceLock::new(),
-            });
+            let dtls = DTLS.get_or_init(|| SharedDtls { inner: base.dtls_provider, config: OnceLock::new() });
             Arc::new(CryptoProvider { dtls_provider: dtls, ..base })
         })
         .clone()
@@ -63,9 +60,7 @@ impl SharedDtls {
         if let Some(mtu) = mtu {
             builder = builder.mtu(mtu);
         }
-        let config = builder
-            .build()
-            .map_err(|error| CryptoError::Other(format!("DTLS configuration: {error}")))?;
+        let config = builder.build().map_err(|error| CryptoError::Other(format!("DTLS configuration: {error}")))?;
         let config = Arc::new(config);
         let _ = self.config.set((mtu, config.clone()));
         Ok(config)
@@ -87,10 +82,8 @@ impl DtlsProvider for SharedDtls {
         if version != DtlsVersion::Dtls12 {
             return self.inner.new_dtls(cert, now, version, mtu);
         }
-        let certificate = dimpl::DtlsCertificate {
-            certificate: cert.certificate.clone(),
-            private_key: cert.private_key.clone(),
-        };
+        let certificate =
+            dimpl::DtlsCertificate { certificate: cert.certificate.clone(), private_key: cert.private_key.clone() };
         let dtls = dimpl::Dtls::new_12(self.config(mtu)?, certificate, now);
         Ok(Box::new(Instance(dtls)))
     }
