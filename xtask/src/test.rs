@@ -1,0 +1,145 @@
+//! `cargo xtask test`: every check there is, each timed. All Rust is built in the profile `checked` and for the whole
+//! workspace at once, so that nothing is built twice for another set of features.
+
+use std::time::{Duration, Instant};
+
+use crate::{shell::Command, tidy};
+
+/// One part of the tests.
+struct Part {
+    name: &'static str,
+    /// The part without which this one cannot run.
+    needs: Option<&'static str>,
+    run: fn() -> Result<Outcome, String>,
+}
+
+enum Outcome {
+    Passed,
+    /// It could not run here, and why.
+    Skipped(&'static str),
+}
+
+/// In the order in which they say most, soonest.
+const PARTS: [Part; 10] = [
+    Part { name: "fmt", needs: None, run: fmt },
+    Part { name: "tidy", needs: None, run: || tidy::run().map(|()| Outcome::Passed) },
+    Part { name: "sdk", needs: None, run: sdk },
+    Part { name: "app", needs: None, run: app },
+    Part { name: "clippy", needs: None, run: clippy },
+    Part { name: "build", needs: None, run: build },
+    Part { name: "rust", needs: Some("build"), run: rust },
+    Part { name: "doc", needs: Some("build"), run: doc },
+    Part { name: "browser", needs: Some("build"), run: browser },
+    Part { name: "deny", needs: None, run: deny },
+];
+
+/// Runs all parts, or those named and what they need. Goes on after a failure, so that one run tells everything.
+pub fn run(wanted: &[&str]) -> Result<(), String> {
+    let part = |name: &str| PARTS.iter().find(|part| part.name == name);
+    if let Some(unknown) = wanted.iter().find(|name| part(name).is_none()) {
+        let names = PARTS.map(|part| part.name).join(" ");
+        return Err(format!("there is no part \"{unknown}\" of the tests; there are: {names}"));
+    }
+    let needed: Vec<&str> = wanted.iter().filter_map(|name| part(name)?.needs).collect();
+    let start = Instant::now();
+    let mut lines = Vec::new();
+    let mut failed: Vec<&str> = Vec::new();
+    for part in PARTS.iter().filter(|p| wanted.is_empty() || wanted.contains(&p.name) || needed.contains(&p.name)) {
+        println!("\n== {}", part.name);
+        let began = Instant::now();
+        let verdict = match part.needs.filter(|needed| failed.contains(needed)) {
+            Some(needed) => {
+                failed.push(part.name);
+                format!("not run: {needed} failed")
+            }
+            None => match (part.run)() {
+                Ok(Outcome::Passed) => "passed".to_owned(),
+                Ok(Outcome::Skipped(why)) => format!("skipped: {why}"),
+                Err(reason) => {
+                    println!("{reason}");
+                    failed.push(part.name);
+                    "FAILED".to_owned()
+                }
+            },
+        };
+        println!("== {}: {verdict} in {}", part.name, seconds(began.elapsed()));
+        lines.push(format!("{:>9}  {:<8} {verdict}", seconds(began.elapsed()), part.name));
+    }
+    println!("\n{}", lines.join("\n"));
+    println!("{:>9}  in all", seconds(start.elapsed()));
+    if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(" "))) }
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f32())
+}
+
+/// Runs commands one after another, up to the first that fails.
+fn all(commands: impl IntoIterator<Item = Command>) -> Result<Outcome, String> {
+    commands.into_iter().try_for_each(Command::run)?;
+    Ok(Outcome::Passed)
+}
+
+fn fmt() -> Result<Outcome, String> {
+    all([Command::cargo("fmt --all --check")])
+}
+
+fn clippy() -> Result<Outcome, String> {
+    all([Command::cargo("clippy --workspace --all-targets --profile checked -- -D warnings")])
+}
+
+fn build() -> Result<Outcome, String> {
+    all([Command::cargo("build --workspace --all-targets --profile checked")])
+}
+
+fn rust() -> Result<Outcome, String> {
+    all([Command::cargo("nextest run --workspace --cargo-profile checked --no-fail-fast")])
+}
+
+fn doc() -> Result<Outcome, String> {
+    all([Command::cargo("test --workspace --doc --profile checked")])
+}
+
+fn sdk() -> Result<Outcome, String> {
+    all([
+        Command::new("npm").words("run --silent check").dir("sdk"),
+        Command::new("npm").words("test --silent").dir("sdk"),
+    ])
+}
+
+fn app() -> Result<Outcome, String> {
+    all([
+        Command::new("npm").words("run --silent check").dir("app"),
+        Command::new("npm").words("test --silent").dir("app"),
+    ])
+}
+
+fn browser() -> Result<Outcome, String> {
+    all([
+        Command::new("npm").words("run --silent check").dir("tests/browser"),
+        Command::new("npm").words("test --silent").dir("tests/browser"),
+    ])
+}
+
+/// Licences, sources and bans always; advisories where their database can be had.
+fn deny() -> Result<Outcome, String> {
+    Command::cargo("deny check bans licenses sources").run()?;
+    if Command::cargo("deny fetch db").output().is_none() {
+        return Ok(Outcome::Skipped("bans, licences and sources passed; the advisory database cannot be reached"));
+    }
+    all([Command::cargo("deny check --disable-fetch advisories")])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_need_is_a_part_that_runs_before() {
+        for (place, part) in PARTS.iter().enumerate() {
+            if let Some(needed) = part.needs {
+                assert!(PARTS[..place].iter().any(|earlier| earlier.name == needed), "{}", part.name);
+            }
+        }
+    }
+}
