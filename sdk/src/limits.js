@@ -1,0 +1,153 @@
+// @ts-check
+/**
+ * Every bound of the system, by name: the names and values of `crates/room/src/limits.rs`, which a test compares.
+ * Sizes are in bytes, durations in µs.
+ *
+ * @module
+ */
+
+/** @param {number} ms */
+const millis = (ms) => ms * 1_000;
+/** @param {number} s */
+const secs = (s) => s * 1_000_000;
+
+// ---- names and messages -------------------------------------------------------------------------
+
+/** Bytes in a signalling message to the hub. */
+export const SIGNAL_MAX = 64 * 1024;
+/** Bytes in a signalling message from the hub: a welcome names every member. */
+export const WELCOME_MAX = 4 * 1024 * 1024;
+/** Characters in a room's name. */
+export const ROOM_NAME_MAX = 64;
+/** Characters in a member's display name. */
+export const NAME_MAX = 64;
+/** Bytes in an identity, as a token names it. */
+export const IDENTITY_MAX = 128;
+/** Attributes of one member. */
+export const ATTRIBUTES_MAX = 32;
+/** Bytes in the keys and values of one member's attributes together. */
+export const ATTRIBUTES_BYTES = 4 * 1024;
+/** Entries in a room's shared state, removals included. */
+export const STATE_ENTRIES = 256;
+/** Bytes in the key of a state entry. */
+export const STATE_KEY_MAX = 128;
+/** Bytes in the JSON of one state value. */
+export const STATE_VALUE_MAX = 16 * 1024;
+/** Bytes in all keys and values of a room's state, so that a welcome and a resume carry it whole. */
+export const STATE_BYTES = 32 * 1024;
+/**
+ * How far ahead of a hub's clock the version of an entry may be that a member brings from another hub: what clocks
+ * differ by. Beyond, nobody could overwrite the entry for as long.
+ */
+export const STATE_AHEAD_MAX = secs(600);
+/** Bytes of JSON in all members of a room together, so that a welcome carries them. */
+export const ROSTER_BYTES = 3 * 1024 * 1024;
+/** Bytes in a channel's or a method's name. */
+export const CHANNEL_NAME_MAX = 64;
+
+// ---- rooms and sessions -------------------------------------------------------------------------
+
+/** Members of a room, unless the configuration says less. */
+export const ROOM_MEMBERS = 1_000;
+/** Time between opening a socket and a valid `join`. */
+export const JOIN_TIMEOUT = secs(10);
+/** How long a member whose socket ended may come back unnoticed. */
+export const RESUME_WINDOW = secs(30);
+/** How long a member that is away is kept where nobody was ever linked to it. */
+export const UNVOUCHED_GRACE = secs(5);
+/** How long a member that everybody suspects has to answer the hub's ping. */
+export const PROBE_TIMEOUT = secs(2);
+/** Links that a member may hold to members that the hub does not know yet, as after the hub's restart. */
+export const CLAIMS_MAX = ROOM_MEMBERS;
+/** Silence after which a member pings the hub; see PROTOCOL.md, "Heartbeats". */
+export const HUB_PING = secs(10);
+/** How long a member tries to enter a room for the first time before it gives up. */
+export const ENTER_TIMEOUT = secs(15);
+/** The first pause between a member's attempts to reach the hub; doubled each time. */
+export const RECONNECT_MIN = millis(100);
+/** The longest pause between a member's attempts to reach the hub. */
+export const RECONNECT_MAX = secs(5);
+/** How long reports about links are gathered before they are sent to the hub. */
+export const REPORT_DELAY = millis(50);
+/** Changes (state, attributes) that a member holds until the hub has confirmed them. */
+export const PENDING_CHANGES = 256;
+
+// ---- links --------------------------------------------------------------------------------------
+
+/** Candidates that wait for their description, an attempt. */
+export const CANDIDATES_MAX = 64;
+/** Bytes in a description or candidate that a member accepts. */
+export const DESCRIPTION_MAX = 32 * 1024;
+/** Time for an attempt to open. */
+export const CONNECT_TIMEOUT = secs(10);
+/** Pause before the first new attempt, doubled each time. */
+export const RETRY_MIN = millis(250);
+/** The longest pause between attempts. */
+export const RETRY_MAX = secs(8);
+/** Silence on a link after which it is pinged. */
+export const PING_AFTER = millis(500);
+/** Age of a round-trip sample after which a link is pinged although it is busy. */
+export const RTT_AFTER = secs(2);
+/** Silence on a link after which its peer is suspected. */
+export const SUSPECT_AFTER = millis(1_500);
+/** Silence after which the offerer restarts ICE. */
+export const RESTART_AFTER = secs(3);
+/** Silence after which the offerer starts a new attempt. */
+export const RELINK_AFTER = secs(8);
+/** A pause in a member's own turns after which it knows that it slept. */
+export const SLEPT_AFTER = secs(1);
+
+// ---- frames and streams -------------------------------------------------------------------------
+
+/** Bytes in a packet that a receiver takes. */
+export const PACKET_MAX = 64 * 1024;
+/** Bytes at which a sender closes a packet. */
+export const PACKET_TARGET = 16 * 1024;
+/** Payload bytes in one chunk: a value of 16 KiB with its head still goes in one piece. */
+export const CHUNK = 16 * 1024 + 128;
+/** Bytes in one message. */
+export const MESSAGE_MAX = 16 * 1024 * 1024;
+/** Bytes in one message of a lossy channel. */
+export const LOSSY_MAX = 16 * 1024 + 128;
+/** Holdings or acknowledgements in one frame. */
+export const HOLDINGS_MAX = 1_024;
+/** The longest wait before a chunk is acknowledged. */
+export const ACK_DELAY = millis(20);
+/** Chunks after which the acknowledgement is not delayed. */
+export const ACK_EVERY = 32;
+/** What a DATA frame costs beside its bytes. */
+export const FRAME_COST = 64;
+/** Cost of DATA frames under way or unconsumed on one link. */
+export const RECEIVE_WINDOW = 2 * 1024 * 1024;
+/** Bytes in an outbox: the room's, and each addressed member's. */
+export const OUTBOX_MAX = 32 * 1024 * 1024;
+/** Messages accepted by `send` that wait for room in an outbox. */
+export const WAITING_SENDS = 1_024;
+/** Bytes of messages accepted by `send` that wait for room in an outbox, beyond the first. */
+export const WAITING_BYTES = 32 * 1024 * 1024;
+/** Bytes in a link's send buffer at which the courier pauses. */
+export const LINK_PAUSE = 256 * 1024;
+/** Bytes in a link's send buffer at which the edge says that it may go on. */
+export const LINK_RESUME = 64 * 1024;
+/** How long a member may hold the outbox back on an open link without acknowledging anything. */
+export const STALL_OPEN = secs(4);
+/** How long a member may hold the outbox back without an open link. */
+export const STALL_LINKING = secs(10);
+/** Departed members whose stream positions are remembered. */
+export const DEPARTED_MAX = 1_024;
+/** `latest` channels of one origin. */
+export const LATEST_CHANNELS = 64;
+/** The shortest wait before a `latest` value is sent again. */
+export const LATEST_RESEND = millis(100);
+/** Bytes in a link's lossy buffer at which lossy messages are dropped or wait. */
+export const LOSSY_PAUSE = 64 * 1024;
+/** Bytes of lossy messages that the application has not consumed yet; beyond, they are dropped. */
+export const LOSSY_HELD = 256 * 1024;
+/** Calls under way, a caller. */
+export const CALLS_MAX = 1_024;
+/** Time for a call's reply, unless the caller says otherwise. */
+export const CALL_TIMEOUT = secs(15);
+/** How long `leave` waits for messages to be acknowledged. */
+export const LEAVE_FLUSH = secs(5);
+/** Nesting of a value. */
+export const VALUE_DEPTH = 64;
