@@ -1,0 +1,248 @@
+//! A member's session with the hub: entering, coming back, and the changes that the hub has yet to confirm.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::{
+    id::MemberId,
+    limits,
+    time::{Micros, Time},
+    wire::signal::{
+        ClientMessage, Join, LinkReport, Refused, Resume, SetAttributes, SetState, StateEntry, VERSION, Welcome,
+    },
+};
+
+use super::io::Config;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// A socket is being opened.
+    Connecting,
+    /// `join` was sent.
+    Joining,
+    /// Welcomed.
+    Joined,
+    /// Waiting for the next try.
+    Pause { until: Time },
+    /// For good.
+    Closed,
+}
+
+/// How a member sees one of its links, as it reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Report {
+    Up,
+    Suspect,
+    Down,
+}
+
+#[derive(Debug)]
+pub(super) struct Session {
+    pub config: Config,
+    pub state: State,
+    /// The hub that welcomed this member last; `None` before the first welcome.
+    pub hub: Option<String>,
+    pub epoch: u64,
+    pub topology: String,
+    pub room_state: BTreeMap<String, StateEntry>,
+    /// Until when the first welcome must have come.
+    pub enter_by: Time,
+    /// Why the hub cut the member off, where it said so.
+    pub refusal: Option<Refused>,
+    /// When the hub, going down, wants the member back.
+    pub retry: Option<Micros>,
+    failures: u32,
+    op: u64,
+    pending: VecDeque<(u64, ClientMessage)>,
+    reports: BTreeMap<MemberId, Report>,
+    report_at: Option<Time>,
+    heard: Time,
+    pinged: bool,
+    ping: Micros,
+    jitter: u32,
+}
+
+impl Session {
+    pub fn new(config: Config, now: Time) -> Session {
+        let jitter = config.seed;
+        Session {
+            config,
+            state: State::Connecting,
+            hub: None,
+            epoch: 0,
+            topology: String::new(),
+            room_state: BTreeMap::new(),
+            enter_by: now + limits::ENTER_TIMEOUT,
+            refusal: None,
+            retry: None,
+            failures: 0,
+            op: 0,
+            pending: VecDeque::new(),
+            reports: BTreeMap::new(),
+            report_at: None,
+            heard: now,
+            pinged: false,
+            ping: limits::HUB_PING,
+            jitter,
+        }
+    }
+
+    pub fn is_joined(&self) -> bool {
+        self.state == State::Joined
+    }
+
+    /// The next jitter: mulberry32, which both languages compute alike.
+    pub fn jitter(&mut self) -> u32 {
+        self.jitter = self.jitter.wrapping_add(0x6d2b_79f5);
+        let mut t = self.jitter;
+        t = (t ^ (t >> 15)).wrapping_mul(t | 1);
+        t ^= t.wrapping_add((t ^ (t >> 7)).wrapping_mul(t | 61));
+        t ^ (t >> 14)
+    }
+
+    /// The first message on a new socket. `up`: whom this member has open links to.
+    pub fn join(&mut self, up: Vec<MemberId>, now: Time) -> ClientMessage {
+        self.state = State::Joining;
+        self.refusal = None;
+        self.retry = None;
+        self.heard = now;
+        self.pinged = false;
+        let config = &self.config;
+        let resume = self.hub.clone().map(|hub| Resume { hub, up, state: self.room_state.clone() });
+        ClientMessage::Join(Join {
+            v: VERSION,
+            secret: config.secret,
+            name: config.name.clone(),
+            attributes: config.attributes.clone(),
+            token: config.token.clone(),
+            topology: config.topology.clone(),
+            agent: config.agent.clone(),
+            resume,
+        })
+    }
+
+    /// Takes what a welcome says of the session itself; gives the changes to send again.
+    pub fn welcomed(&mut self, welcome: &Welcome) -> Vec<ClientMessage> {
+        self.state = State::Joined;
+        self.failures = 0;
+        self.hub = Some(welcome.hub.clone());
+        self.epoch = welcome.epoch;
+        self.ping = Micros::from_millis(welcome.ping_ms.clamp(1_000, 60_000));
+        self.op = self.op.max(welcome.op);
+        self.confirmed(welcome.op);
+        self.pending.iter().map(|(_, message)| message.clone()).collect()
+    }
+
+    /// The socket ended: when to try again.
+    pub fn lost(&mut self, now: Time) -> Time {
+        let pause = (limits::RECONNECT_MIN.0 << self.failures.min(16)).min(limits::RECONNECT_MAX.0);
+        self.failures = self.failures.saturating_add(1);
+        let base = self.retry.take().unwrap_or(Micros(pause / 2));
+        let until = now + base + Micros(u64::from(self.jitter()) % pause);
+        self.state = State::Pause { until };
+        until
+    }
+
+    // ---- changes --------------------------------------------------------------------------------
+
+    /// Numbers a change and keeps it until it is confirmed. `None` where too many wait.
+    fn change(&mut self, message: impl FnOnce(u64) -> ClientMessage) -> Option<ClientMessage> {
+        if self.pending.len() >= limits::PENDING_CHANGES {
+            return None;
+        }
+        self.op += 1;
+        let message = message(self.op);
+        self.pending.push_back((self.op, message.clone()));
+        Some(message)
+    }
+
+    pub fn set_state(&mut self, set: impl FnOnce(u64) -> SetState) -> Option<ClientMessage> {
+        self.change(|op| ClientMessage::State(set(op)))
+    }
+
+    pub fn set_attributes(&mut self, set: BTreeMap<String, Option<String>>) -> Option<ClientMessage> {
+        for (key, value) in &set {
+            match value {
+                Some(value) => self.config.attributes.insert(key.clone(), value.clone()),
+                None => self.config.attributes.remove(key),
+            };
+        }
+        self.change(|op| ClientMessage::Attributes(SetAttributes { op, set }))
+    }
+
+    /// The hub has applied this member's changes up to `op`.
+    pub fn confirmed(&mut self, op: u64) {
+        while self.pending.front().is_some_and(|(number, _)| *number <= op) {
+            self.pending.pop_front();
+        }
+    }
+
+    // ---- reports --------------------------------------------------------------------------------
+
+    pub fn report(&mut self, peer: MemberId, report: Report, now: Time) {
+        self.reports.insert(peer, report);
+        self.report_at.get_or_insert(now + limits::REPORT_DELAY);
+    }
+
+    /// Nothing more is to be said of a member that went.
+    pub fn forget(&mut self, peer: MemberId) {
+        self.reports.remove(&peer);
+    }
+
+    /// What is due to the hub: a report, a ping. `Err` where the hub has been silent for too long.
+    pub fn tick(&mut self, now: Time) -> Result<Vec<ClientMessage>, &'static str> {
+        let mut told = Vec::new();
+        if !matches!(self.state, State::Joining | State::Joined) {
+            return Ok(told);
+        }
+        let silence = now.since(self.heard);
+        if silence >= self.ping.times(3) {
+            return Err("the server has been silent for too long");
+        }
+        if self.is_joined() {
+            if silence >= self.ping && !self.pinged {
+                self.pinged = true;
+                told.push(ClientMessage::Ping {});
+            }
+            if self.report_at.is_some_and(|due| due <= now) {
+                self.report_at = None;
+                let mut report = LinkReport::default();
+                for (peer, seen) in std::mem::take(&mut self.reports) {
+                    match seen {
+                        Report::Up => report.up.push(peer),
+                        Report::Suspect => report.suspect.push(peer),
+                        Report::Down => report.down.push(peer),
+                    }
+                }
+                if report != LinkReport::default() {
+                    told.push(ClientMessage::Links(report));
+                }
+            }
+        }
+        Ok(told)
+    }
+
+    /// The hub said something.
+    pub fn heard(&mut self, now: Time) {
+        self.heard = now;
+        self.pinged = false;
+    }
+
+    /// When [`Session::tick`], or a next try, is due.
+    pub fn timeout(&self) -> Option<Time> {
+        match self.state {
+            State::Closed => None,
+            State::Pause { until } => Some(until),
+            State::Connecting if self.hub.is_none() => Some(self.enter_by),
+            State::Connecting => None,
+            State::Joining => {
+                let silent = self.heard + self.ping.times(3);
+                Some(if self.hub.is_none() { silent.min(self.enter_by) } else { silent })
+            }
+            State::Joined => {
+                let ping = if self.pinged { self.ping.times(3) } else { self.ping };
+                let due = self.heard + ping;
+                Some(self.report_at.map_or(due, |report| due.min(report)))
+            }
+        }
+    }
+}
