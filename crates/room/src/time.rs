@@ -54,6 +54,14 @@ impl Add<Micros> for Time {
     }
 }
 
+impl Add for Micros {
+    type Output = Micros;
+
+    fn add(self, other: Micros) -> Micros {
+        Micros(self.0.saturating_add(other.0))
+    }
+}
+
 impl Sub<Micros> for Time {
     type Output = Time;
 

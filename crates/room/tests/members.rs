@@ -1,0 +1,546 @@
+//! Two or three members with a wire between them that the test holds in its hands: what the promise says, one case at
+//! a time. Whole rooms with a real hub are the simulator's.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use room::{
+    id::{MemberId, Secret},
+    limits,
+    member::{Answer, Config, Event, Input, Lane, LinkState, Lossy, Member, NotSent, Output},
+    time::{Micros, Time},
+    wire::signal::{
+        self, Attributes, ClientMessage, Gone, GoneReason, LinkPlan, LinkTo, Negotiation, Role, ServerMessage, Welcome,
+    },
+};
+
+/// Members, a hub of the simplest kind, and links that deliver at once unless they are cut.
+struct World {
+    now: Time,
+    members: BTreeMap<MemberId, Member>,
+    events: BTreeMap<MemberId, Vec<Event>>,
+    /// Attempts whose transport is up, with their two ends.
+    transports: BTreeMap<(MemberId, MemberId), u32>,
+    /// Nothing passes between these.
+    cut: Vec<(MemberId, MemberId)>,
+    hub: &'static str,
+    /// Members that the hub has welcomed.
+    present: Vec<MemberId>,
+    wire: VecDeque<(MemberId, Input)>,
+    /// Whether applications take what they are given.
+    consume: bool,
+}
+
+impl World {
+    fn new(count: u8) -> World {
+        let now = Time(1_000_000);
+        let mut world = World {
+            now,
+            members: BTreeMap::new(),
+            events: BTreeMap::new(),
+            transports: BTreeMap::new(),
+            cut: Vec::new(),
+            hub: "00000000000000aa",
+            present: Vec::new(),
+            wire: VecDeque::new(),
+            consume: true,
+        };
+        for number in 0..count {
+            world.enter(number);
+        }
+        world
+    }
+
+    fn enter(&mut self, number: u8) -> MemberId {
+        let config = Config {
+            secret: Secret([number; 16]),
+            name: format!("m{number}"),
+            attributes: Attributes::new(),
+            token: None,
+            topology: None,
+            agent: None,
+            seed: u32::from(number),
+        };
+        let member = Member::new(config, self.now);
+        let id = member.id();
+        self.members.insert(id, member);
+        self.settle();
+        id
+    }
+
+    fn id(&self, number: u8) -> MemberId {
+        Secret([number; 16]).member_id()
+    }
+
+    fn give(&mut self, to: MemberId, input: Input) {
+        self.wire.push_back((to, input));
+        self.settle();
+    }
+
+    /// Runs until nothing is under way.
+    fn settle(&mut self) {
+        loop {
+            let ids: Vec<_> = self.members.keys().copied().collect();
+            for id in ids {
+                while let Some(output) = self.members.get_mut(&id).and_then(Member::poll_output) {
+                    self.output(id, output);
+                }
+            }
+            match self.wire.pop_front() {
+                Some((to, input)) => {
+                    if let Some(member) = self.members.get_mut(&to) {
+                        member.handle(self.now, input);
+                    }
+                }
+                None => return,
+            }
+        }
+    }
+
+    /// Lets time pass in the members' own steps.
+    fn pass(&mut self, duration: Micros) {
+        let end = self.now + duration;
+        loop {
+            let due = self.members.values().filter_map(Member::poll_timeout).min();
+            let next = due.map_or(end, |due| due.clamp(self.now, end));
+            self.now = next;
+            let ids: Vec<_> = self.members.keys().copied().collect();
+            for id in ids {
+                let member = self.members.get_mut(&id).unwrap();
+                if member.poll_timeout().is_some_and(|due| due <= next) {
+                    member.handle(next, Input::Timeout);
+                }
+            }
+            self.settle();
+            if next >= end {
+                return;
+            }
+        }
+    }
+
+    fn is_cut(&self, a: MemberId, b: MemberId) -> bool {
+        self.cut.contains(&(a, b)) || self.cut.contains(&(b, a))
+    }
+
+    fn output(&mut self, id: MemberId, output: Output) {
+        match output {
+            Output::Connect => self.wire.push_back((id, Input::Connected)),
+            Output::Disconnect => self.present.retain(|present| *present != id),
+            Output::Tell(message) => self.told(id, message),
+            Output::Open { peer, attempt, role } => {
+                if role == Role::Offer {
+                    let data = Negotiation::Offer("sdp".into());
+                    self.wire.push_back((id, Input::Local { peer, attempt, data }));
+                }
+            }
+            Output::Remote { peer, attempt, data } => match data {
+                Negotiation::Offer(_) => {
+                    let data = Negotiation::Answer("sdp".into());
+                    self.wire.push_back((id, Input::Local { peer, attempt, data }));
+                }
+                Negotiation::Answer(_) if !self.is_cut(id, peer) => {
+                    for (a, b) in [(id, peer), (peer, id)] {
+                        self.transports.insert((a, b), attempt);
+                        self.wire.push_back((a, Input::LinkUp { peer: b, attempt, path: "host".into() }));
+                    }
+                }
+                _ => {}
+            },
+            Output::RestartIce { .. } => {}
+            Output::Close { peer, attempt } => {
+                self.transports.remove(&(id, peer));
+                if self.transports.remove(&(peer, id)).is_some() && !self.is_cut(id, peer) {
+                    self.wire.push_back((peer, Input::LinkDown { peer: id, attempt, reason: "closed".into() }));
+                }
+            }
+            Output::Packet { peer, attempt, lane, bytes } => {
+                if self.transports.get(&(id, peer)) == Some(&attempt) && !self.is_cut(id, peer) {
+                    self.wire.push_back((peer, Input::Packet { peer: id, attempt, lane, bytes }));
+                    self.wire.push_back((id, Input::Buffered { peer, attempt, lane, bytes: 0 }));
+                }
+            }
+            Output::Event(event) => {
+                let consumed = match &event {
+                    Event::Message { from, payload, .. } | Event::Call { from, payload, .. } => {
+                        Some(Input::Consumed { from: *from, bytes: payload.len(), lossy: false })
+                    }
+                    Event::Lossy { from, payload, .. } => {
+                        Some(Input::Consumed { from: *from, bytes: payload.len(), lossy: true })
+                    }
+                    _ => None,
+                };
+                if self.consume {
+                    self.wire.extend(consumed.map(|input| (id, input)));
+                }
+                self.events.entry(id).or_default().push(event);
+            }
+            _ => {}
+        }
+    }
+
+    fn info(&self, id: MemberId) -> signal::Member {
+        signal::Member { id, name: id.to_string(), identity: None, attributes: Attributes::new(), mute: false }
+    }
+
+    fn told(&mut self, id: MemberId, message: ClientMessage) {
+        match message {
+            ClientMessage::Join(join) => {
+                let others: Vec<_> = self.present.iter().copied().filter(|other| *other != id).collect();
+                let welcome = Welcome {
+                    v: 1,
+                    hub: self.hub.into(),
+                    this: self.info(id),
+                    room: "test".parse().unwrap(),
+                    members: others.iter().map(|other| self.info(*other)).collect(),
+                    links: others.iter().map(|peer| LinkTo { peer: *peer, role: Role::Answer }).collect(),
+                    state: join.resume.map(|resume| resume.state).unwrap_or_default(),
+                    topology: "mesh".into(),
+                    epoch: 1,
+                    resumed: self.present.contains(&id),
+                    op: 0,
+                    ping_ms: 10_000,
+                    ice: Vec::new(),
+                };
+                self.wire.push_back((id, Input::Hub(ServerMessage::Welcome(Box::new(welcome)))));
+                if !self.present.contains(&id) {
+                    self.present.push(id);
+                }
+                for other in others {
+                    let plan = LinkPlan { open: vec![LinkTo { peer: id, role: Role::Offer }], close: Vec::new() };
+                    self.wire.push_back((other, Input::Hub(ServerMessage::Member(self.info(id)))));
+                    self.wire.push_back((other, Input::Hub(ServerMessage::Links(plan))));
+                }
+            }
+            ClientMessage::Signal(signal) => {
+                let message = signal::SignalFrom { from: id, attempt: signal.attempt, data: signal.data };
+                self.wire.push_back((signal.to, Input::Hub(ServerMessage::Signal(message))));
+            }
+            ClientMessage::Leave {} => self.go(id, GoneReason::Left),
+            ClientMessage::Ping {} => self.wire.push_back((id, Input::Hub(ServerMessage::Pong {}))),
+            _ => {}
+        }
+    }
+
+    fn go(&mut self, id: MemberId, reason: GoneReason) {
+        self.present.retain(|present| *present != id);
+        for other in self.present.clone() {
+            self.wire.push_back((other, Input::Hub(ServerMessage::Gone(Gone { id, reason }))));
+        }
+    }
+
+    fn send(&mut self, from: MemberId, to: Option<MemberId>, text: impl Into<Bytes>) {
+        let payload = text.into();
+        self.give(from, Input::Send { ticket: payload.len() as u64, channel: "chat".into(), to, payload });
+    }
+
+    /// The reliable messages that a member got from another.
+    fn got(&self, at: MemberId, from: MemberId) -> Vec<Bytes> {
+        let events = self.events.get(&at).into_iter().flatten();
+        events
+            .filter_map(|event| match event {
+                Event::Message { from: sender, payload, .. } if *sender == from => Some(payload.clone()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn is_open(&self, a: MemberId, b: MemberId) -> bool {
+        self.members[&a].link(b).is_some_and(|(state, _)| state == LinkState::Open)
+    }
+
+    fn count(&self, at: MemberId, wanted: impl Fn(&Event) -> bool) -> usize {
+        self.events.get(&at).into_iter().flatten().filter(|event| wanted(event)).count()
+    }
+}
+
+fn pair() -> (World, MemberId, MemberId) {
+    let world = World::new(2);
+    let (a, b) = (world.id(0), world.id(1));
+    assert!(world.is_open(a, b) && world.is_open(b, a));
+    (world, a, b)
+}
+
+fn texts(range: std::ops::Range<u32>) -> Vec<Bytes> {
+    range.map(|n| Bytes::from(n.to_string())).collect()
+}
+
+#[test]
+fn what_one_says_everybody_hears_once_and_in_order() {
+    let mut world = World::new(3);
+    let ids = [world.id(0), world.id(1), world.id(2)];
+    for n in 0..50u32 {
+        world.send(ids[n as usize % 3], None, n.to_string());
+    }
+    for at in ids {
+        for from in ids.into_iter().filter(|from| *from != at) {
+            let first = ids.iter().position(|id| *id == from).unwrap() as u32;
+            let expected: Vec<_> = (first..50).step_by(3).map(|n| Bytes::from(n.to_string())).collect();
+            assert_eq!(world.got(at, from), expected);
+        }
+        assert_eq!(world.got(at, at), Vec::<Bytes>::new());
+    }
+}
+
+#[test]
+fn an_addressed_message_keeps_its_place_among_those_to_all() {
+    let mut world = World::new(3);
+    let (a, b, c) = (world.id(0), world.id(1), world.id(2));
+    world.send(a, None, "1");
+    world.send(a, Some(b), "2");
+    world.send(a, None, "3");
+    assert_eq!(world.got(b, a), ["1", "2", "3"]);
+    assert_eq!(world.got(c, a), ["1", "3"]);
+}
+
+#[test]
+fn a_link_cut_in_the_middle_loses_and_doubles_nothing() {
+    let (mut world, a, b) = pair();
+    for text in texts(0..10) {
+        world.send(a, None, text);
+    }
+    world.pass(Micros::from_millis(5));
+    world.cut.push((a, b));
+    for text in texts(10..20) {
+        world.send(a, None, text);
+        world.pass(Micros::from_millis(100));
+    }
+    world.send(a, None, vec![7; 5 << 20]);
+    world.pass(Micros::from_secs(12));
+    assert!(!world.is_open(a, b));
+    assert_eq!(world.got(b, a), texts(0..10));
+    world.cut.clear();
+    world.pass(Micros::from_secs(30));
+    let got = world.got(b, a);
+    assert_eq!(got[..20], texts(0..20));
+    assert_eq!((got.len(), got[20].len()), (21, 5 << 20));
+    assert_eq!(world.members[&a].outbox_bytes(), 0);
+}
+
+#[test]
+fn silence_is_suspected_and_cleared() {
+    let (mut world, a, b) = pair();
+    world.pass(Micros::from_secs(5));
+    let suspect = |event: &Event| matches!(event, Event::Link { state: LinkState::Suspect, .. });
+    assert_eq!(world.count(a, suspect), 0);
+    world.cut.push((a, b));
+    world.pass(Micros::from_millis(2_100));
+    assert_eq!(world.count(a, suspect), 1);
+    assert_eq!(world.members[&a].link(b).unwrap().0, LinkState::Suspect);
+    world.cut.clear();
+    world.pass(Micros::from_millis(600));
+    assert!(world.is_open(a, b));
+}
+
+#[test]
+fn a_member_that_slept_suspects_nobody() {
+    let (mut world, a, _) = pair();
+    world.now = world.now + Micros::from_secs(60);
+    world.members.get_mut(&a).unwrap().handle(world.now, Input::Timeout);
+    world.settle();
+    world.pass(Micros::from_millis(100));
+    assert_eq!(world.count(a, |event| matches!(event, Event::Link { state: LinkState::Suspect, .. })), 0);
+}
+
+#[test]
+fn an_application_that_does_not_read_fills_its_window_only_and_is_passed_over() {
+    let mut world = World::new(3);
+    let (a, b, c) = (world.id(0), world.id(1), world.id(2));
+    world.consume = false;
+    let message = Bytes::from(vec![1; 1 << 20]);
+    let mut sent = 0;
+    for ticket in 0..60 {
+        let input = Input::Send { ticket, channel: "bulk".into(), to: None, payload: message.clone() };
+        world.give(a, input);
+        // c reads, b does not.
+        for _ in 0..world.got(c, a).len().saturating_sub(sent) {
+            world.give(c, Input::Consumed { from: a, bytes: message.len(), lossy: false });
+            sent += 1;
+        }
+    }
+    assert!(world.got(b, a).len() <= 3, "b holds {}", world.got(b, a).len());
+    world.pass(limits::STALL_OPEN + Micros::from_millis(100));
+    for _ in 0..100 {
+        if world.got(c, a).len() > sent {
+            world.give(c, Input::Consumed { from: a, bytes: message.len(), lossy: false });
+            sent += 1;
+        }
+    }
+    world.pass(Micros::from_secs(1));
+    assert_eq!(world.got(c, a).len(), 60);
+    assert!(world.members[&a].outbox_bytes() <= limits::OUTBOX_MAX + 2 * limits::CHUNK);
+
+    // When b reads again it is told what it missed, and goes on.
+    while world.count(b, |event| matches!(event, Event::Gap { .. })) == 0 {
+        world.give(b, Input::Consumed { from: a, bytes: message.len(), lossy: false });
+        world.pass(Micros::from_millis(50));
+    }
+    world.consume = true;
+    world.send(a, None, "after");
+    assert_eq!(world.got(b, a).last().unwrap(), "after");
+    assert_eq!(world.count(c, |event| matches!(event, Event::Gap { .. })), 0);
+}
+
+#[test]
+fn a_newcomer_gets_what_is_said_from_then_on() {
+    let (mut world, a, _) = pair();
+    world.send(a, None, "before");
+    world.cut.push((a, world.id(2)));
+    let c = world.enter(2);
+    world.send(a, None, "while it connects");
+    world.cut.clear();
+    world.pass(Micros::from_secs(12));
+    world.send(a, None, "after");
+    assert_eq!(world.got(c, a), ["while it connects", "after"]);
+    assert_eq!(world.count(c, |event| matches!(event, Event::Gap { .. })), 0);
+}
+
+#[test]
+fn leaving_waits_for_what_was_said_and_nothing_comes_after() {
+    let (mut world, a, b) = pair();
+    world.give(a, Input::Send { ticket: 1, channel: "chat".into(), to: None, payload: vec![1; 3 << 20].into() });
+    world.give(a, Input::Leave);
+    world.pass(Micros::from_millis(100));
+    assert_eq!(world.got(b, a).len(), 1);
+    assert!(matches!(world.events[&b].last(), Some(Event::MemberLeave { reason: GoneReason::Left, .. })));
+    assert!(matches!(world.events[&a].last(), Some(Event::Closed { code: None, .. })));
+    world.send(a, None, "late");
+    assert!(matches!(world.events[&a].last(), Some(Event::NotSent { why: NotSent::Closed, .. })));
+}
+
+#[test]
+fn a_member_wrongly_given_up_comes_back_without_doubles() {
+    let (mut world, a, b) = pair();
+    world.send(a, None, "one");
+    // Its acknowledgement is still on the way when b is told that a is gone.
+    world.go(a, GoneReason::Crashed);
+    world.settle();
+    world.give(a, Input::Disconnected { code: None, reason: "cut".into() });
+    world.send(a, None, "two");
+    world.pass(Micros::from_secs(20));
+    assert!(world.is_open(a, b));
+    world.send(a, None, "three");
+    assert_eq!(world.got(b, a), ["one", "two", "three"]);
+}
+
+#[test]
+fn a_restarted_hub_costs_nobody_anything() {
+    let mut world = World::new(3);
+    let (a, b, c) = (world.id(0), world.id(1), world.id(2));
+    world.hub = "00000000000000bb";
+    world.present.clear();
+    for id in [a, b, c] {
+        world.give(id, Input::Disconnected { code: None, reason: "restart".into() });
+    }
+    world.send(a, None, "without a hub");
+    assert_eq!(world.got(c, a), ["without a hub"]);
+    world.pass(Micros::from_secs(10));
+    for id in [a, b, c] {
+        assert_eq!(world.count(id, |event| matches!(event, Event::MemberLeave { .. } | Event::Gap { .. })), 0);
+        assert_eq!(world.count(id, |event| matches!(event, Event::Reconnected { .. })), 1);
+        assert_eq!(world.count(id, |event| matches!(event, Event::Link { state: LinkState::Failed, .. })), 0);
+    }
+}
+
+#[test]
+fn a_member_that_does_not_return_to_a_restarted_hub_is_gone_with_its_link() {
+    let mut world = World::new(3);
+    let (a, b, c) = (world.id(0), world.id(1), world.id(2));
+    world.hub = "00000000000000bb";
+    world.present.clear();
+    world.members.remove(&c);
+    world.cut.extend([(a, c), (b, c)]);
+    for id in [a, b] {
+        world.give(id, Input::Disconnected { code: None, reason: "restart".into() });
+    }
+    world.pass(Micros::from_secs(4));
+    for id in [a, b] {
+        assert_eq!(world.count(id, |event| matches!(event, Event::MemberLeave { member, .. } if member.id == c)), 1);
+    }
+}
+
+#[test]
+fn calls_are_answered_once_or_fail_with_a_reason() {
+    let (mut world, a, b) = pair();
+    let call = |ticket, to| Input::Call { ticket, to, method: "add".into(), payload: "12".into(), timeout: None };
+    world.give(a, call(1, b));
+    let Some(Event::Call { from, call: number, .. }) = world.events[&b].last().cloned() else { panic!("no call") };
+    let answer = Answer::Result("3".into());
+    for _ in 0..2 {
+        world.give(b, Input::Reply { to: from, call: number, answer: answer.clone() });
+    }
+    assert_eq!(world.count(a, |event| *event == Event::Called { ticket: 1, answer: answer.clone() }), 1);
+
+    world.give(a, call(2, b));
+    world.pass(limits::CALL_TIMEOUT);
+    world.give(a, call(3, b));
+    world.go(b, GoneReason::Crashed);
+    world.settle();
+    world.give(a, call(4, b));
+    for (wanted, expected) in [(2, "timeout"), (3, "member_left"), (4, "unknown_member")] {
+        let failed = |event: &Event| match event {
+            Event::Called { ticket, answer: Answer::Failure { code, .. } } => *ticket == wanted && code == expected,
+            _ => false,
+        };
+        assert_eq!(world.count(a, failed), 1, "{expected}");
+    }
+}
+
+#[test]
+fn the_latest_value_arrives_however_many_are_lost() {
+    let (mut world, a, b) = pair();
+    let publish = |n: u32| Input::Publish {
+        mode: Lossy::Latest,
+        channel: "cursor".into(),
+        to: None,
+        payload: n.to_string().into(),
+    };
+    world.give(a, publish(0));
+    world.cut.push((a, b));
+    for n in 1..10 {
+        world.give(a, publish(n));
+    }
+    world.cut.clear();
+    world.pass(Micros::from_millis(300));
+    let c = world.enter(2);
+    world.pass(Micros::from_millis(300));
+    let values = |at| -> Vec<Bytes> {
+        let events = world.events[&at].iter();
+        events
+            .filter_map(|event| match event {
+                Event::Lossy { payload, .. } => Some(payload.clone()),
+                _ => None,
+            })
+            .collect()
+    };
+    assert_eq!(values(b), ["0", "9"]);
+    assert_eq!(values(c), ["9"]);
+}
+
+#[test]
+fn packets_that_break_the_protocol_end_the_link_and_nothing_else() {
+    let hostile: [&[u8]; 9] = [
+        b"\x05",                                     // cut off
+        b"\x01\xff",                                 // unknown type
+        b"\x02\x0a\x07",                             // PONG on the reliable lane
+        b"\x0c\x03\x01\x00AAAAAAAA\x01",             // acknowledges somebody else's stream
+        b"\x0c\x02\x06AAAAAAAA\x01\x00",             // too short for its head
+        b"\x0e\x02\x06AAAAAAAA\x01\x00\x01xhi",      // somebody else's message
+        b"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01", // an endless number
+        b"\x05\x01\x01\x01\x00\x00",                 // a second HELLO
+        b"\x0b\x05\x00AAAAAAAA\x09",                 // skips somebody else's stream
+    ];
+    for packet in hostile {
+        let mut world = World::new(3);
+        let (a, b, c) = (world.id(0), world.id(1), world.id(2));
+        let attempt = world.transports[&(a, b)];
+        let bytes = Bytes::from_static(packet);
+        world.give(a, Input::Packet { peer: b, attempt, lane: Lane::Reliable, bytes });
+        let failed = |event: &Event| matches!(event, Event::Link { state: LinkState::Failed, .. });
+        assert_eq!(world.count(a, failed), 1, "{packet:02x?}");
+        assert!(world.is_open(a, c));
+        world.pass(Micros::from_secs(2));
+        assert!(world.is_open(a, b), "{packet:02x?}");
+        world.send(b, None, "still here");
+        assert_eq!(world.got(a, b), ["still here"]);
+    }
+}
