@@ -1,6 +1,8 @@
 //! Two or three members with a wire between them that the test holds in its hands: what the promise says, one case at
 //! a time. Whole rooms with a real hub are the simulator's.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
@@ -127,11 +129,9 @@ impl World {
             Output::Connect => self.wire.push_back((id, Input::Connected)),
             Output::Disconnect => self.present.retain(|present| *present != id),
             Output::Tell(message) => self.told(id, message),
-            Output::Open { peer, attempt, role } => {
-                if role == Role::Offer {
-                    let data = Negotiation::Offer("sdp".into());
-                    self.wire.push_back((id, Input::Local { peer, attempt, data }));
-                }
+            Output::Open { peer, attempt, role: Role::Offer } => {
+                let data = Negotiation::Offer("sdp".into());
+                self.wire.push_back((id, Input::Local { peer, attempt, data }));
             }
             Output::Remote { peer, attempt, data } => match data {
                 Negotiation::Offer(_) => {

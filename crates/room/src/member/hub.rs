@@ -1,0 +1,239 @@
+//! What the hub says, and coming back to it.
+
+use super::*;
+
+impl Member {
+    pub(super) fn connected(&mut self) {
+        if self.session.state == State::Connecting {
+            let open = self.peers.iter().filter(|(_, peer)| peer.link.is_open() && !peer.link.suspect);
+            let up = open.map(|(id, _)| *id).collect();
+            let join = self.session.join(up, self.now);
+            self.tell(join);
+        }
+    }
+
+    pub(super) fn disconnected(&mut self, code: Option<RefusalCode>, reason: &str) {
+        if let State::Pause { .. } = self.session.state {
+            return;
+        }
+        let refusal = self.session.refusal.take();
+        if let Some(code) = refusal.as_ref().map(|refusal| refusal.code).or(code)
+            && !code.may_return()
+        {
+            let (reason, hint) = match &refusal {
+                Some(refusal) => (refusal.message.as_str(), refusal.hint.as_str()),
+                None => (reason, ""),
+            };
+            self.session.state = State::Pause { until: self.now };
+            self.close(Some(code), reason, hint);
+            return;
+        }
+        let joined = self.session.is_joined();
+        let until = self.session.lost(self.now);
+        if joined {
+            self.event(Event::Reconnecting { reason: reason.to_owned() });
+        } else if self.session.hub.is_none() && until > self.session.enter_by {
+            self.give_up_entering(reason);
+        }
+    }
+
+    pub(super) fn give_up_entering(&mut self, reason: &str) {
+        let reason = format!("the server could not be reached: {reason}");
+        self.close(None, &reason, "check the address and that the server runs");
+    }
+
+    pub(super) fn hub(&mut self, message: ServerMessage) {
+        self.session.heard(self.now);
+        match message {
+            ServerMessage::Welcome(welcome) => {
+                if self.session.state == State::Joining {
+                    self.welcomed(*welcome);
+                }
+            }
+            ServerMessage::Member(info) => self.entered(info, false),
+            ServerMessage::Gone(gone) => self.gone(gone.id, gone.reason),
+            ServerMessage::Update(update) => {
+                self.updated(update.id, |info| info.attributes = update.attributes, update.op);
+            }
+            ServerMessage::Links(plan) => self.planned(plan),
+            ServerMessage::Signal(signal) => self.signal(signal.from, signal.attempt, &signal.data),
+            ServerMessage::State(change) => {
+                if change.by == self.id {
+                    self.session.confirmed(change.op);
+                }
+                self.state_changed(change.key, change.value, change.version, Some(change.by));
+            }
+            ServerMessage::Topology(change) => {
+                self.session.epoch = change.epoch;
+                self.topology_is(change.to);
+            }
+            ServerMessage::Refused(refused) if refused.fatal => self.session.refusal = Some(refused),
+            ServerMessage::Refused(refused) => {
+                self.event(Event::Refused { code: refused.code, message: refused.message, hint: refused.hint });
+            }
+            ServerMessage::Closing(closing) => {
+                self.session.retry = Some(Micros::from_millis(closing.retry_ms).min(limits::RECONNECT_MAX));
+            }
+            ServerMessage::Ping {} => self.tell(ClientMessage::Pong {}),
+            ServerMessage::Pong {} => {}
+        }
+    }
+
+    fn welcomed(&mut self, welcome: Welcome) {
+        let before = self.session.hub.clone();
+        let again = self.session.welcomed(&welcome);
+        match before {
+            None => self.joined(&welcome),
+            Some(hub) => self.rejoined(&welcome, hub == welcome.hub),
+        }
+        self.planned(LinkPlan { open: welcome.links, close: Vec::new() });
+        for message in again {
+            self.tell(message);
+        }
+    }
+
+    fn joined(&mut self, welcome: &Welcome) {
+        self.this = Some(welcome.this.clone());
+        self.session.topology.clone_from(&welcome.topology);
+        self.session.room_state.clone_from(&welcome.state);
+        for info in &welcome.members {
+            self.entered(info.clone(), true);
+        }
+        self.event(Event::Joined(Box::new(Joined {
+            this: welcome.this.clone(),
+            members: welcome.members.clone(),
+            topology: welcome.topology.clone(),
+            state: welcome.state.clone(),
+            ice: welcome.ice.clone(),
+        })));
+    }
+
+    fn rejoined(&mut self, welcome: &Welcome, same_hub: bool) {
+        self.this = Some(welcome.this.clone());
+        self.event(Event::Reconnected { resumed: welcome.resumed });
+        self.topology_is(welcome.topology.clone());
+        let listed: BTreeSet<MemberId> = welcome.members.iter().map(|info| info.id).collect();
+        let wanted: BTreeSet<MemberId> = welcome.links.iter().map(|link| link.peer).collect();
+        let missing: Vec<MemberId> = self.peers.keys().filter(|id| !listed.contains(id)).copied().collect();
+        for id in missing {
+            let until = self.now + limits::RESUME_WINDOW;
+            let Some(peer) = self.peers.get_mut(&id) else { continue };
+            if same_hub {
+                self.gone(id, GoneReason::Left);
+            } else if peer.link.is_open() && !peer.link.suspect {
+                peer.returning.get_or_insert(until);
+            } else {
+                self.gone(id, GoneReason::Crashed);
+            }
+        }
+        for info in &welcome.members {
+            self.entered(info.clone(), false);
+        }
+        let unwanted = self
+            .peers
+            .iter()
+            .filter(|(id, peer)| listed.contains(id) && !wanted.contains(id) && peer.link.role.is_some());
+        let close = unwanted.map(|(id, _)| *id).collect();
+        self.planned(LinkPlan { open: Vec::new(), close });
+
+        let old = std::mem::take(&mut self.session.room_state);
+        for key in old.keys().filter(|key| !welcome.state.contains_key(*key)) {
+            self.event(Event::State { key: key.clone(), value: Json::null(), by: None });
+        }
+        self.session.room_state = old;
+        self.session.room_state.retain(|key, _| welcome.state.contains_key(key));
+        for (key, entry) in &welcome.state {
+            self.state_changed(key.clone(), entry.value.clone(), entry.version, None);
+        }
+    }
+
+    fn entered(&mut self, info: MemberInfo, quietly: bool) {
+        if info.id == self.id {
+            return;
+        }
+        if let Some(peer) = self.peers.get_mut(&info.id) {
+            peer.returning = None;
+            if peer.info != info {
+                peer.info = info.clone();
+                self.event(Event::MemberUpdate(info));
+            }
+            return;
+        }
+        let known = self.departed.iter().position(|(id, _)| *id == info.id);
+        let known = known.and_then(|at| self.departed.remove(at)).map(|(_, position)| position);
+        let peer = Peer {
+            info: info.clone(),
+            returning: None,
+            link: Link::new(self.now),
+            flow: Flow::new(self.id, info.id, self.room.next(), known, self.now),
+            lossy: LossyFlow::new(&self.published),
+        };
+        self.peers.insert(info.id, peer);
+        if !quietly {
+            self.event(Event::MemberJoin(info));
+        }
+    }
+
+    pub(super) fn gone(&mut self, id: MemberId, reason: GoneReason) {
+        let Some(mut peer) = self.peers.remove(&id) else { return };
+        if self.departed.len() >= limits::DEPARTED_MAX {
+            self.departed.pop_front();
+        }
+        self.departed.push_back((id, peer.flow.position()));
+        self.session.forget(id);
+        self.dirty.remove(&id);
+        let todo = peer.link.give_up();
+        self.close_connections(id, &todo);
+        for ticket in peer.flow.outbox.clear() {
+            self.event(Event::NotSent { ticket, why: NotSent::UnknownMember });
+        }
+        for ticket in self.calls.member_left(id) {
+            self.call_failed(ticket, "member_left", "the member left before it answered");
+        }
+        self.event(Event::MemberLeave { member: peer.info, reason });
+        self.trim_room();
+    }
+
+    fn updated(&mut self, id: MemberId, change: impl FnOnce(&mut MemberInfo), op: u64) {
+        let info = if id == self.id {
+            self.session.confirmed(op);
+            self.this.as_mut()
+        } else {
+            self.peers.get_mut(&id).map(|peer| &mut peer.info)
+        };
+        if let Some(info) = info {
+            change(info);
+            let info = info.clone();
+            self.event(Event::MemberUpdate(info));
+        }
+    }
+
+    fn state_changed(&mut self, key: String, value: Json, version: u64, by: Option<MemberId>) {
+        let state = &mut self.session.room_state;
+        if state.get(&key).is_some_and(|entry| entry.version >= version) {
+            return;
+        }
+        state.insert(key.clone(), crate::wire::signal::StateEntry { value: value.clone(), version });
+        self.event(Event::State { key, value, by });
+    }
+
+    fn topology_is(&mut self, to: String) {
+        if self.session.topology != to {
+            let from = std::mem::replace(&mut self.session.topology, to.clone());
+            self.event(Event::Topology { from, to });
+        }
+    }
+
+    pub(super) fn tell_change(&mut self, change: Option<ClientMessage>) {
+        match change {
+            Some(message) if self.session.is_joined() => self.tell(message),
+            // It goes out with the next welcome.
+            Some(_) => {}
+            None => self.event(Event::Refused {
+                code: RefusalCode::RateLimited,
+                message: "too many changes wait for the server to confirm them".to_owned(),
+                hint: "make fewer changes, or wait until the server is back".to_owned(),
+            }),
+        }
+    }
+}

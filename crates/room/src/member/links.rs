@@ -1,0 +1,112 @@
+//! Links: what the plan wants, what the two ends negotiate, what becomes of them.
+
+use super::*;
+
+impl Member {
+    pub(super) fn is_current(&self, peer: MemberId, attempt: u32) -> bool {
+        self.peers.get(&peer).is_some_and(|peer| peer.link.is_current(attempt))
+    }
+
+    pub(super) fn planned(&mut self, plan: LinkPlan) {
+        for link in plan.open {
+            if let Some(peer) = self.peers.get_mut(&link.peer) {
+                let todo = peer.link.plan(link.role, self.now);
+                self.apply(link.peer, todo);
+            }
+        }
+        for id in plan.close {
+            if let Some(peer) = self.peers.get_mut(&id) {
+                peer.link.role = None;
+                let todo = peer.link.give_up();
+                self.close_connections(id, &todo);
+                self.link_event(id, LinkState::Closed, Some("the plan has no link here any more"));
+            }
+        }
+    }
+
+    pub(super) fn signal(&mut self, from: MemberId, attempt: u32, data: &Json) {
+        if data.as_str().len() > limits::DESCRIPTION_MAX {
+            return;
+        }
+        // What cannot be read is the sender's mistake: its attempt will not open.
+        let (Some(peer), Ok(data)) = (self.peers.get_mut(&from), data.to::<Negotiation>()) else { return };
+        let todo = peer.link.negotiate(attempt, data, self.now);
+        self.apply(from, todo);
+    }
+
+    pub(super) fn local(&mut self, peer: MemberId, attempt: u32, data: &Negotiation) {
+        if self.is_current(peer, attempt) && self.session.is_joined() {
+            let data = Json::from(data).expect("negotiations have a JSON form");
+            self.tell(ClientMessage::Signal(SignalTo { to: peer, attempt, data }));
+        }
+    }
+
+    pub(super) fn link_up(&mut self, id: MemberId, attempt: u32, path: String) {
+        if let Some(peer) = self.peers.get_mut(&id)
+            && peer.link.is_connecting(attempt)
+        {
+            peer.link.up(path, self.now);
+            peer.flow.link_up(&self.room, self.session.epoch);
+            peer.lossy.link_up();
+            self.dirty.insert(id);
+        }
+    }
+
+    pub(super) fn apply(&mut self, id: MemberId, todo: Vec<Do>) {
+        for step in todo {
+            let Some(peer) = self.peers.get_mut(&id) else { return };
+            let attempt = peer.link.attempt;
+            match step {
+                Do::Open(role) => {
+                    self.outputs.push_back(Output::Open { peer: id, attempt, role });
+                    self.link_event(id, LinkState::Connecting, None);
+                }
+                Do::Close(attempt) => self.outputs.push_back(Output::Close { peer: id, attempt }),
+                Do::Remote(data) => self.outputs.push_back(Output::Remote { peer: id, attempt, data }),
+                Do::RestartIce => self.outputs.push_back(Output::RestartIce { peer: id, attempt }),
+                Do::Ping(token) => {
+                    peer.lossy.send(Frame::Ping { token }.encode());
+                    self.dirty.insert(id);
+                }
+                Do::Suspect => {
+                    self.session.report(id, Report::Suspect, self.now);
+                    self.link_event(id, LinkState::Suspect, Some("nothing was heard for a while"));
+                    self.give_up_returning(id);
+                }
+                Do::Fail(reason) => self.fail_link(id, reason),
+            }
+        }
+    }
+
+    pub(super) fn close_connections(&mut self, peer: MemberId, todo: &[Do]) {
+        for step in todo {
+            if let Do::Close(attempt) = step {
+                self.outputs.push_back(Output::Close { peer, attempt: *attempt });
+            }
+        }
+    }
+
+    pub(super) fn fail_link(&mut self, id: MemberId, reason: &str) {
+        let jitter = self.session.jitter();
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let todo = peer.link.failed(self.now, jitter);
+        self.close_connections(id, &todo);
+        self.session.report(id, Report::Down, self.now);
+        self.link_event(id, LinkState::Failed, Some(reason));
+        self.give_up_returning(id);
+    }
+
+    /// A member that a restarted hub does not list is believed in only while its link lives.
+    fn give_up_returning(&mut self, id: MemberId) {
+        if self.peers.get(&id).is_some_and(|peer| peer.returning.is_some()) {
+            self.gone(id, GoneReason::Crashed);
+        }
+    }
+
+    pub(super) fn link_event(&mut self, id: MemberId, state: LinkState, reason: Option<&str>) {
+        let Some(peer) = self.peers.get(&id) else { return };
+        let path = if state == LinkState::Open { peer.link.path.clone() } else { None };
+        let rtt = if state == LinkState::Open { peer.link.rtt } else { None };
+        self.event(Event::Link { peer: id, state, path, rtt, reason: reason.map(str::to_owned) });
+    }
+}
