@@ -9,5 +9,6 @@ pub mod hub;
 pub mod id;
 pub mod limits;
 pub mod member;
+pub mod plan;
 pub mod time;
 pub mod wire;

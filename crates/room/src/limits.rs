@@ -27,6 +27,11 @@ pub const STATE_KEY_MAX: usize = 128;
 pub const STATE_VALUE_MAX: usize = 16 * 1024;
 /// Bytes in all keys and values of a room's state, so that a welcome and a resume carry it whole.
 pub const STATE_BYTES: usize = 32 * 1024;
+/// How far ahead of a hub's clock the version of an entry may be that a member brings from another hub: what clocks
+/// differ by. Beyond, nobody could overwrite the entry for as long.
+pub const STATE_AHEAD_MAX: Micros = Micros::from_secs(600);
+/// Bytes of JSON in all members of a room together, so that a welcome carries them.
+pub const ROSTER_BYTES: usize = 3 * 1024 * 1024;
 /// Bytes in a channel's or a method's name.
 pub const CHANNEL_NAME_MAX: usize = 64;
 
@@ -42,6 +47,8 @@ pub const RESUME_WINDOW: Micros = Micros::from_secs(30);
 pub const UNVOUCHED_GRACE: Micros = Micros::from_secs(5);
 /// How long a member that everybody suspects has to answer the hub's ping.
 pub const PROBE_TIMEOUT: Micros = Micros::from_secs(2);
+/// Links that a member may hold to members that the hub does not know yet, as after the hub's restart.
+pub const CLAIMS_MAX: usize = ROOM_MEMBERS;
 /// Silence after which a member pings the hub; see PROTOCOL.md, "Heartbeats".
 pub const HUB_PING: Micros = Micros::from_secs(10);
 /// How long a member tries to enter a room for the first time before it gives up.

@@ -1,0 +1,8 @@
+//! The hub's side of a room, driven from outside.
+
+mod links;
+
+mod refusals;
+mod sessions;
+mod shared;
+mod table;
