@@ -153,11 +153,11 @@ impl World {
                     self.wire.push_back((peer, Input::LinkDown { peer: id, attempt, reason: "closed".into() }));
                 }
             }
-            Output::Packet { peer, attempt, lane, bytes } => {
-                if self.transports.get(&(id, peer)) == Some(&attempt) && !self.is_cut(id, peer) {
-                    self.wire.push_back((peer, Input::Packet { peer: id, attempt, lane, bytes }));
-                    self.wire.push_back((id, Input::Buffered { peer, attempt, lane, bytes: 0 }));
-                }
+            Output::Packet { peer, attempt, lane, bytes }
+                if self.transports.get(&(id, peer)) == Some(&attempt) && !self.is_cut(id, peer) =>
+            {
+                self.wire.push_back((peer, Input::Packet { peer: id, attempt, lane, bytes }));
+                self.wire.push_back((id, Input::Buffered { peer, attempt, lane, bytes: 0 }));
             }
             Output::Event(event) => {
                 let consumed = match &event {
