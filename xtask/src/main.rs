@@ -67,6 +67,8 @@ fn fuzz(seconds: &str) -> Result<(), String> {
                     cargo install cargo-fuzz --locked"
             .to_owned());
     }
+    // What both languages agree on is what the targets start from.
+    Command::cargo("run --quiet --profile checked --package roomful-tests --bin fuzz-seeds").run()?;
     let targets = Command::new("cargo").words("+nightly fuzz list").dir(root()).output().unwrap_or_default();
     for target in targets.split_whitespace() {
         let seeds = format!("fuzz/seeds/{target}");

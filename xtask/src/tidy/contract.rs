@@ -51,7 +51,7 @@ fn refusal_codes(files: &Files, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Every bound that the prose names is a constant, and the SDK gives those that it has the same value.
+/// Every bound that the prose names is a constant. That the SDK has the same ones is a test of its own.
 fn limits(files: &Files, findings: &mut Vec<Finding>) {
     let rust = files.text(LIMITS);
     let is_bound = |word: &&str| {
@@ -64,53 +64,11 @@ fn limits(files: &Files, findings: &mut Vec<Finding>) {
             }
         }
     }
-    for (path, text) in files.below("sdk/src/limits.js", &["js"]) {
-        for (at, line) in text.lines().enumerate() {
-            let Some((name, value)) = line.strip_prefix("export const ").and_then(|rest| rest.split_once(" = ")) else {
-                continue;
-            };
-            let Some(ours) = between(rust, &format!("pub const {name}: "), ";") else {
-                findings.push((format!("{path}:{}", at + 1), format!("`{name}` is no constant of {LIMITS}")));
-                continue;
-            };
-            let ours = ours.split_once(" = ").map_or(ours, |(_, value)| value);
-            if number(ours).is_none() || number(ours) != number(value.trim_end_matches(';')) {
-                findings.push((format!("{path}:{}", at + 1), format!("`{name}` is `{ours}` in {LIMITS}")));
-            }
-        }
-    }
-}
-
-/// The value of a constant as Rust or JavaScript writes it: products and differences of whole numbers, times in µs.
-fn number(text: &str) -> Option<i64> {
-    let text = text.trim();
-    if let Some((left, right)) = text.rsplit_once(" - ") {
-        return Some(number(left)? - number(right)?);
-    }
-    if let Some((left, right)) = text.rsplit_once(" * ") {
-        return Some(number(left)? * number(right)?);
-    }
-    let call = |name: &str| text.strip_prefix(name).and_then(|rest| rest.strip_suffix(')'));
-    if let Some(ms) = call("Micros::from_millis(").or_else(|| call("millis(")) {
-        return Some(number(ms)? * 1_000);
-    }
-    if let Some(s) = call("Micros::from_secs(").or_else(|| call("secs(")) {
-        return Some(number(s)? * 1_000_000);
-    }
-    text.replace('_', "").parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_of_both_languages() {
-        assert_eq!(number("16 * 1024 - 128"), Some(16_256));
-        assert_eq!(number("Micros::from_millis(1_500)"), Some(1_500_000));
-        assert_eq!(number("Micros::from_secs(2)"), number("2_000_000"));
-        assert_eq!(number("something"), None);
-    }
 
     #[test]
     fn a_word_reserved_in_one_place_only_is_found() {
@@ -119,9 +77,8 @@ mod tests {
             (IDS, "pub const RESERVED: [&str; 2] =\n [\"api\", \"app\"];\n"),
             (SIGNAL, "\nrefusal_codes! {\n A = \"a\", true;\n B = \"b\", false;\n}\n"),
             (LIMITS, "pub const OTHER: usize = 2 * 3;\n"),
-            ("sdk/src/limits.js", "export const OTHER = 5;\n"),
         ]);
         let places: Vec<String> = check(&files).into_iter().map(|(place, _)| place).collect();
-        assert_eq!(places, [PROTOCOL, "protocol/PROTOCOL.md:2", "sdk/src/limits.js:1"]);
+        assert_eq!(places, [PROTOCOL, "protocol/PROTOCOL.md:2"]);
     }
 }
