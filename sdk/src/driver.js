@@ -1,0 +1,255 @@
+// @ts-check
+/**
+ * Runs a member in a browser: carries what its machine wants done to the WebSocket, the peer connections and the clock,
+ * and back what happens there.
+ *
+ * @module
+ */
+
+import { Member } from "./member.js";
+import { Peer } from "./peer.js";
+import { HubSocket } from "./socket.js";
+
+/** @import {MemberId} from "./id.js" */
+/** @import {Config, Input, MemberEvent, Output} from "./member/io.js" */
+/** @import {IceServer, Role} from "./wire.js" */
+
+/**
+ * A signed token, or what fetches a fresh one each time that the server is asked to let the member in.
+ *
+ * @typedef {string | (() => string | Promise<string>)} TokenSource
+ */
+
+/**
+ * @typedef {object} DriverOptions
+ * @property {string} url of the WebSocket
+ * @property {Config} config
+ * @property {TokenSource} [token]
+ * @property {(event: MemberEvent) => void} onevent
+ * @property {(error: unknown) => void} ontokenerror the token function failed before the member was ever let in
+ */
+
+/** One session of a member. */
+export class Driver {
+  #options;
+  #machine;
+  #start = performance.now();
+  /** Not handled yet. @type {Input[]} */
+  #inputs = [];
+  #flushing = false;
+  /** @type {HubSocket | undefined} */
+  #socket;
+  /** Counts the sockets asked for, so that a token that comes late opens none. */
+  #dials = 0;
+  /** As the last welcome named them; undefined before the first. @type {IceServer[] | undefined} */
+  #ice;
+  /** By member; the attempt is the machine's current one. @type {Map<MemberId, { attempt: number, peer: Peer }>} */
+  #peers = new Map();
+  /** @type {Set<Peer>} those that were sent to since the last settling */
+  #sentTo = new Set();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+  /** @type {number | undefined} */
+  #due;
+  #abandoned = false;
+
+  /** @param {DriverOptions} options */
+  constructor(options) {
+    this.#options = options;
+    this.#machine = new Member(options.config, 0);
+    this.#schedule();
+  }
+
+  /** The member's id. */
+  get id() {
+    return this.#machine.id;
+  }
+
+  /**
+   * Tells the machine what happened. Inputs of one turn of the event loop are handled together, so that small messages
+   * share packets.
+   *
+   * @param {Input} input
+   */
+  handle(input) {
+    if (this.#abandoned) return;
+    this.#inputs.push(input);
+    this.#schedule();
+  }
+
+  /** Leaves at once, as when the page is closed: nothing is waited for, nothing reported. */
+  abandon() {
+    if (this.#abandoned) return;
+    this.#abandoned = true;
+    this.#dials += 1;
+    clearTimeout(this.#timer);
+    this.#socket?.send({ type: "leave" });
+    this.#socket?.close();
+    for (const { peer } of this.#peers.values()) peer.close();
+    this.#peers.clear();
+  }
+
+  #schedule() {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    queueMicrotask(() => {
+      try {
+        this.#flush();
+      } finally {
+        this.#flushing = false;
+      }
+    });
+  }
+
+  #flush() {
+    do {
+      const now = this.#now();
+      for (const input of this.#inputs.splice(0)) this.#machine.handle(now, input);
+      for (let output; !this.#abandoned && (output = this.#machine.pollOutput()); ) this.#perform(output);
+      for (const peer of this.#sentTo) peer.settle();
+      this.#sentTo.clear();
+    } while (!this.#abandoned && this.#inputs.length > 0);
+    this.#arm();
+  }
+
+  /** @param {Output} output */
+  #perform(output) {
+    switch (output.type) {
+      case "connect":
+        void this.#connect();
+        break;
+      case "disconnect":
+        this.#dials += 1;
+        this.#socket?.close();
+        this.#socket = undefined;
+        break;
+      case "tell":
+        this.#socket?.send(output.message);
+        break;
+      case "open":
+        this.#open(output.peer, output.attempt, output.role);
+        break;
+      case "remote":
+        this.#connection(output)?.remote(output.data);
+        break;
+      case "restart_ice":
+        this.#connection(output)?.restartIce();
+        break;
+      case "close":
+        this.#connection(output)?.close();
+        if (this.#peers.get(output.peer)?.attempt === output.attempt) this.#peers.delete(output.peer);
+        break;
+      case "packet": {
+        const peer = this.#connection(output);
+        peer?.send(output.lane, output.bytes);
+        if (peer) this.#sentTo.add(peer);
+        break;
+      }
+      case "event":
+        this.#tellApplication(output.event);
+        break;
+    }
+  }
+
+  /** @param {MemberEvent} event */
+  #tellApplication(event) {
+    try {
+      this.#options.onevent(event);
+    } catch (error) {
+      // The application's mistake is reported as any uncaught one; the member goes on.
+      setTimeout(() => {
+        throw error;
+      });
+    }
+  }
+
+  async #connect() {
+    const dial = ++this.#dials;
+    const { token, url } = this.#options;
+    if (typeof token === "function") {
+      try {
+        const fresh = await token();
+        if (dial !== this.#dials) return;
+        this.handle({ type: "set_token", token: fresh });
+      } catch (error) {
+        if (dial !== this.#dials) return;
+        if (!this.#ice) this.#options.ontokenerror(error);
+        else this.handle({ type: "disconnected", reason: "no fresh token could be had" });
+        return;
+      }
+    }
+    try {
+      this.#socket = this.#dial(url);
+    } catch (error) {
+      // As where a page served over HTTPS names a ws: address.
+      this.handle({ type: "disconnected", reason: `the browser cannot connect: ${describe(error)}` });
+    }
+  }
+
+  /** @param {string} url */
+  #dial(url) {
+    return new HubSocket(url, {
+      onopen: () => this.handle({ type: "connected" }),
+      onmessage: (message) => {
+        if (message.type === "welcome") this.#ice = message.ice;
+        this.handle({ type: "hub", message });
+      },
+      onclose: (code, reason) => {
+        this.#socket = undefined;
+        this.handle({ type: "disconnected", code, reason });
+      },
+    });
+  }
+
+  /**
+   * @param {MemberId} id
+   * @param {number} attempt
+   * @param {Role} role
+   */
+  #open(id, attempt, role) {
+    const at = { peer: id, attempt };
+    try {
+      const peer = new Peer(role, this.#ice ?? [], {
+        onlocal: (data) => this.handle({ type: "local", ...at, data }),
+        onup: (path) => this.handle({ type: "link_up", ...at, path }),
+        onpacket: (lane, bytes) => this.handle({ type: "packet", ...at, lane, bytes }),
+        onbuffered: (lane, bytes) => this.handle({ type: "buffered", ...at, lane, bytes }),
+        ondown: (reason) => this.handle({ type: "link_down", ...at, reason }),
+      });
+      this.#peers.set(id, { attempt, peer });
+    } catch (error) {
+      // As where the browser has no WebRTC, or too many connections.
+      this.handle({ type: "link_down", ...at, reason: `the browser cannot connect: ${describe(error)}` });
+    }
+  }
+
+  /** @param {{ peer: MemberId, attempt: number }} at */
+  #connection({ peer, attempt }) {
+    const found = this.#peers.get(peer);
+    return found?.attempt === attempt ? found.peer : undefined;
+  }
+
+  #arm() {
+    const due = this.#abandoned ? undefined : this.#machine.pollTimeout();
+    if (due === this.#due) return;
+    this.#due = due;
+    clearTimeout(this.#timer);
+    if (due !== undefined) {
+      const delay = Math.max(0, Math.ceil((due - this.#now()) / 1_000));
+      this.#timer = setTimeout(() => {
+        this.#due = undefined;
+        this.handle({ type: "timeout" });
+      }, delay);
+    }
+  }
+
+  /** µs since the start. */
+  #now() {
+    return Math.floor((performance.now() - this.#start) * 1_000);
+  }
+}
+
+/** @param {unknown} error */
+function describe(error) {
+  return error instanceof Error ? error.message : String(error);
+}

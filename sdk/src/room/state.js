@@ -1,0 +1,127 @@
+// @ts-check
+/**
+ * The state that a room's members share: a small map of JSON values, kept by the server.
+ *
+ * @module
+ */
+
+import { Emitter, StateChangeEvent } from "./events.js";
+
+/** @import {Json} from "../wire.js" */
+/** @import {Member} from "./member.js" */
+
+/**
+ * A map that all members see alike; the last write of an entry wins. Values are JSON and frozen: write a new one rather
+ * than changing what `get` gave.
+ *
+ * @extends {Emitter<{ change: StateChangeEvent }>}
+ */
+export class RoomState extends Emitter {
+  /** @type {Map<string, any>} */
+  #entries = new Map();
+  #write;
+
+  /**
+   * @internal
+   * @param {(key: string, value: Json) => void} write
+   */
+  constructor(write) {
+    super();
+    this.#write = write;
+  }
+
+  /** How many entries there are. */
+  get size() {
+    return this.#entries.size;
+  }
+
+  /**
+   * The value of an entry; undefined where there is none.
+   *
+   * @param {string} key
+   * @returns {any}
+   */
+  get(key) {
+    return this.#entries.get(key);
+  }
+
+  /** @param {string} key */
+  has(key) {
+    return this.#entries.has(key);
+  }
+
+  /**
+   * Writes an entry. What the server does not take is told by the room's `refused` event.
+   *
+   * @param {string} key at most 128 bytes
+   * @param {any} value anything that has a JSON form of at most 16 KiB; null or undefined removes the entry
+   * @throws {TypeError} Where it has none.
+   */
+  set(key, value) {
+    const text = JSON.stringify(value ?? null);
+    if (text === undefined) throw new TypeError(`a ${typeof value} has no JSON form`);
+    this.#write(String(key), JSON.parse(text));
+  }
+
+  /**
+   * Removes an entry.
+   *
+   * @param {string} key
+   */
+  delete(key) {
+    this.#write(String(key), null);
+  }
+
+  /** The names of the entries. */
+  keys() {
+    return this.#entries.keys();
+  }
+
+  /** The values of the entries. */
+  values() {
+    return this.#entries.values();
+  }
+
+  /** Names and values of the entries. */
+  entries() {
+    return this.#entries.entries();
+  }
+
+  /** Names and values of the entries. */
+  [Symbol.iterator]() {
+    return this.#entries.entries();
+  }
+
+  /**
+   * @internal
+   * @param {string} key
+   * @param {Json} value
+   * @param {Member} [by]
+   */
+  _apply(key, value, by) {
+    if (value === null) this.#entries.delete(key);
+    else this.#entries.set(key, deepFreeze(value));
+    this.dispatchEvent(new StateChangeEvent(key, value ?? undefined, by));
+  }
+
+  /**
+   * @internal
+   * @param {Iterable<[string, { value: Json }]>} entries
+   */
+  _load(entries) {
+    for (const [key, { value }] of entries) if (value !== null) this.#entries.set(key, deepFreeze(value));
+  }
+}
+
+/**
+ * @template Value
+ * @param {Value} value
+ * @returns {Value}
+ */
+function deepFreeze(value) {
+  if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    Object.values(value).forEach(deepFreeze);
+  }
+  return value;
+}

@@ -1,0 +1,159 @@
+// @ts-check
+/**
+ * The WebSocket to the hub.
+ *
+ * @module
+ */
+
+import { isRoomName } from "./id.js";
+import { RoomError } from "./errors.js";
+import { MessageError, decodeServerMessage, encodeMessage, refusalOfClose } from "./wire.js";
+
+/** @import {ClientMessage, RefusalCode, ServerMessage} from "./wire.js" */
+
+/**
+ * What a socket reports. Nothing comes after `onclose`, nor after {@link HubSocket.close}.
+ *
+ * @typedef {object} SocketHandlers
+ * @property {() => void} onopen
+ * @property {(message: ServerMessage) => void} onmessage
+ * @property {(code: RefusalCode | undefined, reason: string) => void} onclose
+ */
+
+/**
+ * A room's address as the server's WebSocket wants it, and the room's name. The fragment stays here.
+ *
+ * @param {string | URL} address `https://host/room`, `wss://…`, or relative to the page
+ * @param {string | undefined} base the page's address
+ * @returns {{ url: string, room: string }}
+ * @throws {RoomError} `bad_address`, `bad_room`
+ */
+export function socketAddress(address, base) {
+  const schemes = new Map([
+    ["http:", "ws:"],
+    ["https:", "wss:"],
+    ["ws:", "ws:"],
+    ["wss:", "wss:"],
+  ]);
+  const url = URL.parse ? URL.parse(String(address), base) : parse(String(address), base);
+  const scheme = url && schemes.get(url.protocol);
+  if (!url || !scheme) {
+    throw new RoomError("bad_address", `not a room's address: ${address}`, "it looks like https://example.org/standup");
+  }
+  const room = segment(url.pathname);
+  if (!isRoomName(room)) {
+    throw new RoomError(
+      "bad_room",
+      `no room can have the name “${room}”`,
+      "a name has up to 64 letters, digits, dots, dashes or underscores and starts with a letter or digit",
+    );
+  }
+  url.protocol = scheme;
+  url.hash = "";
+  return { url: url.href, room };
+}
+
+/**
+ * @param {string} address
+ * @param {string | undefined} base
+ */
+function parse(address, base) {
+  try {
+    return new URL(address, base);
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * The last segment of a path.
+ *
+ * @param {string} path
+ */
+function segment(path) {
+  const last = path.replace(/\/$/, "").split("/").at(-1) ?? "";
+  try {
+    return decodeURIComponent(last);
+  } catch {
+    return last;
+  }
+}
+
+/** One connection to the hub. */
+export class HubSocket {
+  #socket;
+  /** @type {SocketHandlers | null} */
+  #handlers;
+
+  /**
+   * @param {string} url
+   * @param {SocketHandlers} handlers
+   */
+  constructor(url, handlers) {
+    this.#handlers = handlers;
+    this.#socket = new WebSocket(url);
+    this.#socket.onopen = () => this.#handlers?.onopen();
+    this.#socket.onmessage = ({ data }) => this.#read(data);
+    this.#socket.onclose = ({ code, reason }) => this.#end(refusalOfClose(code), reason || plainReason(code));
+  }
+
+  /** @param {ClientMessage} message */
+  send(message) {
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(encodeMessage(message));
+  }
+
+  /** Closes normally, after what was sent. */
+  close() {
+    this.#handlers = null;
+    this.#socket.close(1000);
+  }
+
+  /** @param {unknown} data */
+  #read(data) {
+    if (!this.#handlers) return;
+    let message;
+    try {
+      if (typeof data !== "string") throw new MessageError("bad_message", "a message that is not text");
+      message = decodeServerMessage(data);
+    } catch (error) {
+      // What a later server says beyond this version is not for this member.
+      if (error instanceof MessageError && error.code === "unknown_message") return;
+      this.#socket.close(4000, "bad_message");
+      this.#end(undefined, "the server sent a message that this version does not understand");
+      return;
+    }
+    this.#handlers.onmessage(message);
+  }
+
+  /**
+   * @param {RefusalCode | undefined} code
+   * @param {string} reason
+   */
+  #end(code, reason) {
+    const handlers = this.#handlers;
+    this.#handlers = null;
+    handlers?.onclose(code, reason);
+  }
+}
+
+/**
+ * A close code (RFC 6455, 7.4) in plain words.
+ *
+ * @param {number} code
+ */
+function plainReason(code) {
+  switch (code) {
+    case 1000:
+    case 1001:
+      return "the server closed the connection";
+    case 1006:
+      return "the connection to the server broke or could not be made";
+    case 1011:
+      return "the server met an error";
+    case 1012:
+    case 1013:
+      return "the server is restarting or busy";
+    default:
+      return `the connection to the server ended (${code})`;
+  }
+}
