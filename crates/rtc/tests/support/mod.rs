@@ -3,7 +3,7 @@
 #![allow(dead_code)]
 
 use std::collections::HashMap;
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -37,6 +37,8 @@ pub struct Net {
     links: HashMap<(usize, PeerId), (usize, PeerId)>,
     pub seen: Vec<(usize, Event)>,
     pub refused: Vec<SignalError>,
+    /// The last description each end made.
+    pub descriptions: HashMap<(usize, PeerId), String>,
     /// Endpoints that are not polled.
     pub frozen: Vec<bool>,
 }
@@ -52,6 +54,7 @@ impl Net {
             frozen: vec![false; endpoints.len()],
             endpoints,
             links: HashMap::new(),
+            descriptions: HashMap::new(),
             seen: Vec::new(),
             refused: Vec::new(),
         }
@@ -141,6 +144,9 @@ impl Net {
     }
 
     fn carry(&mut self, from: usize, peer: PeerId, signal: Signal) {
+        if let Signal::Offer(sdp) | Signal::Answer(sdp) = &signal {
+            self.descriptions.insert((from, peer), sdp.clone());
+        }
         if let Some((to, peer)) = self.links.get(&(from, peer)).copied()
             && let Err(error) = self.endpoints[to].signal(peer, signal)
         {
@@ -169,5 +175,3 @@ impl Net {
         .await;
     }
 }
-
-use std::future::Future as _;
