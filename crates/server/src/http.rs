@@ -1,0 +1,92 @@
+//! HTTP: connections, pages, files, and the upgrade of a room's address to its WebSocket.
+
+pub(crate) mod client;
+mod pages;
+mod upgrade;
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use axum::{Router, http::Request};
+use hyper::{
+    body::Incoming,
+    server::conn::http1,
+    service::{Service, service_fn},
+};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    pin, select,
+    sync::mpsc,
+    time::{Instant, sleep, timeout},
+};
+
+pub(crate) use pages::router;
+
+use crate::{address::Place, limits, server::Site, stream::Stream};
+
+/// A socket and what is known of it.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    /// When it was accepted.
+    since: Instant,
+    /// Whether it has not asked for anything yet.
+    fresh: AtomicBool,
+    /// Its place among the sockets.
+    _place: Place,
+    /// A shutdown waits for it.
+    _alive: mpsc::Sender<Infallible>,
+}
+
+impl Peer {
+    pub(crate) fn new(address: SocketAddr, place: Place, alive: mpsc::Sender<Infallible>) -> Peer {
+        Peer { address, since: Instant::now(), fresh: AtomicBool::new(true), _place: place, _alive: alive }
+    }
+
+    /// Since when the request under way could have been made: the time that clients have counts from there, not from
+    /// when they have made it.
+    fn asked_since(&self) -> Instant {
+        if self.fresh.swap(false, Ordering::Relaxed) { self.since } else { Instant::now() }
+    }
+}
+
+/// Serves one connection until it ends, or becomes a WebSocket, which then lives in a task of its own.
+pub(crate) async fn serve(stream: Stream, peer: Arc<Peer>, router: Router, site: Arc<Site>) {
+    let mut closing = site.closing();
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer.clone());
+        let (response, site) = (router.call(request), site.clone());
+        async move {
+            let mut response = response.await?;
+            pages::harden(&site, &mut response);
+            site.metrics.http(response.status().as_u16());
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits::HEAD_TIMEOUT)
+        .max_headers(limits::HEADERS)
+        .max_buf_size(limits::HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    pin!(connection);
+    select! {
+        // It fails where the client breaks HTTP or goes away: nobody is left to be told.
+        _ = connection.as_mut() => return,
+        _ = closing.wait_for(|closing| *closing) => {}
+        () = sleep(limits::HTTP_LIFETIME) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = timeout(limits::HTTP_GRACE, connection).await;
+}

@@ -1,0 +1,96 @@
+//! Bounds of the server's edge: sockets, requests, queues. What rooms and messages may be is in [`room::limits`].
+
+use std::time::Duration;
+
+use crate::bucket::Rate;
+
+// ---- HTTP ---------------------------------------------------------------------------------------
+
+/// Bytes in a request's head.
+pub const HEAD_BYTES: usize = 16 * 1024;
+/// Headers in a request.
+pub const HEADERS: usize = 64;
+/// Time for a request's head to arrive, and for an idle connection to send its next one.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for a TLS handshake.
+pub const TLS_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one connection may ask for pages and files before it is asked to connect anew. It is also the longest
+/// that a client which does not read its response can hold on to a socket.
+pub const HTTP_LIFETIME: Duration = Duration::from_secs(120);
+/// How long a connection may take to finish the response under way when it is asked to end.
+pub const HTTP_GRACE: Duration = Duration::from_secs(3);
+/// Sockets beside those of members: for pages, files and refusals.
+pub const SPARE_SOCKETS: usize = 1_024;
+/// The same, of one address.
+pub const SPARE_SOCKETS_PER_ADDRESS: u32 = 64;
+/// How many more sockets than member connections one address may open in the same time.
+pub const SOCKETS_PER_CONNECT: u32 = 8;
+/// Connections that the kernel keeps until they are accepted.
+pub const BACKLOG: u32 = 4_096;
+/// Pause after the system has refused to accept a connection, as for want of file descriptors.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+// ---- addresses ----------------------------------------------------------------------------------
+
+/// Addresses that are remembered for their limits.
+pub const ADDRESSES: usize = 65_536;
+/// The shortest time between two searches of a full table for addresses to forget.
+pub const SWEEP_PAUSE: Duration = Duration::from_secs(1);
+/// Joins that may fail at once, an address.
+pub const FAILED_JOINS: u32 = 64;
+/// Joins that may fail a second, an address, in the long run.
+pub const FAILED_JOINS_PER_SECOND: u32 = 1;
+
+// ---- members' connections -----------------------------------------------------------------------
+
+/// Bytes of a socket's read buffer. It grows to the largest message that came.
+pub const READ_BUFFER: usize = 4 * 1024;
+/// Bytes of answers to pings that wait to be written.
+pub const CONTROL_BYTES: usize = 4 * 1024;
+/// Messages that one connection reads before others have their turn.
+pub const READ_TURN: usize = 32;
+/// Messages that are written with one system call.
+pub const WRITE_BATCH: usize = 64;
+/// Bytes that a connection takes from its queue at once, beyond the first message.
+pub const WRITE_BYTES: usize = 64 * 1024;
+/// Messages that wait to be written: a flash crowd of a full room, with candidates.
+pub const QUEUE_MESSAGES: usize = 16 * 1024;
+/// Bytes that wait to be written: a welcome and a flash crowd behind it.
+pub const QUEUE_BYTES: usize = room::limits::WELCOME_MAX + 8 * 1024 * 1024;
+/// Bytes that any queue may hold. What queues hold beyond comes out of [`QUEUES_BYTES`].
+pub const QUEUE_OWN: usize = 64 * 1024;
+/// Bytes that all queues together hold beyond what is their own.
+pub const QUEUES_BYTES: usize = 512 * 1024 * 1024;
+/// Time in which a socket with something to be written takes nothing, after which it is cut off.
+pub const WRITE_STALL: Duration = Duration::from_secs(10);
+/// Time for the last messages and the close frame to be written, and for the other side to close.
+pub const LINGER: Duration = Duration::from_secs(2);
+/// Bytes of what a refused connection still sends that are read, so that it gets to see why it was refused.
+pub const LINGER_BYTES: usize = 4 * 1024 * 1024;
+/// Messages that one member may send at once: twice over what a flash crowd of 64 takes, for each of its candidates.
+pub const MESSAGES_BURST: u32 = 4_096;
+/// Messages that one member may send a second, in the long run.
+pub const MESSAGES_PER_SECOND: u32 = 1_024;
+/// Bytes that one member may send: at once, and a second in the long run.
+pub(crate) const BYTES: Rate = Rate { burst: 16 * 1024 * 1024, per_second: 4 * 1024 * 1024 };
+/// Bytes in a token.
+pub const TOKEN_BYTES: usize = 8 * 1024;
+/// How far the clock of whoever made a token may be off, in seconds.
+pub const TOKEN_LEEWAY_S: u64 = 10;
+/// Bytes in the secret of a key, at least: fewer could be guessed (RFC 7518, section 3.2).
+pub const KEY_SECRET_BYTES: usize = 32;
+
+// ---- shards -------------------------------------------------------------------------------------
+
+/// What waits for a shard. Members whose message finds no place are not read from until it does.
+pub const INBOX: usize = 1_024;
+/// What a shard handles before the connections have their turn.
+pub const SHARD_TURN: usize = 128;
+/// Entries of a shard's timers that are not needed any more, before they are cleared away.
+pub const STALE_TIMERS: usize = 64;
+/// When members of a room that ended by a bug are asked to come back.
+pub const BUG_RETRY: room::time::Micros = room::time::Micros::from_millis(500);
+/// When members are asked to come back after a shutdown.
+pub const SHUTDOWN_RETRY: room::time::Micros = room::time::Micros::from_secs(1);
+/// How long a shutdown waits for sockets to be drained.
+pub const DRAIN: Duration = Duration::from_secs(5);

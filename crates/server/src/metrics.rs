@@ -1,0 +1,173 @@
+//! What the server counts, as Prometheus reads it.
+
+use std::fmt;
+
+use metrics::{Counter, Gauge, Key, KeyName, Label, Level, Metadata, Recorder, Unit};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use room::{hub::Counters, wire::signal::RefusalCode};
+
+/// Counters and gauges of one server. They have a recorder of their own, so that several servers in one process keep
+/// apart, and are looked up once, so that counting is one atomic addition.
+pub(crate) struct Metrics {
+    handle: PrometheusHandle,
+    refused: Vec<Counter>,
+    http: [Counter; 6],
+    connections: Gauge,
+    rooms: Gauge,
+    members: Gauge,
+    hub: [Counter; HUB.len()],
+    panics: Counter,
+    received: Counter,
+    received_bytes: Counter,
+    sent: Counter,
+    sent_bytes: Counter,
+    tls_failed: Counter,
+}
+
+/// What hubs count: name, labels, where it is.
+type HubCounter = (&'static str, &'static [(&'static str, &'static str)], fn(&Counters) -> u64);
+const HUB: [HubCounter; 13] = [
+    ("roomful_joins_total", &[("kind", "new")], |counters| counters.joined),
+    ("roomful_joins_total", &[("kind", "resumed")], |counters| counters.resumed),
+    ("roomful_gone_total", &[("reason", "left")], |counters| counters.left),
+    ("roomful_gone_total", &[("reason", "crashed")], |counters| counters.crashed),
+    ("roomful_gone_total", &[("reason", "unresponsive")], |counters| counters.unresponsive),
+    ("roomful_gone_total", &[("reason", "timeout")], |counters| counters.timed_out),
+    ("roomful_gone_total", &[("reason", "replaced")], |counters| counters.replaced),
+    ("roomful_away_total", &[], |counters| counters.went_away),
+    ("roomful_signals_total", &[("result", "passed_on")], |counters| counters.signals),
+    ("roomful_signals_total", &[("result", "dropped")], |counters| counters.signals_dropped),
+    ("roomful_state_writes_total", &[], |counters| counters.state_writes),
+    ("roomful_attribute_writes_total", &[], |counters| counters.attribute_writes),
+    ("roomful_pings_total", &[], |counters| counters.pings),
+];
+
+const HELP: [(&str, &str); 18] = [
+    ("roomful_joins_total", "Members that entered a room, new or resuming their session."),
+    ("roomful_gone_total", "Members that are no longer in their room, by reason."),
+    ("roomful_away_total", "Members whose socket ended without leave."),
+    ("roomful_signals_total", "Link negotiation messages between members."),
+    ("roomful_state_writes_total", "Writes to rooms' shared state."),
+    ("roomful_attribute_writes_total", "Changes of members' attributes."),
+    ("roomful_pings_total", "Pings to members that were silent or doubted."),
+    ("roomful_refused_total", "Refusals of joins, messages and connections, by code."),
+    ("roomful_http_requests_total", "HTTP requests, by class of the response's status."),
+    ("roomful_tls_failures_total", "TLS handshakes that failed or took too long."),
+    ("roomful_room_failures_total", "Rooms ended by a bug."),
+    ("roomful_messages_received_total", "Messages from members."),
+    ("roomful_received_bytes_total", "Bytes of messages from members."),
+    ("roomful_messages_sent_total", "Messages to members."),
+    ("roomful_sent_bytes_total", "Bytes of messages to members."),
+    ("roomful_connections", "WebSockets that are open."),
+    ("roomful_rooms", "Rooms that there are."),
+    ("roomful_members", "Members of rooms, away ones included."),
+];
+
+impl Metrics {
+    pub(crate) fn new() -> Metrics {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        for (name, help) in HELP {
+            if name.ends_with("_total") {
+                recorder.describe_counter(KeyName::from(name), Some(Unit::Count), help.into());
+            } else {
+                recorder.describe_gauge(KeyName::from(name), Some(Unit::Count), help.into());
+            }
+        }
+        let metadata = Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
+        let counter = |name: &'static str, labels: &[(&'static str, &'static str)]| {
+            let labels: Vec<Label> = labels.iter().map(|(key, value)| Label::from_static_parts(key, value)).collect();
+            recorder.register_counter(&Key::from_parts(name, labels), &metadata)
+        };
+        let gauge = |name: &'static str| recorder.register_gauge(&Key::from_name(name), &metadata);
+        let class = |class| counter("roomful_http_requests_total", &[("status", class)]);
+        Metrics {
+            refused: RefusalCode::ALL
+                .iter()
+                .map(|code| counter("roomful_refused_total", &[("code", code.as_str())]))
+                .collect(),
+            http: ["other", "1xx", "2xx", "3xx", "4xx", "5xx"].map(class),
+            connections: gauge("roomful_connections"),
+            rooms: gauge("roomful_rooms"),
+            members: gauge("roomful_members"),
+            hub: HUB.map(|(name, labels, _)| counter(name, labels)),
+            panics: counter("roomful_room_failures_total", &[]),
+            received: counter("roomful_messages_received_total", &[]),
+            received_bytes: counter("roomful_received_bytes_total", &[]),
+            sent: counter("roomful_messages_sent_total", &[]),
+            sent_bytes: counter("roomful_sent_bytes_total", &[]),
+            tls_failed: counter("roomful_tls_failures_total", &[]),
+            handle: recorder.handle(),
+        }
+    }
+
+    /// The text that Prometheus reads.
+    pub(crate) fn render(&self) -> String {
+        self.handle.render()
+    }
+
+    /// A message from a member came.
+    pub(crate) fn received(&self, bytes: usize) {
+        self.received.increment(1);
+        self.received_bytes.increment(bytes as u64);
+    }
+
+    /// Messages to members were queued.
+    pub(crate) fn sent(&self, messages: u64, bytes: usize) {
+        if messages > 0 {
+            self.sent.increment(messages);
+            self.sent_bytes.increment(bytes as u64);
+        }
+    }
+
+    /// Somebody was refused something.
+    pub(crate) fn refused(&self, code: RefusalCode) {
+        if let Some(counter) = self.refused.get(code as usize) {
+            counter.increment(1);
+        }
+    }
+
+    /// A room was opened (1) or closed (−1).
+    pub(crate) fn rooms(&self, change: i8) {
+        self.rooms.increment(f64::from(change));
+    }
+
+    /// A WebSocket was opened (1) or closed (−1).
+    pub(crate) fn connections(&self, change: i8) {
+        self.connections.increment(f64::from(change));
+    }
+
+    /// A room ended by a bug.
+    pub(crate) fn panicked(&self) {
+        self.panics.increment(1);
+    }
+
+    /// A TLS handshake failed.
+    pub(crate) fn tls_failed(&self) {
+        self.tls_failed.increment(1);
+    }
+
+    /// A request was answered.
+    pub(crate) fn http(&self, status: u16) {
+        let class = self.http.get(usize::from(status / 100)).unwrap_or(&self.http[0]);
+        class.increment(1);
+    }
+
+    /// A hub has gone on: its counters, and how many members it has.
+    pub(crate) fn hub(&self, (counters, members): &(Counters, usize), now: &(Counters, usize)) {
+        for (counter, (_, _, read)) in self.hub.iter().zip(HUB) {
+            let more = read(&now.0) - read(counters);
+            if more > 0 {
+                counter.increment(more);
+            }
+        }
+        if members != &now.1 {
+            self.members.increment(now.1 as f64 - *members as f64);
+        }
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}

@@ -1,0 +1,259 @@
+//! What waits to be written to one connection: bounded, filled by a shard, emptied by the connection.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use room::wire::signal::RefusalCode;
+
+use crate::limits;
+
+/// How a connection is to end, once what waits has been written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// A normal close.
+    Done,
+    /// The refusal was among what was written.
+    Refused(RefusalCode),
+    /// More waited than may. What waited is gone.
+    TooSlow,
+}
+
+/// What a connection does next.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Frames were taken.
+    Frames,
+    /// Nothing is left: end the connection.
+    End(End),
+}
+
+/// The bounds that the queues of one server share.
+#[derive(Debug)]
+pub(crate) struct Depot {
+    queue_messages: usize,
+    queue_bytes: usize,
+    /// Bytes that queues may still hold beyond what is their own.
+    left: AtomicUsize,
+}
+
+impl Depot {
+    pub(crate) fn new(queue_messages: usize, queue_bytes: usize) -> Depot {
+        Depot { queue_messages, queue_bytes, left: AtomicUsize::new(limits::QUEUES_BYTES) }
+    }
+}
+
+/// The queue of one connection.
+#[derive(Debug)]
+pub(crate) struct Outbound {
+    depot: Arc<Depot>,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    frames: VecDeque<Bytes>,
+    bytes: usize,
+    /// Part of `bytes` that the depot gave.
+    lent: usize,
+    end: Option<End>,
+    /// The connection, where it wants to be woken: for an end always, for frames if it has nothing else to write.
+    waker: Option<Waker>,
+    idle: bool,
+}
+
+impl Outbound {
+    pub(crate) fn new(depot: Arc<Depot>) -> Outbound {
+        Outbound { depot, queue: Mutex::new(Queue::default()) }
+    }
+
+    /// Puts a frame at the end of the queue. False where that is beyond the bounds: then the connection ends, as
+    /// too slow. What comes after an end is dropped.
+    pub(crate) fn push(&self, frame: &Bytes) -> bool {
+        let mut queue = self.lock();
+        if queue.end.is_some() {
+            return true;
+        }
+        let bytes = queue.bytes + frame.len();
+        let fits = queue.frames.len() < self.depot.queue_messages && bytes <= self.depot.queue_bytes;
+        if !(fits && self.borrow(&mut queue, bytes)) {
+            self.finish(&mut queue, End::TooSlow);
+            return false;
+        }
+        queue.frames.push_back(frame.clone());
+        queue.bytes = bytes;
+        if queue.idle {
+            queue.idle = false;
+            wake(queue);
+        }
+        true
+    }
+
+    /// Ends the connection after what waits now. Only the first end counts.
+    pub(crate) fn end(&self, end: End) {
+        let mut queue = self.lock();
+        if queue.end.is_none() {
+            queue.end = Some(end);
+            wake(queue);
+        }
+    }
+
+    /// Takes frames to be written, as many as are good to write at once; pending where there are none.
+    pub(crate) fn poll_take(&self, cx: &mut Context<'_>, frames: &mut VecDeque<Bytes>) -> Poll<Next> {
+        let mut queue = self.lock();
+        let mut taken = 0;
+        while let Some(frame) = queue.frames.front() {
+            if taken > 0 && (taken + frame.len() > limits::WRITE_BYTES || frames.len() >= limits::WRITE_BATCH) {
+                break;
+            }
+            taken += frame.len();
+            frames.extend(queue.frames.pop_front());
+        }
+        queue.bytes -= taken;
+        self.give_back(&mut queue);
+        if queue.frames.is_empty() && queue.frames.capacity() > limits::WRITE_BATCH {
+            queue.frames = VecDeque::new();
+        }
+        if taken > 0 {
+            return Poll::Ready(Next::Frames);
+        }
+        if let Some(end) = queue.end {
+            return Poll::Ready(Next::End(end));
+        }
+        queue.idle = true;
+        listen(&mut queue, cx);
+        Poll::Pending
+    }
+
+    /// Whether the connection was found too slow, while it has other things to write.
+    pub(crate) fn is_too_slow(&self, cx: &mut Context<'_>) -> bool {
+        let mut queue = self.lock();
+        listen(&mut queue, cx);
+        queue.end == Some(End::TooSlow)
+    }
+
+    /// Says that nothing will be taken any more: what waits is dropped, and so is whatever comes.
+    pub(crate) fn abandon(&self) {
+        self.finish(&mut self.lock(), End::Done);
+    }
+
+    fn finish(&self, queue: &mut Queue, end: End) {
+        queue.frames = VecDeque::new();
+        queue.bytes = 0;
+        self.give_back(queue);
+        queue.end = Some(end);
+        if let Some(waker) = queue.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Borrows from the depot what `bytes` are beyond the queue's own.
+    fn borrow(&self, queue: &mut Queue, bytes: usize) -> bool {
+        let more = bytes.saturating_sub(limits::QUEUE_OWN).saturating_sub(queue.lent);
+        if more == 0 {
+            return true;
+        }
+        let lent = self.depot.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(more));
+        queue.lent += if lent.is_ok() { more } else { 0 };
+        lent.is_ok()
+    }
+
+    fn give_back(&self, queue: &mut Queue) {
+        let due = queue.lent - queue.lent.min(queue.bytes.saturating_sub(limits::QUEUE_OWN));
+        if due > 0 {
+            queue.lent -= due;
+            self.depot.left.fetch_add(due, Ordering::Relaxed);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // Nothing in here panics half-way.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Outbound {
+    fn drop(&mut self) {
+        self.abandon();
+    }
+}
+
+fn listen(queue: &mut Queue, cx: &Context<'_>) {
+    match &mut queue.waker {
+        Some(waker) => waker.clone_from(cx.waker()),
+        none => *none = Some(cx.waker().clone()),
+    }
+}
+
+/// Wakes the connection, with the queue free for it to take.
+fn wake(mut queue: MutexGuard<'_, Queue>) {
+    let waker = queue.waker.take();
+    drop(queue);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(outbound: &Outbound) -> (Poll<Next>, Vec<Bytes>) {
+        let mut frames = VecDeque::new();
+        let next = outbound.poll_take(&mut Context::from_waker(Waker::noop()), &mut frames);
+        (next, frames.into())
+    }
+
+    #[test]
+    fn frames_come_out_in_order_and_then_the_end() {
+        let outbound = Outbound::new(Arc::new(Depot::new(8, 1_000)));
+        assert_eq!(take(&outbound).0, Poll::Pending);
+        let frames = [Bytes::from_static(b"a"), Bytes::from_static(b"b")];
+        assert!(frames.iter().all(|frame| outbound.push(frame)));
+        outbound.end(End::Done);
+        assert!(outbound.push(&frames[0]), "dropped after the end");
+        outbound.end(End::TooSlow);
+        assert_eq!(take(&outbound), (Poll::Ready(Next::Frames), frames.to_vec()));
+        assert_eq!(take(&outbound).0, Poll::Ready(Next::End(End::Done)));
+    }
+
+    #[test]
+    fn overflow_in_count_or_bytes_ends_it() {
+        for (frame, fit) in [(Bytes::from_static(b"a"), 3), (Bytes::from_static(&[0; 400]), 2)] {
+            let outbound = Outbound::new(Arc::new(Depot::new(3, 1_000)));
+            for _ in 0..fit {
+                assert!(outbound.push(&frame));
+            }
+            assert!(!outbound.push(&frame));
+            assert_eq!(take(&outbound), (Poll::Ready(Next::End(End::TooSlow)), vec![]));
+        }
+    }
+
+    #[test]
+    fn queues_share_what_is_not_their_own() {
+        let depot = Arc::new(Depot::new(usize::MAX, usize::MAX));
+        let frame = Bytes::from(vec![0; limits::QUEUES_BYTES / 2 + limits::QUEUE_OWN]);
+        let queues = [(); 3].map(|()| Outbound::new(depot.clone()));
+        assert!(queues[0].push(&frame) && queues[1].push(&frame));
+        assert!(queues[2].push(&Bytes::from(vec![0; limits::QUEUE_OWN])), "its own");
+        assert!(!queues[2].push(&Bytes::from_static(b"a")), "beyond");
+        assert_eq!(take(&queues[0]).0, Poll::Ready(Next::Frames));
+        drop(queues);
+        assert_eq!(depot.left.load(Ordering::Relaxed), limits::QUEUES_BYTES);
+    }
+
+    #[test]
+    fn big_batches_are_cut() {
+        let outbound = Outbound::new(Arc::new(Depot::new(usize::MAX, usize::MAX)));
+        let frame = Bytes::from(vec![0; limits::WRITE_BYTES]);
+        assert!(outbound.push(&frame) && outbound.push(&frame));
+        assert_eq!(take(&outbound).1.len(), 1);
+        assert_eq!(take(&outbound).1.len(), 1);
+    }
+}

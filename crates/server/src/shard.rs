@@ -1,0 +1,403 @@
+//! Rooms, spread over tasks. A shard owns its rooms: it alone touches their [`Hub`]s, so that nothing needs a lock.
+//! It never waits for a connection: what a connection does not take in time is that connection's end.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+    hash::{BuildHasher, RandomState},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use room::{
+    hub::{Config, ConnId, Counters, Grant, Hub, IdentityPolicy, Input as HubInput, Output},
+    id::RoomName,
+    time::{Micros, Time},
+    wire::signal::{ClientMessage, Closing, Join, RefusalCode, Refused, ServerMessage, Welcome},
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, Sleep, sleep_until},
+};
+use tracing::{Span, debug, error, info, info_span};
+
+use crate::{
+    clock::Clock,
+    limits,
+    metrics::Metrics,
+    outbound::{End, Outbound},
+    ws::frame,
+};
+
+/// What connections tell a shard.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// A connection joins a room.
+    Enter { room: RoomName, conn: ConnId, join: Box<Join>, grant: Option<Grant>, outbound: Arc<Outbound> },
+    /// A connection that joined says something.
+    Said { conn: ConnId, message: ClientMessage },
+    /// A connection ended; `left` where the client closed it for good.
+    Closed { conn: ConnId, left: bool },
+    /// The server goes down.
+    Shutdown,
+}
+
+/// What all shards of a server share.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) identity_policy: IdentityPolicy,
+    pub(crate) members_max: usize,
+    pub(crate) rooms_max: usize,
+    pub(crate) resume_window: Micros,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Rooms that there are.
+    pub(crate) rooms: AtomicUsize,
+}
+
+/// The way to the shards.
+#[derive(Debug)]
+pub(crate) struct Shards {
+    inboxes: Vec<mpsc::Sender<Input>>,
+    /// With keys of its own, so that nobody can name many rooms for one shard.
+    hasher: RandomState,
+}
+
+impl Shards {
+    /// Starts shards, which run until their inboxes are dropped.
+    pub(crate) fn start(count: usize, settings: &Arc<Settings>) -> Shards {
+        let inboxes = (0..count.max(1)).map(|_| {
+            let (sender, inbox) = mpsc::channel(limits::INBOX);
+            tokio::spawn(Shard::new(settings.clone()).run(inbox));
+            sender
+        });
+        Shards { inboxes: inboxes.collect(), hasher: RandomState::new() }
+    }
+
+    /// The shard of a room.
+    pub(crate) fn of(&self, room: &RoomName) -> &mpsc::Sender<Input> {
+        let count = self.inboxes.len() as u64;
+        let place = usize::try_from(self.hasher.hash_one(room) % count).expect("less than the number of inboxes");
+        &self.inboxes[place]
+    }
+
+    /// Tells all members that the server goes down.
+    pub(crate) async fn shut_down(&self) {
+        for inbox in &self.inboxes {
+            let _ = inbox.send(Input::Shutdown).await;
+        }
+    }
+}
+
+/// What whoever comes while the server goes down is told.
+pub(crate) fn shutting_down() -> Refused {
+    Refused::fatal(RefusalCode::ShuttingDown, "the server is going down", "come back in a moment")
+}
+
+/// Some rooms.
+struct Shard {
+    settings: Arc<Settings>,
+    rooms: BTreeMap<RoomName, Room>,
+    /// In which room each connection is.
+    conns: BTreeMap<ConnId, RoomName>,
+    /// When to look after which room. A room's entry may be too early, when its hub has found more time since; then
+    /// the hub is asked anew. It is never too late.
+    timers: BinaryHeap<Reverse<(Time, RoomName)>>,
+    shutting_down: bool,
+}
+
+/// A room and the connections of its members.
+struct Room {
+    hub: Hub,
+    conns: BTreeMap<ConnId, Arc<Outbound>>,
+    /// The earliest of its entries in the timers.
+    timer: Option<Time>,
+    /// What the metrics know of the hub's counters and members.
+    reported: (Counters, usize),
+    span: Span,
+    /// Counts the room.
+    settings: Arc<Settings>,
+}
+
+impl Shard {
+    fn new(settings: Arc<Settings>) -> Shard {
+        Shard {
+            settings,
+            rooms: BTreeMap::new(),
+            conns: BTreeMap::new(),
+            timers: BinaryHeap::new(),
+            shutting_down: false,
+        }
+    }
+
+    async fn run(mut self, mut inbox: mpsc::Receiver<Input>) {
+        let mut turn = Vec::with_capacity(limits::SHARD_TURN);
+        let mut timer = Timer::default();
+        loop {
+            self.fire();
+            let next = self.timers.peek().map(|Reverse((time, _))| self.settings.clock.at(*time));
+            // In random order, so that neither a flood nor a hub that is always due hides the other.
+            tokio::select! {
+                count = inbox.recv_many(&mut turn, limits::SHARD_TURN) => {
+                    if count == 0 {
+                        return;
+                    }
+                    for input in turn.drain(..) {
+                        self.handle(input);
+                    }
+                }
+                () = timer.until(next) => {}
+            }
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        match input {
+            Input::Enter { room, conn, join, grant, outbound } => self.enter(&room, conn, join, grant, outbound),
+            Input::Said { conn, message } => {
+                if let Some(room) = self.conns.get(&conn).cloned() {
+                    self.turn(&room, |hub, now| hub.handle(now, HubInput::Message { conn, message }));
+                }
+            }
+            Input::Closed { conn, left } => {
+                if let Some(room) = self.conns.remove(&conn) {
+                    self.turn(&room, |hub, now| hub.handle(now, HubInput::Closed { conn, left }));
+                }
+            }
+            Input::Shutdown => self.shut_down(),
+        }
+    }
+
+    fn enter(&mut self, name: &RoomName, conn: ConnId, join: Box<Join>, grant: Option<Grant>, outbound: Arc<Outbound>) {
+        if self.shutting_down {
+            return refuse(&outbound, shutting_down());
+        }
+        if !self.rooms.contains_key(name) {
+            match Room::open(name, &self.settings) {
+                Ok(room) => drop(self.rooms.insert(name.clone(), room)),
+                Err(refused) => return refuse(&outbound, refused),
+            }
+        }
+        if let Some(room) = self.rooms.get_mut(name) {
+            room.conns.insert(conn, outbound);
+            self.conns.insert(conn, name.clone());
+        }
+        self.turn(name, |hub, now| hub.handle(now, HubInput::Join { conn, join, grant }));
+    }
+
+    /// Lets a room's hub do something and carries out what it wants done. A bug in it ends this room only.
+    fn turn(&mut self, name: &RoomName, act: impl FnOnce(&mut Hub, Time)) {
+        let Some(room) = self.rooms.get_mut(name) else { return };
+        let span = room.span.clone();
+        let _entered = span.enter();
+        let now = self.settings.clock.now();
+        let conns = &mut self.conns;
+        let timer = catch_unwind(AssertUnwindSafe(|| {
+            act(&mut room.hub, now);
+            room.carry_out(now, conns);
+            room.hub.poll_timeout()
+        }));
+        let Ok(timer) = timer else {
+            error!("the room ended by a bug; its members are asked to come back");
+            self.settings.metrics.panicked();
+            return self.end(
+                name,
+                &ServerMessage::Closing(Closing {
+                    reason: "the room has failed; what was said over links is not lost".to_owned(),
+                    retry_ms: limits::BUG_RETRY.as_millis(),
+                }),
+            );
+        };
+        room.report();
+        if room.hub.is_empty() {
+            return self.close(name);
+        }
+        if let Some(time) = timer.filter(|time| room.timer.is_none_or(|earliest| *time < earliest)) {
+            room.timer = Some(time);
+            self.timers.push(Reverse((time, name.clone())));
+            if self.timers.len() > 2 * self.rooms.len() + limits::STALE_TIMERS {
+                let timers = self.rooms.iter().filter_map(|(name, room)| Some(Reverse((room.timer?, name.clone()))));
+                self.timers = timers.collect();
+            }
+        }
+    }
+
+    /// Looks after the rooms whose time has come, each once.
+    fn fire(&mut self) {
+        let now = self.settings.clock.now();
+        let mut due = Vec::new();
+        while self.timers.peek().is_some_and(|Reverse((time, _))| *time <= now) {
+            due.extend(self.timers.pop());
+        }
+        for Reverse((time, name)) in due {
+            // An entry that is not the room's earliest was overtaken by another.
+            let Some(room) = self.rooms.get_mut(&name).filter(|room| room.timer == Some(time)) else { continue };
+            room.timer = None;
+            self.turn(&name, |hub, now| {
+                if hub.poll_timeout().is_some_and(|time| time <= now) {
+                    hub.handle(now, HubInput::Timeout);
+                }
+            });
+        }
+    }
+
+    fn shut_down(&mut self) {
+        self.shutting_down = true;
+        let names: Vec<RoomName> = self.rooms.keys().cloned().collect();
+        for name in names {
+            self.turn(&name, |hub, now| {
+                let reason = "the server is going down".to_owned();
+                hub.handle(now, HubInput::Shutdown { reason, retry: limits::SHUTDOWN_RETRY });
+            });
+            self.close(&name);
+        }
+    }
+
+    /// Tells everybody in a room a last word and ends it.
+    fn end(&mut self, name: &RoomName, message: &ServerMessage) {
+        if let Some(room) = self.rooms.get(name) {
+            let frame = frame::text(message);
+            for outbound in room.conns.values() {
+                outbound.push(&frame);
+                outbound.end(End::Refused(RefusalCode::ShuttingDown));
+            }
+        }
+        self.close(name);
+    }
+
+    /// Forgets a room in which nobody is any more.
+    fn close(&mut self, name: &RoomName) {
+        let Some(room) = self.rooms.remove(name) else { return };
+        for (conn, outbound) in &room.conns {
+            self.conns.remove(conn);
+            outbound.end(End::Done);
+        }
+    }
+}
+
+impl Room {
+    fn open(name: &RoomName, settings: &Arc<Settings>) -> Result<Room, Refused> {
+        let max = settings.rooms_max;
+        let counted = settings
+            .rooms
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |rooms| (rooms < max).then_some(rooms + 1));
+        if counted.is_err() {
+            let hint = "come back later, or use a room that exists";
+            return Err(Refused::fatal(RefusalCode::ServerFull, "the server has all the rooms that it may have", hint));
+        }
+        settings.metrics.rooms(1);
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).expect("the system gives random bytes once it is up");
+        let [seed, hub_id] = [0, 8].map(|at| {
+            let mut number = [0; 8];
+            number.copy_from_slice(&random[at..at + 8]);
+            u64::from_be_bytes(number)
+        });
+        let config = Config {
+            room: name.clone(),
+            // Each time a room is opened, not each time the server starts: members that the server could not reach
+            // for so long that it gave them all up still have each other, as after a restart.
+            hub_id: format!("{hub_id:016x}"),
+            identity_policy: settings.identity_policy,
+            members_max: settings.members_max,
+            resume_window: settings.resume_window,
+        };
+        let span = info_span!(parent: None, "room", name = name.as_str());
+        span.in_scope(|| debug!("opened"));
+        Ok(Room {
+            hub: Hub::new(config, seed, settings.clock.now()),
+            conns: BTreeMap::new(),
+            timer: None,
+            reported: (Counters::default(), 0),
+            span,
+            settings: settings.clone(),
+        })
+    }
+
+    /// Does what the hub wants done. Who is found too slow is away from then on.
+    fn carry_out(&mut self, now: Time, conns: &mut BTreeMap<ConnId, RoomName>) {
+        let (mut frames, mut bytes) = (0, 0);
+        while let Some(output) = self.hub.poll_output() {
+            match output {
+                Output::Send { to, message } => {
+                    self.note(&message);
+                    let frame = frame::text(&message);
+                    for conn in to {
+                        let Some(outbound) = self.conns.get(&conn) else { continue };
+                        frames += 1;
+                        bytes += frame.len();
+                        if !outbound.push(&frame) {
+                            self.conns.remove(&conn);
+                            conns.remove(&conn);
+                            self.hub.handle(now, HubInput::Closed { conn, left: false });
+                        }
+                    }
+                }
+                Output::Close { conn, code } => {
+                    conns.remove(&conn);
+                    if let Some(outbound) = self.conns.remove(&conn) {
+                        outbound.end(code.map_or(End::Done, End::Refused));
+                    }
+                }
+            }
+        }
+        self.settings.metrics.sent(frames, bytes);
+    }
+
+    /// Logs what a user would see, and counts refusals.
+    fn note(&self, message: &ServerMessage) {
+        match message {
+            ServerMessage::Welcome(welcome) => {
+                let Welcome { this, resumed, .. } = welcome.as_ref();
+                info!(member = %this.id, resumed, "entered");
+            }
+            ServerMessage::Gone(gone) => info!(member = %gone.id, reason = gone.reason.as_str(), "gone"),
+            ServerMessage::Refused(refused) => self.settings.metrics.refused(refused.code),
+            _ => {}
+        }
+    }
+
+    /// Tells the metrics what has changed.
+    fn report(&mut self) {
+        let now = (*self.hub.counters(), self.hub.members());
+        if now != self.reported {
+            self.settings.metrics.hub(&self.reported, &now);
+            self.reported = now;
+        }
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.settings.rooms.fetch_sub(1, Ordering::Relaxed);
+        self.settings.metrics.rooms(-1);
+        self.settings.metrics.hub(&self.reported, &(self.reported.0, 0));
+        self.span.in_scope(|| debug!("closed"));
+    }
+}
+
+fn refuse(outbound: &Outbound, refused: Refused) {
+    let code = refused.code;
+    outbound.push(&frame::text(&ServerMessage::Refused(refused)));
+    outbound.end(End::Refused(code));
+}
+
+/// One sleep, moved only when the time has changed.
+#[derive(Default)]
+struct Timer(Option<Pin<Box<Sleep>>>);
+
+impl Timer {
+    /// Waits until then; `None` for ever.
+    async fn until(&mut self, deadline: Option<Instant>) {
+        let Some(deadline) = deadline else { return std::future::pending().await };
+        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if sleep.deadline() != deadline {
+            sleep.as_mut().reset(deadline);
+        }
+        sleep.await;
+    }
+}

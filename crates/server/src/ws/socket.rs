@@ -1,0 +1,216 @@
+//! One WebSocket: frames in by `tungstenite`, frames out as they were made, shared with whoever else gets them.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    io::{self, ErrorKind, IoSlice, Read, Write},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tungstenite::{
+    Error, Message, Utf8Bytes,
+    error::ProtocolError,
+    protocol::{Role, WebSocketConfig, WebSocketContext},
+};
+
+use super::frame;
+use crate::{limits, stream::Stream};
+
+/// What came from the client.
+#[derive(Debug)]
+pub(crate) enum Received {
+    /// A message.
+    Text(Utf8Bytes),
+    /// A message of bytes, which no member sends.
+    Binary,
+    /// A ping or pong of the WebSocket protocol.
+    Control,
+}
+
+impl Received {
+    /// Bytes that it was charged for.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Received::Text(text) => text.len(),
+            Received::Binary | Received::Control => 0,
+        }
+    }
+}
+
+/// Why nothing more comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// The client closed, and this was its code.
+    Closed(Option<u16>),
+    /// The connection ended without a word.
+    Cut,
+    /// The client sent a message beyond the bound.
+    TooLarge,
+    /// The client broke the WebSocket protocol.
+    Broken,
+}
+
+/// One WebSocket.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    stream: Stream,
+    context: WebSocketContext,
+    /// Whole frames, but for the first, of which a part may be written.
+    frames: VecDeque<Bytes>,
+    /// Whether the first frame is written in part.
+    begun: bool,
+    /// Bytes that the system took.
+    written: u64,
+    /// Whether everything written is flushed, as TLS wants it.
+    flushed: bool,
+}
+
+impl Socket {
+    /// A WebSocket after its handshake; `read` has what came behind it.
+    pub(crate) fn new(stream: Stream, read: &[u8]) -> Socket {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(limits::READ_BUFFER)
+            .write_buffer_size(0)
+            .max_write_buffer_size(limits::CONTROL_BYTES)
+            .max_message_size(Some(room::limits::SIGNAL_MAX))
+            .max_frame_size(Some(room::limits::SIGNAL_MAX));
+        let context = if read.is_empty() {
+            WebSocketContext::new(Role::Server, Some(config))
+        } else {
+            WebSocketContext::from_partially_read(read.to_vec(), Role::Server, Some(config))
+        };
+        Socket { stream, context, frames: VecDeque::new(), begun: false, written: 0, flushed: true }
+    }
+
+    /// The next thing that comes.
+    pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, Ended>> {
+        let Socket { stream, context, frames, .. } = self;
+        loop {
+            return Poll::Ready(match context.read(&mut Wire { stream, frames, cx }) {
+                Ok(Message::Text(text)) => Ok(Received::Text(text)),
+                Ok(Message::Binary(_)) => Ok(Received::Binary),
+                Ok(Message::Ping(_) | Message::Pong(_)) => Ok(Received::Control),
+                Ok(Message::Close(frame)) => Err(Ended::Closed(frame.map(|frame| frame.code.into()))),
+                Ok(Message::Frame(_)) => continue,
+                Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => return Poll::Pending,
+                Err(Error::Capacity(_)) => Err(Ended::TooLarge),
+                Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => Err(Ended::Cut),
+                Err(Error::Protocol(_) | Error::Utf8(_)) => Err(Ended::Broken),
+                Err(_) => Err(Ended::Cut),
+            });
+        }
+    }
+
+    /// Frames to be written, to be put behind those that are there.
+    pub(crate) fn frames(&mut self) -> &mut VecDeque<Bytes> {
+        &mut self.frames
+    }
+
+    /// Drops what is not written yet, but for the rest of a frame of which a part is.
+    pub(crate) fn drop_unwritten(&mut self) {
+        self.frames.truncate(usize::from(self.begun));
+    }
+
+    /// Bytes written so far.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Writes all that there is.
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.frames.is_empty() {
+            let mut slices = [IoSlice::new(&[]); limits::WRITE_BATCH];
+            let mut count = 0;
+            for (slice, frame) in slices.iter_mut().zip(&self.frames) {
+                *slice = IoSlice::new(frame);
+                count += 1;
+            }
+            let mut written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..count]))?;
+            if written == 0 {
+                return Poll::Ready(Err(ErrorKind::WriteZero.into()));
+            }
+            self.written += written as u64;
+            self.flushed = false;
+            while let Some(frame) = self.frames.front_mut() {
+                if written < frame.len() {
+                    self.begun |= written > 0;
+                    frame.advance(written);
+                    break;
+                }
+                written -= frame.len();
+                self.begun = false;
+                self.frames.pop_front();
+            }
+        }
+        if self.frames.capacity() > limits::WRITE_BATCH {
+            self.frames = VecDeque::new();
+        }
+        if !self.flushed {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            self.flushed = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Puts a close frame behind what is to be written. Nothing is received by frames after it.
+    pub(crate) fn close(&mut self, code: Option<u16>, reason: &str) {
+        self.frames.push_back(frame::close(code, reason));
+    }
+
+    /// Writes what there is, ends the stream, and reads until the client has ended it too. Ending while the client
+    /// still sends would make the system forget what was written.
+    pub(crate) async fn finish(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_write(cx)).await?;
+        poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await?;
+        let mut left = limits::LINGER_BYTES;
+        poll_fn(|cx| {
+            let mut buffer = [0; 4096];
+            while left > 0 {
+                let mut read = ReadBuf::new(&mut buffer);
+                ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
+                if read.filled().is_empty() {
+                    break;
+                }
+                left = left.saturating_sub(read.filled().len());
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await
+    }
+}
+
+/// A socket as `tungstenite` sees it: it reads from the stream; what it writes (pongs and closes) is put between the
+/// frames.
+struct Wire<'a, 'b> {
+    stream: &'a mut Stream,
+    frames: &'a mut VecDeque<Bytes>,
+    cx: &'a mut Context<'b>,
+}
+
+impl Read for Wire<'_, '_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut read = ReadBuf::new(buffer);
+        match Pin::new(&mut *self.stream).poll_read(self.cx, &mut read) {
+            Poll::Ready(result) => result.map(|()| read.filled().len()),
+            Poll::Pending => Err(ErrorKind::WouldBlock.into()),
+        }
+    }
+}
+
+impl Write for Wire<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // `tungstenite` then keeps the newest pong only.
+        if self.frames.len() >= 2 * limits::WRITE_BATCH {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        self.frames.push_back(Bytes::copy_from_slice(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
