@@ -1,0 +1,38 @@
+// @ts-check
+// Debian's Chromium, driven by playwright-core.
+
+import { existsSync } from "node:fs";
+import { chromium } from "playwright-core";
+
+const EXECUTABLE = process.env.CHROMIUM ?? "/usr/bin/chromium";
+
+/** Starts a browser that sees nothing but this machine. */
+export function launch() {
+  if (!existsSync(EXECUTABLE)) throw new Error(`no browser at ${EXECUTABLE}; run \`cargo xtask setup\``);
+  return chromium.launch({
+    executablePath: EXECUTABLE,
+    headless: true,
+    ignoreDefaultArgs: ["--headless", "--headless=old"],
+    args: [
+      "--headless=new",
+      // Containers run as root, where Chromium's own sandbox does not start.
+      "--no-sandbox",
+      "--disable-gpu",
+      "--allow-loopback-in-peer-connection",
+      // Host candidates with addresses: nothing here answers mDNS.
+      "--disable-features=WebRtcHideLocalIpsWithMdns",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+      "--no-first-run",
+      "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
+      "--use-fake-device-for-media-stream",
+      "--use-fake-ui-for-media-stream",
+      "--autoplay-policy=no-user-gesture-required",
+      // All pages of a test work at once, as if each were in front.
+      "--disable-background-timer-throttling",
+      "--disable-backgrounding-occluded-windows",
+      "--disable-renderer-backgrounding",
+    ],
+  });
+}

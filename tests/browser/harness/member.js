@@ -1,0 +1,73 @@
+// @ts-check
+// A member in Rust: one `roomful join --json` process.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+
+import { Participant } from "./participant.js";
+import { BINARY } from "./server.js";
+
+export class Member extends Participant {
+  /**
+   * @param {string} name
+   * @param {import("node:child_process").ChildProcessByStdio<import("node:stream").Writable, import("node:stream").Readable, import("node:stream").Readable>} child
+   */
+  constructor(name, child) {
+    super(name);
+    this.child = child;
+  }
+
+  /**
+   * Starts one; it has joined when this is done.
+   * @param {string} address of the room
+   * @param {string} name
+   * @param {string[]} [options] of `roomful join`
+   */
+  static async join(address, name, options = []) {
+    const child = spawn(BINARY, ["join", address, "--name", name, "--json", ...options], {
+      stdio: ["pipe", "pipe", "pipe"],
+      env: { ...process.env, RUST_BACKTRACE: "1" },
+    });
+    const member = new Member(name, child);
+    const { log } = member;
+    createInterface({ input: child.stdout }).on("line", (line) => log.push(JSON.parse(line)));
+    createInterface({ input: child.stderr }).on("line", (line) => log.push({ event: "err", line }));
+    child.stdin.on("error", () => {});
+    child.on("error", (error) => log.end(`did not start: ${error.message}`));
+    child.on("exit", (code, signal) => log.end(`ended with ${code ?? signal}`));
+    await member.joined();
+    return member;
+  }
+
+  /**
+   * Says a line on channel "chat".
+   * @param {string} text without line breaks
+   */
+  async say(text) {
+    if (!this.child.stdin.write(`${text}\n`)) await once(this.child.stdin, "drain");
+  }
+
+  /** Stops reading and everything else, as a machine that hangs. */
+  freeze() {
+    this.child.kill("SIGSTOP");
+  }
+
+  thaw() {
+    this.child.kill("SIGCONT");
+  }
+
+  /** Leaves: the end of its input. */
+  async leave() {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    this.child.stdin.end();
+    await once(this.child, "exit");
+  }
+
+  /** Dies without a word. */
+  async kill() {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    this.child.kill("SIGKILL");
+    await once(this.child, "exit");
+  }
+}

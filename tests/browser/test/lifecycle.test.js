@@ -1,0 +1,86 @@
+// @ts-check
+// Tabs that crash, are reloaded, are closed: nobody is ever a ghost, and nobody is there twice.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { meshed } from "../harness/participant.js";
+import { Scene, names } from "../harness/scene.js";
+
+const scene = Scene.forFile();
+
+/** PROTOCOL.md: silence of SUSPECT_AFTER, then at most 2 s. */
+const GONE_WITHIN_MS = 1_500 + 2_000;
+
+test("a crashed tab is soon gone from every roster, and a newcomer does not wait for it", async (t) => {
+  const room = scene.room();
+  const pages = await scene.pages(t, names("page", 4));
+  const members = await scene.members(t, scene.server.address(room), ["rust1"]);
+  const [victim, newcomer, ...others] = pages;
+  await Promise.all([victim, ...others].map((page) => page.enter(room)));
+  const survivors = [...others, ...members];
+  await meshed([victim, ...survivors]);
+
+  await victim.crash();
+  const crashed = performance.now();
+  const gone = survivors.map(async (survivor) => {
+    const leave = await survivor.log.entry({ event: "memberleave", member: victim.id });
+    return { name: survivor.name, reason: leave.reason, after_ms: performance.now() - crashed };
+  });
+  // It enters while the others still take the crashed one for present.
+  await newcomer.enter(room);
+  await Promise.all(survivors.map((survivor) => newcomer.log.entry({ event: "link", member: survivor.id, state: "open" })));
+  const linked_ms = performance.now() - crashed;
+
+  for (const { name, reason, after_ms } of await Promise.all(gone)) {
+    assert.equal(reason, "crashed", name);
+    assert.ok(after_ms <= GONE_WITHIN_MS, `${name} lost it after ${after_ms} ms`);
+  }
+  t.diagnostic(`the newcomer was linked ${Math.round(linked_ms)} ms after the crash`);
+  await meshed([newcomer, ...survivors]);
+  for (const one of [newcomer, ...survivors]) assert.ok(!one.roster.has(victim.id), `${one.name} has no ghost`);
+});
+
+test("a reloaded tab comes back once, not twice", async (t) => {
+  const room = scene.room();
+  const pages = await scene.pages(t, names("page", 3));
+  const members = await scene.members(t, scene.server.address(room), ["rust1"]);
+  await Promise.all(pages.map((page) => page.enter(room)));
+  const [reloaded, ...others] = pages;
+  const witnesses = [...others, ...members];
+  await meshed([...pages, ...members]);
+
+  const before = reloaded.id;
+  reloaded.log.entries.length = 0;
+  await reloaded.load();
+  for (const witness of witnesses) {
+    const { reason } = await witness.log.entry({ event: "memberleave", member: before });
+    assert.equal(reason, "left");
+  }
+  await reloaded.enter(room);
+  assert.notEqual(reloaded.id, before);
+  await meshed([reloaded, ...witnesses]);
+  await reloaded.say("back again");
+  for (const witness of witnesses) {
+    assert.deepEqual(await witness.hears(reloaded, 1), [JSON.stringify("back again")]);
+    assert.equal(witness.roster.size, 3);
+    assert.equal(witness.log.all("memberleave").length, 1);
+    assert.equal(witness.log.all("memberjoin").filter(({ member }) => member === reloaded.id).length, 1);
+  }
+});
+
+test("a closed tab and a member that leaves are gone at once", async (t) => {
+  const room = scene.room();
+  const [stays, closes] = await scene.pages(t, ["stays", "closes"]);
+  await stays.enter(room);
+  await closes.enter(room);
+  const [leaver] = await scene.members(t, scene.server.address(room), ["rust1"]);
+  await meshed([stays, closes, leaver]);
+
+  const start = performance.now();
+  await closes.page.close({ runBeforeUnload: false });
+  assert.equal((await stays.log.entry({ event: "memberleave", member: closes.id })).reason, "left");
+  await leaver.leave();
+  assert.equal((await stays.log.entry({ event: "memberleave", member: leaver.id })).reason, "left");
+  assert.ok(performance.now() - start < 1_500, "no silence had to be waited for");
+});
