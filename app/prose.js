@@ -49,6 +49,23 @@ export function fold(text) {
   return text.slice(0, end);
 }
 
+/**
+ * What arrived on the chat channel, as text. People send text; programs may send anything.
+ * @param {unknown} data
+ * @returns {string}
+ */
+export function textOf(data) {
+  if (typeof data === "string") return data;
+  if (typeof data === "object" && data !== null && "text" in data && typeof data.text === "string") return data.text;
+  if (ArrayBuffer.isView(data)) return `(${data.byteLength.toLocaleString()} bytes)`;
+  if (data instanceof Date || typeof data !== "object") return String(data);
+  try {
+    return JSON.stringify(data, (_, value) => (typeof value === "bigint" ? String(value) : value));
+  } catch {
+    return "(something that cannot be shown)";
+  }
+}
+
 /** Punctuation that ends the sentence rather than the link. @param {string} link */
 function withoutTrailing(link) {
   let end = link.length;

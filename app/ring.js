@@ -4,7 +4,7 @@
 /** @typedef {{ x: number, y: number }} Point */
 
 /** The drawing's own units; CSS scales it. */
-export const WIDTH = 400;
+export const WIDTH = 420;
 export const HEIGHT = 330;
 const CENTRE = { x: WIDTH / 2, y: HEIGHT / 2 };
 const RADII = { x: 122, y: 116 };

@@ -170,10 +170,10 @@ export function reduce(state, action) {
         : state;
     case "failed": {
       const { code, message, hint } = action;
-      return { ...state, phase: { at: "failed", code, message, hint }, typing: [] };
+      return { ...away(state), phase: { at: "failed", code, message, hint } };
     }
     case "left":
-      return { ...state, phase: { at: "left" }, typing: [] };
+      return { ...away(state), phase: { at: "left" } };
     case "reading":
       if (action.reading === state.reading) return state;
       return { ...state, reading: action.reading, unread: action.reading ? 0 : state.unread };
@@ -192,6 +192,11 @@ export function others(state) {
 /** What this page itself would publish. @param {State} state @returns {Map<string, Link>} */
 export function ownLinks(state) {
   return new Map(state.people.flatMap(({ id, link }) => (link === undefined ? [] : [[id, link]])));
+}
+
+/** Outside, nobody is seen; what was said stays. @param {State} state @returns {State} */
+function away(state) {
+  return { ...state, people: [], reports: new Map(), typing: [], chosen: "" };
 }
 
 /** @param {State} state @param {readonly Person[]} people @returns {State} */

@@ -1,0 +1,187 @@
+// @ts-check
+// The room page: puts store, session and views together.
+
+import { mountChat } from "./chat.js";
+import { mountComposer } from "./composer.js";
+import { part, say } from "./dom.js";
+import { mountGate } from "./gate.js";
+import { mountKeys } from "./keys.js";
+import { mountMembers } from "./members.js";
+import { rememberIn, rememberName, rememberToken, rememberedName, rememberedToken, takeInvitation, wasIn } from "./memory.js";
+import { nameVerdict } from "./names.js";
+import { enter } from "./session.js";
+import { linkTo, shareLink } from "./share.js";
+import { INITIAL, others, reduce } from "./state.js";
+import { mountStatus } from "./status.js";
+import { createStore } from "./store.js";
+import { emptyTable } from "./table.js";
+import { mountTheme } from "./theme.js";
+import { mountTopology } from "./topology.js";
+
+/** @import { Message } from "./log.js" */
+/** @import { Session } from "./session.js" */
+/** @import { Panel, State } from "./state.js" */
+
+const invitation = takeInvitation();
+const { room } = invitation;
+const store = createStore(INITIAL, reduce);
+const link = () => linkTo(room);
+
+/** The name of this stay; one from the address counts for this stay only. */
+let name = nameVerdict(invitation.name).name || rememberedName();
+/** @type {Session | undefined} */
+let session;
+let tickets = 0;
+
+const renameDialog = mountRename();
+const inviteDialog = mountInvite();
+mountTheme(part(document, "#theme", HTMLButtonElement));
+store.show(mountGate({
+  room,
+  name: () => name,
+  enter(chosen) {
+    rememberName(chosen);
+    go(chosen);
+  },
+  present(token) {
+    rememberToken(room, token);
+    go(name);
+  },
+  retry: () => go(name),
+  cancel: leave,
+}));
+store.show(mountStatus({ room, retry: () => go(name) }));
+store.show(mountChat({ reading: (reading) => store.dispatch({ type: "reading", reading }), resend, discard }));
+store.show(mountComposer({ send, typing: (typing) => session?.typing(typing) }));
+store.show(mountMembers({ choose, rename: renameDialog }));
+store.show(mountTopology({ choose }));
+store.show(mountEmpty());
+mountTabs();
+mountShortcuts();
+part(document, "#leave", HTMLButtonElement).addEventListener("click", leave);
+
+// Whoever named themselves in the lobby, came with a name, or reloads, goes straight in.
+if (name !== "" && (invitation.name !== "" || wasIn(room))) go(name);
+else store.dispatch({ type: "asking" });
+
+/** @param {string} as */
+function go(as) {
+  name = as;
+  void session?.leave();
+  rememberIn(room, true);
+  session = enter({ address: link(), name, token: rememberedToken(room), store });
+}
+
+async function leave() {
+  rememberIn(room, false);
+  store.dispatch({ type: "left" });
+  await session?.leave();
+}
+
+/** @param {string} text */
+function send(text) {
+  tickets += 1;
+  const ticket = String(tickets);
+  store.dispatch({ type: "sending", ticket, text, at: Date.now(), audience: others(store.state()).length });
+  void session?.say(ticket, text);
+}
+
+/** @param {Message} message */
+function resend(message) {
+  discard(message);
+  send(message.text);
+}
+
+/** @param {Message} message */
+function discard({ ticket }) {
+  if (ticket !== undefined) store.dispatch({ type: "discarded", ticket });
+  part(document, "#composer", HTMLTextAreaElement).focus();
+}
+
+/** @param {string} id */
+function choose(id) {
+  store.dispatch({ type: "chosen", id });
+}
+
+/** @param {Panel} panel */
+function bring(panel) {
+  store.dispatch({ type: "panel", panel });
+}
+
+function mountTabs() {
+  for (const tab of part(document, "#tabs", HTMLElement).querySelectorAll("button")) {
+    tab.addEventListener("click", () => bring(/** @type {Panel} */ (tab.dataset["panel"])));
+  }
+}
+
+/** The invitation that an empty room shows instead of a log. @returns {(state: State) => void} */
+function mountEmpty() {
+  const empty = part(document, "#empty", HTMLElement);
+  const words = document.createElement("div");
+  words.className = "words";
+  const heading = document.createElement("h2");
+  heading.textContent = "You are the first one here.";
+  const advice = document.createElement("p");
+  advice.textContent = "Share this link. Whoever opens it sits down at your table.";
+  const table = emptyTable(name);
+  words.append(heading, advice, shareLink(link, "Link to this room").element);
+  empty.append(table.element, words);
+  return (state) => {
+    const alone = others(state).length === 0 && state.log.length === 0;
+    empty.hidden = !(alone && state.entered);
+    table.rename(state.names.get(state.self) ?? name);
+  };
+}
+
+function mountInvite() {
+  const dialog = part(document, "#invite-dialog", HTMLDialogElement);
+  part(dialog, "#invite-link", HTMLElement).append(shareLink(link, "Link to this room").element);
+  say(part(dialog, "#invite-command", HTMLElement), `roomful join ${link()}`);
+  const open = () => dialog.showModal();
+  part(document, "#invite", HTMLButtonElement).addEventListener("click", open);
+  return open;
+}
+
+function mountRename() {
+  const dialog = part(document, "#rename-dialog", HTMLDialogElement);
+  const input = part(dialog, "#rename-name", HTMLInputElement);
+  const help = part(dialog, "#rename-help", HTMLElement);
+  part(dialog, "#rename-cancel", HTMLButtonElement).addEventListener("click", () => dialog.close());
+  part(dialog, "#rename-form", HTMLFormElement).addEventListener("submit", (event) => {
+    event.preventDefault();
+    const verdict = nameVerdict(input.value);
+    say(help, verdict.problem);
+    help.classList.toggle("wrong", verdict.problem !== "");
+    if (verdict.problem !== "") return input.focus();
+    dialog.close();
+    if (verdict.name === name) return;
+    name = verdict.name;
+    rememberName(name);
+    session?.rename(name);
+  });
+  return () => {
+    input.value = name;
+    say(help, "");
+    dialog.showModal();
+    input.select();
+  };
+}
+
+function mountShortcuts() {
+  const focus = (/** @type {string} */ selector) => part(document, selector, HTMLElement).focus();
+  // The panel comes to the front in a microtask; its parts can take the focus after that.
+  const show = (/** @type {Panel} */ panel, /** @type {string} */ selector) => () => {
+    bring(panel);
+    queueMicrotask(() => queueMicrotask(() => focus(selector)));
+  };
+  mountKeys([
+    { code: "KeyC", keys: "Alt + C", words: "Write a message", run: show("chat", "#composer") },
+    { code: "KeyM", keys: "Alt + M", words: "Read the messages", run: show("chat", "#log") },
+    { code: "KeyP", keys: "Alt + P", words: "Go to people", run: show("people", "#people-title") },
+    { code: "KeyL", keys: "Alt + L", words: "Go to links", run: show("links", "#links-title") },
+    { code: "KeyI", keys: "Alt + I", words: "Invite people", run: inviteDialog },
+  ], [
+    { keys: "Enter", words: "Send the message" },
+    { keys: "Shift + Enter", words: "Start a new line" },
+  ]);
+}
