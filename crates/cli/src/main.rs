@@ -1,3 +1,48 @@
-//! The binary `roomful`.
+//! The binary `roomful`: one file a command.
 
-fn main() {}
+mod failure;
+mod log;
+mod serve;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+
+/// Many-to-many WebRTC rooms: join a room by its address and reach everyone in it.
+///
+/// Exit codes: 0 done, 1 failed, 2 asked for something that cannot be.
+#[derive(Debug, Parser)]
+#[command(name = "roomful", version, arg_required_else_help = true, max_term_width = 100)]
+struct Roomful {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    Token(token::Token),
+}
+
+fn main() -> ExitCode {
+    let done = match Roomful::parse().command {
+        Command::Serve(serve) => serve.run(),
+        Command::Token(token) => token.run(),
+    };
+    done.map_or_else(Failure::report, |()| ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn arguments_are_consistent() {
+        Roomful::command().debug_assert();
+    }
+}
