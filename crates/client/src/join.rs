@@ -1,0 +1,164 @@
+//! Entering a room.
+
+use std::{
+    fmt,
+    future::{Future, IntoFuture},
+    pin::Pin,
+    sync::Arc,
+};
+
+use room::{
+    id::Secret,
+    member::Config,
+    wire::signal::{Attributes, Member, Token},
+};
+use tokio::sync::oneshot;
+
+use crate::{
+    JoinError, Membership, Room, address::Address, driver::Driver, links::Links, shared::Shared, socket::Socket,
+};
+
+/// Enters the room at an address: `https://host/standup`, as in a browser.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), roomful::JoinError> {
+/// let room = roomful::join("http://127.0.0.1:7800/standup").name("bot").await?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn join(address: impl Into<String>) -> Join {
+    Join {
+        address: address.into(),
+        name: "guest".to_owned(),
+        attributes: Attributes::new(),
+        token: None,
+        topology: None,
+    }
+}
+
+/// A room to be entered; await it.
+///
+/// It must be awaited in a tokio runtime with I/O and time, in which the member then lives, in one task.
+#[derive(Clone)]
+#[must_use = "a room is entered when this is awaited"]
+pub struct Join {
+    address: String,
+    name: String,
+    attributes: Attributes,
+    token: Option<TokenSource>,
+    topology: Option<String>,
+}
+
+impl Join {
+    /// What others call this member, at most [`room::limits::NAME_MAX`] characters. `guest` unless told.
+    pub fn name(mut self, name: impl Into<String>) -> Join {
+        self.name = name.into();
+        self
+    }
+
+    /// A signed token, where the server wants one.
+    pub fn token(mut self, token: impl Into<String>) -> Join {
+        self.token = Some(TokenSource::Fixed(Token(token.into())));
+        self
+    }
+
+    /// Asks for a token each time that the server is to let this member in, also when it comes back: tokens expire.
+    pub fn token_from<F, Fut, E>(mut self, provider: F) -> Join
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<String, E>> + Send + 'static,
+        E: fmt::Display,
+    {
+        self.token = Some(TokenSource::Asked(Arc::new(move || {
+            let token = provider();
+            Box::pin(async move { token.await.map(Token).map_err(|error| error.to_string()) })
+        })));
+        self
+    }
+
+    /// Says something of this member, for all to see: at most [`room::limits::ATTRIBUTES_MAX`] attributes and
+    /// [`room::limits::ATTRIBUTES_BYTES`] bytes.
+    pub fn attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Join {
+        self.attributes.insert(key.into(), value.into());
+        self
+    }
+
+    /// Says several things of this member.
+    pub fn attributes<K: Into<String>, V: Into<String>>(
+        mut self,
+        attributes: impl IntoIterator<Item = (K, V)>,
+    ) -> Join {
+        self.attributes.extend(attributes.into_iter().map(|(key, value)| (key.into(), value.into())));
+        self
+    }
+
+    /// The topology to ask the room for: `auto`, `mesh`, `small-world`, `tree` or `star`.
+    pub fn topology(mut self, topology: impl Into<String>) -> Join {
+        self.topology = Some(topology.into());
+        self
+    }
+
+    async fn enter(self) -> Result<Room, JoinError> {
+        let address = Address::parse(&self.address)?;
+        let (mut secret, mut seed) = ([0; 16], [0; 4]);
+        for random in [&mut secret[..], &mut seed] {
+            getrandom::fill(random).map_err(|error| JoinError::Endpoint(error.to_string()))?;
+        }
+        let config = Config {
+            secret: Secret(secret),
+            name: self.name,
+            attributes: self.attributes,
+            token: None,
+            topology: self.topology,
+            agent: Some(concat!("roomful-rust/", env!("CARGO_PKG_VERSION")).to_owned()),
+            seed: u32::from_le_bytes(seed),
+        };
+        let this = Member {
+            id: config.secret.member_id(),
+            name: config.name.clone(),
+            identity: None,
+            attributes: config.attributes.clone(),
+            mute: false,
+        };
+        let links = Links::bind(address.loopback).map_err(|error| JoinError::Endpoint(error.to_string()))?;
+        let socket = Socket::new(address, self.token);
+        let shared = Shared::new(this);
+        let (membership, requests) = Membership::new(Arc::clone(&shared));
+        let (entered, entering) = oneshot::channel();
+        // Made first: should this future be dropped while it waits, so is the room, and the driver leaves.
+        let room = Room::new(membership);
+        tokio::spawn(Driver::new(config, links, socket, shared, requests, entered).run());
+        match entering.await {
+            Ok(Ok(())) => Ok(room),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(JoinError::Endpoint("the member's task ended".to_owned())),
+        }
+    }
+}
+
+impl IntoFuture for Join {
+    type Output = Result<Room, JoinError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.enter())
+    }
+}
+
+type Asked = Pin<Box<dyn Future<Output = Result<Token, String>> + Send>>;
+
+/// Where tokens come from.
+#[derive(Clone)]
+pub(crate) enum TokenSource {
+    Fixed(Token),
+    Asked(Arc<dyn Fn() -> Asked + Send + Sync>),
+}
+
+impl TokenSource {
+    pub(crate) async fn token(&self) -> Result<Token, String> {
+        match self {
+            TokenSource::Fixed(token) => Ok(token.clone()),
+            TokenSource::Asked(ask) => ask().await,
+        }
+    }
+}
