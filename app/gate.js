@@ -26,7 +26,7 @@ import { emptyTable } from "./table.js";
  */
 export function mountGate(context) {
   const gate = part(document, "#gate", HTMLElement);
-  const behind = [...document.querySelectorAll(".chat, .side, .tabs")];
+  const behind = [...document.querySelectorAll(".chat, .side, .tabs, .skip")];
   let shown = "";
 
   return (state) => {

@@ -109,6 +109,10 @@ function bring(panel) {
 }
 
 function mountTabs() {
+  // Skip links lead to panels that may not be in front.
+  for (const skip of document.querySelectorAll(".skip")) {
+    skip.addEventListener("click", () => bring(skip.getAttribute("href") === "#composer" ? "chat" : "people"));
+  }
   for (const tab of part(document, "#tabs", HTMLElement).querySelectorAll("button")) {
     tab.addEventListener("click", () => bring(/** @type {Panel} */ (tab.dataset["panel"])));
   }
