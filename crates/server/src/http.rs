@@ -64,10 +64,13 @@ pub(crate) async fn serve(stream: Stream, peer: Arc<Peer>, router: Router, site:
     let mut closing = site.closing();
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer.clone());
-        let (response, site) = (router.call(request), site.clone());
+        let (router, site, peer) = (router.clone(), site.clone(), peer.clone());
         async move {
-            let mut response = response.await?;
+            let mut response = if upgrade::is_asked(&request) {
+                upgrade::answer(&site, &peer, &mut request)
+            } else {
+                router.call(request).await?
+            };
             pages::harden(&site, &mut response);
             site.metrics.http(response.status().as_u16());
             Ok::<_, Infallible>(response)

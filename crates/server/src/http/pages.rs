@@ -13,7 +13,6 @@ use axum::{
 use room::id::RoomName;
 use serde_json::json;
 
-use super::upgrade;
 use crate::{assets, server::Site};
 
 /// Everything that the server answers.
@@ -87,11 +86,8 @@ async fn metrics(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response<
     ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-store")], site.metrics.render()).into_response()
 }
 
-/// A room: its WebSocket, or its page.
-async fn room(State(site): State<Arc<Site>>, request: Request<Body>) -> Response<Body> {
-    if upgrade::is_asked(&request) {
-        return upgrade::answer(&site, request);
-    }
+/// A room's page.
+async fn room(request: Request<Body>) -> Response<Body> {
     let headers = request.headers();
     if request.uri().path()[1..].parse::<RoomName>().is_err() {
         return nothing_here(headers);

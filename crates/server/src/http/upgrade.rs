@@ -6,7 +6,7 @@ use axum::{
     body::Body,
     http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header},
 };
-use hyper::upgrade::OnUpgrade;
+use hyper::{body::Incoming, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
 use room::{
     id::{IdError, RoomName},
@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Whether a request asks for a WebSocket.
-pub(super) fn is_asked(request: &Request<Body>) -> bool {
+pub(super) fn is_asked(request: &Request<Incoming>) -> bool {
     request.method() == Method::GET
         && has_word(request.headers(), header::CONNECTION, "upgrade")
         && has_word(request.headers(), header::UPGRADE, "websocket")
@@ -33,7 +33,7 @@ pub(super) fn is_asked(request: &Request<Body>) -> bool {
 
 /// Answers a request for a WebSocket. Refusals are told over the WebSocket too: scripts in browsers see nothing of the
 /// response to a failed upgrade.
-pub(super) fn answer(site: &Arc<Site>, mut request: Request<Body>) -> Response<Body> {
+pub(super) fn answer(site: &Arc<Site>, peer: &Arc<Peer>, request: &mut Request<Incoming>) -> Response<Body> {
     if !has_word(request.headers(), header::SEC_WEBSOCKET_VERSION, "13") {
         let mut response = Response::new(Body::from("this server speaks version 13 of the WebSocket protocol\n"));
         *response.status_mut() = StatusCode::UPGRADE_REQUIRED;
@@ -44,14 +44,13 @@ pub(super) fn answer(site: &Arc<Site>, mut request: Request<Body>) -> Response<B
     let key = request.headers().get(header::SEC_WEBSOCKET_KEY).filter(|key| key.len() == 24);
     let accept = key.map(|key| derive_accept_key(key.as_bytes()));
     let upgrade = request.extensions_mut().remove::<OnUpgrade>();
-    let peer = request.extensions().get::<Arc<Peer>>().cloned();
-    let (Some(accept), Some(upgrade), Some(peer)) = (accept, upgrade, peer) else {
+    let (Some(accept), Some(upgrade)) = (accept, upgrade) else {
         let mut response = Response::new(Body::from("this is no WebSocket handshake, see RFC 6455\n"));
         *response.status_mut() = StatusCode::BAD_REQUEST;
         return response;
     };
-    let admitted = admit(site, &peer, &request);
-    tokio::spawn(run(site.clone(), upgrade, peer, admitted));
+    let admitted = admit(site, peer, request);
+    tokio::spawn(run(site.clone(), upgrade, peer.clone(), admitted));
 
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -71,7 +70,7 @@ struct Admitted {
 }
 
 /// Checks what can be known before the `join`.
-fn admit(site: &Arc<Site>, peer: &Peer, request: &Request<Body>) -> Result<Admitted, Refused> {
+fn admit(site: &Arc<Site>, peer: &Peer, request: &Request<Incoming>) -> Result<Admitted, Refused> {
     let since = peer.asked_since();
     let name = request.uri().path().trim_start_matches('/');
     let room: RoomName = name.parse().map_err(|error: IdError| {
