@@ -35,11 +35,21 @@ const LANES = {
  */
 const RESUME = { reliable: LINK_RESUME, lossy: LINK_RESUME / 4 };
 
+/** Packets that may come before this side is up: HELLO, and what the lossy lane sends meanwhile. */
+const EARLY_MAX = 64;
+
 /** One connection. */
 export class Peer {
   #connection;
   /** @type {Record<Lane, RTCDataChannel>} */
   #channels;
+  /**
+   * What came before this side was reported up: the other side's channels may open first, and where the path must be
+   * looked up in the statistics, reporting takes a moment. Bounded by what may come without credit.
+   *
+   * @type {{ lane: Lane, bytes: Uint8Array }[] | null}
+   */
+  #early = [];
   /** What the machine believes to be in each send buffer. @type {Record<Lane, number>} */
   #believed = { reliable: 0, lossy: 0 };
   /** @type {PeerHandlers | null} */
@@ -136,7 +146,7 @@ export class Peer {
     channel.onclose = () => this.#down("the other side closed the connection");
     channel.onbufferedamountlow = () => this.#buffered(lane);
     channel.onmessage = ({ data }) => {
-      if (data instanceof ArrayBuffer) this.#handlers?.onpacket(lane, new Uint8Array(data));
+      if (data instanceof ArrayBuffer) this.#packet(lane, new Uint8Array(data));
       else this.#down("bad_frame: a message that is not binary");
     };
     return channel;
@@ -145,8 +155,26 @@ export class Peer {
   #opened() {
     if (Object.values(this.#channels).some((channel) => channel.readyState !== "open")) return;
     const pair = selectedPair(this.#connection);
-    if (pair) this.#handlers?.onup(pathOf(pair.local?.type, pair.remote?.type));
-    else this.#negotiate(async () => this.#handlers?.onup(await pathByStatistics(this.#connection)));
+    if (pair) this.#up(pathOf(pair.local?.type, pair.remote?.type));
+    else this.#negotiate(async () => this.#up(await pathByStatistics(this.#connection)));
+  }
+
+  /** @param {string} path */
+  #up(path) {
+    const early = this.#early ?? [];
+    this.#early = null;
+    this.#handlers?.onup(path);
+    for (const { lane, bytes } of early) this.#handlers?.onpacket(lane, bytes);
+  }
+
+  /**
+   * @param {Lane} lane
+   * @param {Uint8Array} bytes
+   */
+  #packet(lane, bytes) {
+    if (!this.#early) this.#handlers?.onpacket(lane, bytes);
+    else if (this.#early.length < EARLY_MAX) this.#early.push({ lane, bytes });
+    else this.#down("bad_frame: too much before HELLO was answered");
   }
 
   /** @param {Lane} lane */

@@ -158,7 +158,7 @@ impl Member {
                 }
             }
             Input::Packet { peer, attempt, lane, bytes } => {
-                if self.is_current(peer, attempt)
+                if self.is_up(peer, attempt)
                     && let Err(error) = self.packet(peer, lane, bytes)
                 {
                     self.fail_link(peer, &error.to_string());

@@ -102,7 +102,7 @@ pub enum Input {
         /// In plain words.
         reason: String,
     },
-    /// A data channel message came.
+    /// A data channel message came. Never before [`Input::LinkUp`]: an edge keeps what comes earlier until then.
     Packet {
         /// From whom.
         peer: MemberId,

@@ -7,6 +7,10 @@ impl Member {
         self.peers.get(&peer).is_some_and(|peer| peer.link.is_current(attempt))
     }
 
+    pub(super) fn is_up(&self, peer: MemberId, attempt: u32) -> bool {
+        self.peers.get(&peer).is_some_and(|peer| peer.link.is_up() && peer.link.attempt == attempt)
+    }
+
     pub(super) fn planned(&mut self, plan: LinkPlan) {
         for link in plan.open {
             if let Some(peer) = self.peers.get_mut(&link.peer) {
