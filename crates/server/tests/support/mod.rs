@@ -13,7 +13,11 @@ use room::{
     wire::signal::{ClientMessage, Join, Json, RefusalCode, Refused, Resume, ServerMessage, SetState, Token, Welcome},
 };
 use server::{Config, Running, Server};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
 use tokio_tungstenite::{
     WebSocketStream, client_async,
     tungstenite::{Message, client::IntoClientRequest, http::Request},
@@ -193,4 +197,21 @@ pub fn request(server: &Running, room: &str, headers: &[(&'static str, &str)]) -
         request.headers_mut().insert(*name, value.parse().unwrap());
     }
     request
+}
+
+/// Asks for a page or file: the head and the body of what is answered.
+pub async fn get(server: &Running, path: &str, headers: &str) -> (String, String) {
+    ask(server, &format!("GET {path} HTTP/1.1\r\nHost: {}\r\n{headers}Connection: close\r\n\r\n", server.address()))
+        .await
+}
+
+/// Sends a request and reads what is answered, to its end: head and body.
+pub async fn ask(server: &Running, request: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    timeout(SOON, stream.read_to_end(&mut answer)).await.expect("an answer").unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    (head.to_owned(), body.to_owned())
 }
