@@ -53,14 +53,26 @@ const LAST = 4;
 /** @type {readonly Kind[]} */
 const KINDS = ["message", "call", "reply", "failure"];
 
+/** @type {Record<FrameErrorCode, string>} */
+const MESSAGES = {
+  truncated: "truncated",
+  leftover: "bytes left over",
+  type: "unknown frame type",
+  flags: "unknown flags",
+  number: "bad number",
+  text: "bad text",
+  kind: "unknown message kind",
+  too_large: "too large",
+};
+
 /** A frame, or a packet of frames, that breaks the protocol. */
 export class FrameError extends Error {
   /**
    * @param {FrameErrorCode} code
-   * @param {string} [detail]
+   * @param {string | number} [what] was found
    */
-  constructor(code, detail) {
-    super(detail ?? code);
+  constructor(code, what) {
+    super(what === undefined ? MESSAGES[code] : `${MESSAGES[code]} ${what}`);
     this.name = "FrameError";
     /** What is wrong, by a stable name. */
     this.code = code;
@@ -268,7 +280,7 @@ function decodeBody(reader) {
     case 10:
       return { type: "pong", token: reader.varint() };
     default:
-      throw new FrameError("type", `unknown frame type ${type}`);
+      throw new FrameError("type", type);
   }
 }
 
@@ -411,7 +423,7 @@ class Reader {
 
   stream() {
     const flags = this.byte();
-    if ((flags & ~ADDRESSED) !== 0) throw new FrameError("flags");
+    if ((flags & ~ADDRESSED) !== 0) throw new FrameError("flags", hexByte(flags));
     return this.ends(flags);
   }
 
@@ -427,7 +439,7 @@ class Reader {
   /** @returns {Data} */
   data() {
     const flags = this.byte();
-    if ((flags & ~(ADDRESSED | FIRST | LAST)) !== 0) throw new FrameError("flags");
+    if ((flags & ~(ADDRESSED | FIRST | LAST)) !== 0) throw new FrameError("flags", hexByte(flags));
     const stream = this.ends(flags);
     const seq = this.varint();
     const head = (flags & FIRST) === 0 ? undefined : this.head();
@@ -438,7 +450,7 @@ class Reader {
   /** @returns {Head} */
   head() {
     const kind = this.byte();
-    if (kind >= KINDS.length) throw new FrameError("kind", `unknown message kind ${kind}`);
+    if (kind >= KINDS.length) throw new FrameError("kind", kind);
     return { kind: KINDS[kind], channel: this.channel() };
   }
 
@@ -452,4 +464,9 @@ class Reader {
     if (count > HOLDINGS_MAX) throw new FrameError("too_large");
     return Array.from({ length: count }, item);
   }
+}
+
+/** @param {number} byte */
+function hexByte(byte) {
+  return `0x${byte.toString(16).padStart(2, "0")}`;
 }

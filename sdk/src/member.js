@@ -1,13 +1,221 @@
 // @ts-check
+/**
+ * A room as one member sees it: its session with the hub, its links, and the messages that go over them.
+ *
+ * {@link Member} owns no socket. Its edge (in a browser `driver.js`) opens the WebSocket and the peer connections that it
+ * asks for and reports what happens to them. It is the twin of `crates/room/src/member.rs`, with the same chapters;
+ * `protocol/traces/` holds both to the same outputs.
+ *
+ * - `hub`: what the hub says, and coming back to it; `session` is what lasts from one socket to the next.
+ * - `links`: what the plan wants; `link` negotiates one and notices when it falls silent.
+ * - `frames`: what comes over a link and what goes; `courier` is reliable delivery to and from one peer, with an
+ *   `outbox` at the sending and a `window` at the receiving end of each stream; `lossy` the rest.
+ * - `app`: what the application asks for; `call` numbers its calls.
+ *
+ * @module
+ */
+
+import { FrameError } from "./frame.js";
+import { LEAVE_FLUSH, SLEPT_AFTER } from "./limits.js";
+import { call, callFailed, publish, relieve, reply, send, stalledAt } from "./member/app.js";
+import { Core } from "./member/core.js";
+import { buffered, consumed, packetCame, pump } from "./member/frames.js";
+import { close, connected, disconnected, giveUpEntering, gone, hubSaid, tellChange } from "./member/hub.js";
+import { apply, failLink, isCurrent, isUp, linkUp, local } from "./member/links.js";
+import { LinkError } from "./member/window.js";
+
 /** @import {Config, Input, Output} from "./member/io.js" */
+
+/**
+ * One member of a room.
+ *
+ * Make one, drain {@link Member.pollOutput}, then call {@link Member.handle} for whatever happens and drain again; several
+ * inputs may be handled before draining, so that small messages share packets. When {@link Member.pollTimeout} is due,
+ * handle `timeout`.
+ */
 export class Member {
-  /** @param {Config} config @param {number} now */
-  constructor(config, now) { void config; void now; }
-  get id() { return ""; }
-  /** @param {number} now @param {Input} input */
-  handle(now, input) { void now; void input; }
-  /** @returns {Output | undefined} */
-  pollOutput() { return undefined; }
-  /** @returns {number | undefined} */
-  pollTimeout() { return undefined; }
+  #core;
+
+  /**
+   * A member that is about to enter.
+   *
+   * @param {Config} config
+   * @param {number} now in µs since an origin of the caller's choice, as all times here
+   */
+  constructor(config, now) {
+    this.#core = new Core(config, now);
+    this.#core.outputs.push({ type: "connect" });
+  }
+
+  /** This member's id. */
+  get id() {
+    return this.#core.id;
+  }
+
+  /**
+   * Tells the machine what happened.
+   *
+   * @param {number} now
+   * @param {Input} input
+   */
+  handle(now, input) {
+    const core = this.#core;
+    if (now - core.now > SLEPT_AFTER) for (const { link } of core.peers.values()) link.slept(now);
+    core.now = now;
+    if (core.session.state === "closed") {
+      this.#refuseClosed(input);
+      return;
+    }
+    this.#take(input);
+    relieve(core);
+    this.#leaveWhenFlushed();
+  }
+
+  /**
+   * The next thing to do. Packets are put together only here, so that what several inputs caused shares them.
+   *
+   * @returns {Output | undefined}
+   */
+  pollOutput() {
+    const core = this.#core;
+    for (let peer; core.outputs.isEmpty && (peer = core.dirty.takeFirst()); ) pump(core, peer);
+    return core.outputs.shift();
+  }
+
+  /**
+   * When `timeout` is due. Ask after draining the outputs.
+   *
+   * @returns {number | undefined}
+   */
+  pollTimeout() {
+    const core = this.#core;
+    if (core.session.state === "closed") return undefined;
+    let due = Infinity;
+    const consider = (/** @type {number | undefined} */ time) => {
+      if (time !== undefined) due = Math.min(due, time);
+    };
+    for (const { link, returning, flow, lossy } of core.peers.values()) {
+      consider(link.timeout);
+      consider(returning);
+      if (!link.isOpen) continue;
+      consider(flow.ackDue);
+      consider(lossy.resendAt(link.rtt));
+    }
+    consider(core.session.timeout);
+    consider(core.leaveBy);
+    consider(core.calls.timeout);
+    consider(stalledAt(core));
+    return due === Infinity ? undefined : due;
+  }
+
+  /** @param {Input} input */
+  #take(input) {
+    const core = this.#core;
+    switch (input.type) {
+      case "connected":
+        return connected(core);
+      case "disconnected":
+        return disconnected(core, input.code, input.reason);
+      case "hub":
+        return hubSaid(core, input.message);
+      case "local":
+        return local(core, input.peer, input.attempt, input.data);
+      case "link_up":
+        return linkUp(core, input.peer, input.attempt, input.path);
+      case "link_down":
+        return isCurrent(core, input) ? failLink(core, input.peer, input.reason) : undefined;
+      case "packet":
+        return isUp(core, input) ? this.#packet(input) : undefined;
+      case "buffered":
+        return buffered(core, input);
+      case "send":
+        return send(core, input);
+      case "publish":
+        return publish(core, input);
+      case "call":
+        return call(core, input);
+      case "cancel_call":
+        return core.calls.cancel(input.ticket);
+      case "reply":
+        return reply(core, input.to, input.call, input.answer);
+      case "set_state":
+        return tellChange(core, core.session.setState(input.key, input.value));
+      case "set_attributes":
+        return tellChange(core, core.session.setAttributes(input.set));
+      case "set_token":
+        core.session.config.token = input.token;
+        return undefined;
+      case "consumed":
+        return consumed(core, input.from, input.bytes, input.lossy);
+      case "leave":
+        core.leaveBy ??= core.now + LEAVE_FLUSH;
+        return undefined;
+      case "timeout":
+        return this.#tick();
+    }
+  }
+
+  /** @param {Input & { type: "packet" }} input */
+  #packet({ peer, lane, bytes }) {
+    try {
+      packetCame(this.#core, peer, lane, bytes);
+    } catch (error) {
+      if (error instanceof FrameError) failLink(this.#core, peer, `bad_frame: ${error.message}`);
+      else if (error instanceof LinkError) failLink(this.#core, peer, error.message);
+      else throw error;
+    }
+  }
+
+  #tick() {
+    const core = this.#core;
+    const { session } = core;
+    if (session.state === "pause" && session.until <= core.now) {
+      session.state = "connecting";
+      core.outputs.push({ type: "connect" });
+    } else if (
+      (session.state === "connecting" || session.state === "joining") &&
+      session.hub === undefined &&
+      session.enterBy <= core.now
+    ) {
+      giveUpEntering(core, "it did not answer in time");
+      return;
+    }
+    const told = session.tick(core.now);
+    if (told) {
+      for (const message of told) core.tell(message);
+    } else {
+      core.outputs.push({ type: "disconnect" });
+      disconnected(core, undefined, "the server has been silent for too long");
+    }
+    for (const ticket of core.calls.expired(core.now)) callFailed(core, ticket, "timeout", "no answer came in time");
+    for (const [id] of core.sortedPeers()) this.#tickPeer(id);
+  }
+
+  /** @param {string} id */
+  #tickPeer(id) {
+    const core = this.#core;
+    const peer = core.peers.get(id);
+    if (!peer) return;
+    const { link, flow, lossy } = peer;
+    const todo = link.tick(core.now, core.session.isJoined);
+    const isDue = (/** @type {number | undefined} */ time) => time !== undefined && time <= core.now;
+    if (isDue(flow.ackDue) || isDue(lossy.resendAt(link.rtt))) core.dirty.add(id);
+    if (isDue(peer.returning)) gone(core, id, "timeout");
+    apply(core, id, todo);
+  }
+
+  #leaveWhenFlushed() {
+    const core = this.#core;
+    if (core.leaveBy === undefined) return;
+    const flushed =
+      !core.room.isWaiting &&
+      [...core.peers.values()].every(({ link, flow }) => link.suspect || flow.isFlushed(core.room));
+    if (flushed || core.leaveBy <= core.now) close(core, undefined, "left", "");
+  }
+
+  /** @param {Input} input */
+  #refuseClosed(input) {
+    if (input.type === "send") this.#core.event({ type: "not_sent", ticket: input.ticket, why: "closed" });
+    if (input.type === "call") callFailed(this.#core, input.ticket, "closed", "the room is closed");
+  }
 }

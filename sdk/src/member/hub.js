@@ -1,0 +1,328 @@
+// @ts-check
+/**
+ * What the hub says, and coming back to it.
+ *
+ * @module
+ */
+
+import { DEPARTED_MAX, RECONNECT_MAX, RESUME_WINDOW } from "../limits.js";
+import { mayReturn } from "../wire.js";
+import { callFailed, trimRoom } from "./app.js";
+import { Peer } from "./core.js";
+import { closeConnections, planned, signal } from "./links.js";
+import { sortedEntries } from "./order.js";
+
+/** @import {MemberId} from "../id.js" */
+/** @import {Attributes, ClientMessage, GoneReason, Json, MemberInfo, RefusalCode, ServerMessage, Welcome} from "../wire.js" */
+/** @import {Core} from "./core.js" */
+
+/** @param {Core} core */
+export function connected(core) {
+  if (core.session.state !== "connecting") return;
+  const open = core.sortedPeers().filter(([, { link }]) => link.isOpen && !link.suspect);
+  core.tell(core.session.join(open.map(([id]) => id), core.now));
+}
+
+/**
+ * @param {Core} core
+ * @param {RefusalCode | undefined} code
+ * @param {string} reason
+ */
+export function disconnected(core, code, reason) {
+  const { session } = core;
+  if (session.state === "pause") return;
+  const { refusal } = session;
+  session.refusal = undefined;
+  const refused = refusal?.code ?? code;
+  if (refused && !mayReturn(refused)) {
+    session.state = "pause";
+    session.until = core.now;
+    close(core, refused, refusal ? refusal.message : reason, refusal ? refusal.hint : "");
+    return;
+  }
+  const joined = session.isJoined;
+  const until = session.lost(core.now);
+  if (joined) core.event({ type: "reconnecting", reason });
+  else if (session.hub === undefined && until > session.enterBy) giveUpEntering(core, reason);
+}
+
+/**
+ * @param {Core} core
+ * @param {string} reason
+ */
+export function giveUpEntering(core, reason) {
+  close(core, undefined, `the server could not be reached: ${reason}`, "check the address and that the server runs");
+}
+
+/** What a hub says also to a member that it has not welcomed on this socket. */
+const BEFORE_WELCOME = ["welcome", "refused", "closing", "ping", "pong"];
+
+/**
+ * @param {Core} core
+ * @param {ServerMessage} message
+ */
+export function hubSaid(core, message) {
+  const { session } = core;
+  session.heard(core.now);
+  if (!session.isJoined && !BEFORE_WELCOME.includes(message.type)) return;
+  switch (message.type) {
+    case "welcome":
+      if (session.state === "joining") welcomed(core, message);
+      break;
+    case "member": {
+      const { type: _, ...info } = message;
+      entered(core, info, false);
+      break;
+    }
+    case "gone":
+      gone(core, message.id, message.reason);
+      break;
+    case "update":
+      updated(core, message.id, message.attributes, message.op);
+      break;
+    case "links":
+      planned(core, message.open ?? [], message.close ?? []);
+      break;
+    case "signal":
+      signal(core, message.from, message.attempt, message.data);
+      break;
+    case "state":
+      if (message.by === core.id) session.confirmed(message.op);
+      stateChanged(core, message.key, message.value, message.version, message.by);
+      break;
+    case "topology":
+      session.epoch = message.epoch;
+      topologyIs(core, message.to);
+      break;
+    case "refused":
+      if (message.fatal) session.refusal = message;
+      else core.event({ type: "refused", code: message.code, message: message.message, hint: message.hint });
+      break;
+    case "closing":
+      session.retry = Math.min(1_000 * message.retry_ms, RECONNECT_MAX);
+      break;
+    case "ping":
+      core.tell({ type: "pong" });
+      break;
+    case "pong":
+      break;
+  }
+}
+
+/**
+ * @param {Core} core
+ * @param {Welcome} welcome
+ */
+function welcomed(core, welcome) {
+  const before = core.session.hub;
+  const again = core.session.welcomed(welcome);
+  core.self = welcome.self;
+  if (before === undefined) joined(core, welcome);
+  else rejoined(core, welcome, before === welcome.hub);
+  planned(core, welcome.links, []);
+  for (const message of again) core.tell(message);
+}
+
+/**
+ * @param {Core} core
+ * @param {Welcome} welcome
+ */
+function joined(core, { self, members, topology, state, ice }) {
+  core.session.topology = topology;
+  core.session.roomState = new Map(Object.entries(state));
+  for (const info of members) entered(core, info, true);
+  core.event({ type: "joined", self, members, topology, state, ice });
+}
+
+/**
+ * @param {Core} core
+ * @param {Welcome} welcome
+ * @param {boolean} sameHub
+ */
+function rejoined(core, welcome, sameHub) {
+  core.event({ type: "reconnected", resumed: welcome.resumed });
+  topologyIs(core, welcome.topology);
+  const listed = new Set(welcome.members.map(({ id }) => id));
+  const wanted = new Set(welcome.links.map(({ peer }) => peer));
+  for (const [id] of core.sortedPeers()) {
+    const peer = core.peers.get(id);
+    if (!peer || listed.has(id)) continue;
+    if (sameHub) gone(core, id, "left");
+    else if (peer.link.isOpen && !peer.link.suspect) peer.returning ??= core.now + RESUME_WINDOW;
+    else gone(core, id, "crashed");
+  }
+  for (const info of welcome.members) entered(core, info, false);
+  const unwanted = core
+    .sortedPeers()
+    .filter(([id, { link }]) => listed.has(id) && !wanted.has(id) && link.role !== undefined);
+  planned(core, [], unwanted.map(([id]) => id));
+  learnState(core, new Map(Object.entries(welcome.state)));
+}
+
+/**
+ * The hub's state is the state: what it does not have is gone.
+ *
+ * @param {Core} core
+ * @param {Map<string, { value: Json, version: number }>} state
+ */
+function learnState(core, state) {
+  for (const [key] of sortedEntries(core.session.roomState)) {
+    if (state.has(key)) continue;
+    core.session.roomState.delete(key);
+    core.event({ type: "state", key, value: null });
+  }
+  for (const [key, { value, version }] of sortedEntries(state)) stateChanged(core, key, value, version);
+}
+
+/**
+ * @param {Core} core
+ * @param {MemberInfo} info
+ * @param {boolean} quietly
+ */
+function entered(core, info, quietly) {
+  if (info.id === core.id) return;
+  const peer = core.peers.get(info.id);
+  if (peer) {
+    peer.returning = undefined;
+    if (isSame(peer.info, info)) return;
+    peer.info = info;
+    core.event({ type: "member_update", member: info });
+    return;
+  }
+  const known = core.departed.get(info.id);
+  core.departed.delete(info.id);
+  core.peers.set(info.id, new Peer(core, info, known));
+  if (!quietly) core.event({ type: "member_join", member: info });
+}
+
+/**
+ * @param {Core} core
+ * @param {MemberId} id
+ * @param {GoneReason} reason
+ */
+export function gone(core, id, reason) {
+  const peer = core.peers.get(id);
+  if (!peer) return;
+  core.peers.delete(id);
+  if (core.departed.size >= DEPARTED_MAX) {
+    const [oldest] = core.departed.keys();
+    core.departed.delete(oldest);
+  }
+  core.departed.set(id, { position: peer.flow.position, attempt: peer.link.attempt });
+  core.session.forget(id);
+  core.dirty.delete(id);
+  closeConnections(core, id, peer.link.giveUp());
+  for (const ticket of peer.flow.outbox.clear()) core.event({ type: "not_sent", ticket, why: "unknown_member" });
+  for (const ticket of core.calls.memberLeft(id)) {
+    callFailed(core, ticket, "member_left", "the member left before it answered");
+  }
+  core.event({ type: "member_leave", member: peer.info, reason });
+  trimRoom(core);
+}
+
+/**
+ * @param {Core} core
+ * @param {MemberId} id
+ * @param {Attributes} attributes
+ * @param {number} op
+ */
+function updated(core, id, attributes, op) {
+  if (id === core.id) {
+    core.session.confirmed(op);
+    if (!core.self) return;
+    core.self = { ...core.self, attributes };
+    core.event({ type: "member_update", member: core.self });
+    return;
+  }
+  const peer = core.peers.get(id);
+  if (!peer) return;
+  peer.info = { ...peer.info, attributes };
+  core.event({ type: "member_update", member: peer.info });
+}
+
+/**
+ * @param {Core} core
+ * @param {string} key
+ * @param {Json} value
+ * @param {number} version
+ * @param {MemberId} [by]
+ */
+function stateChanged(core, key, value, version, by) {
+  const entry = core.session.roomState.get(key);
+  if (entry && entry.version >= version) return;
+  core.session.roomState.set(key, { value, version });
+  core.event({ type: "state", key, value, by });
+}
+
+/**
+ * @param {Core} core
+ * @param {string} to
+ */
+function topologyIs(core, to) {
+  const from = core.session.topology;
+  if (from === to) return;
+  core.session.topology = to;
+  core.event({ type: "topology", from, to });
+}
+
+/**
+ * @param {Core} core
+ * @param {ClientMessage | undefined} change
+ */
+export function tellChange(core, change) {
+  if (!change) {
+    core.event({
+      type: "refused",
+      code: "rate_limited",
+      message: "too many changes wait for the server to confirm them",
+      hint: "make fewer changes, or wait until the server is back",
+    });
+  } else if (core.session.isJoined) {
+    core.tell(change);
+  }
+  // Else it goes out with the next welcome.
+}
+
+/**
+ * Ends everything.
+ *
+ * @param {Core} core
+ * @param {RefusalCode | undefined} code
+ * @param {string} reason
+ * @param {string} hint
+ */
+export function close(core, code, reason, hint) {
+  const { session } = core;
+  if (session.state === "closed") return;
+  if (session.isJoined) core.tell({ type: "leave" });
+  if (session.state !== "pause") core.outputs.push({ type: "disconnect" });
+  session.state = "closed";
+  const unsent = core.room.clear();
+  const peers = core.sortedPeers();
+  core.peers.clear();
+  for (const [id, peer] of peers) {
+    closeConnections(core, id, peer.link.giveUp());
+    unsent.push(...peer.flow.outbox.clear());
+  }
+  for (const ticket of unsent) core.event({ type: "not_sent", ticket, why: "closed" });
+  for (const ticket of core.calls.close()) {
+    callFailed(core, ticket, "closed", "the room was left before the answer came");
+  }
+  core.dirty.clear();
+  core.event({ type: "closed", code, reason, hint });
+}
+
+/**
+ * @param {MemberInfo} a
+ * @param {MemberInfo} b
+ */
+function isSame(a, b) {
+  const [ours, theirs] = [Object.entries(a.attributes), new Map(Object.entries(b.attributes))];
+  return (
+    a.name === b.name &&
+    a.identity === b.identity &&
+    (a.mute ?? false) === (b.mute ?? false) &&
+    ours.length === theirs.size &&
+    ours.every(([key, value]) => theirs.get(key) === value)
+  );
+}

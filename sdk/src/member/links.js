@@ -1,0 +1,186 @@
+// @ts-check
+/**
+ * Links: what the plan wants, what the two ends negotiate, what becomes of them.
+ *
+ * @module
+ */
+
+import { DESCRIPTION_MAX } from "../limits.js";
+import { encodeFrame } from "../frame.js";
+import { byteLength, readNegotiation } from "../wire.js";
+import { gone } from "./hub.js";
+
+/** @import {MemberId} from "../id.js" */
+/** @import {Json, LinkTo, Negotiation} from "../wire.js" */
+/** @import {Core} from "./core.js" */
+/** @import {LinkState} from "./io.js" */
+/** @import {Do} from "./link.js" */
+
+/**
+ * Whether what the edge reports of a connection still matters.
+ *
+ * @param {Core} core
+ * @param {{ peer: MemberId, attempt: number }} connection
+ */
+export function isCurrent(core, { peer, attempt }) {
+  return core.peers.get(peer)?.link.isCurrent(attempt) ?? false;
+}
+
+/**
+ * Whether a connection's channels are open.
+ *
+ * @param {Core} core
+ * @param {{ peer: MemberId, attempt: number }} connection
+ */
+export function isUp(core, { peer, attempt }) {
+  const link = core.peers.get(peer)?.link;
+  return link !== undefined && link.isUp && link.attempt === attempt;
+}
+
+/**
+ * @param {Core} core
+ * @param {LinkTo[]} open
+ * @param {MemberId[]} close
+ */
+export function planned(core, open, close) {
+  for (const { peer: id, role } of open) {
+    const peer = core.peers.get(id);
+    if (peer) apply(core, id, peer.link.plan(role, core.now));
+  }
+  for (const id of close) {
+    const peer = core.peers.get(id);
+    if (!peer) continue;
+    peer.link.role = undefined;
+    closeConnections(core, id, peer.link.giveUp());
+    linkEvent(core, id, "closed", "the plan has no link here any more");
+  }
+}
+
+/**
+ * @param {Core} core
+ * @param {MemberId} from
+ * @param {number} attempt
+ * @param {Json} data
+ */
+export function signal(core, from, attempt, data) {
+  if (byteLength(JSON.stringify(data)) > DESCRIPTION_MAX) return;
+  // What cannot be read is the sender's mistake: its attempt will not open.
+  const peer = core.peers.get(from);
+  const negotiation = readNegotiation(data);
+  if (peer && negotiation) apply(core, from, peer.link.negotiate(attempt, negotiation, core.now));
+}
+
+/**
+ * @param {Core} core
+ * @param {MemberId} peer
+ * @param {number} attempt
+ * @param {Negotiation} data
+ */
+export function local(core, peer, attempt, data) {
+  if (!isCurrent(core, { peer, attempt }) || !core.session.isJoined) return;
+  core.tell({ type: "signal", to: peer, attempt, data: /** @type {Json} */ (/** @type {unknown} */ (data)) });
+}
+
+/**
+ * @param {Core} core
+ * @param {MemberId} id
+ * @param {number} attempt
+ * @param {string} path
+ */
+export function linkUp(core, id, attempt, path) {
+  const peer = core.peers.get(id);
+  if (!peer?.link.isConnecting(attempt)) return;
+  peer.link.up(path, core.now);
+  peer.flow.linkUp(core.room, core.session.epoch);
+  peer.lossy.linkUp();
+  core.dirty.add(id);
+}
+
+/**
+ * @param {Core} core
+ * @param {MemberId} id
+ * @param {Do[]} todo
+ */
+export function apply(core, id, todo) {
+  for (const step of todo) {
+    const peer = core.peers.get(id);
+    if (!peer) return;
+    const at = { peer: id, attempt: peer.link.attempt };
+    switch (step.type) {
+      case "open":
+        core.outputs.push({ type: "open", ...at, role: step.role });
+        linkEvent(core, id, "connecting");
+        break;
+      case "close":
+        core.outputs.push({ type: "close", peer: id, attempt: step.attempt });
+        break;
+      case "remote":
+        core.outputs.push({ type: "remote", ...at, data: step.data });
+        break;
+      case "restart_ice":
+        core.outputs.push({ type: "restart_ice", ...at });
+        break;
+      case "ping":
+        peer.lossy.send(encodeFrame({ type: "ping", token: step.token }));
+        core.dirty.add(id);
+        break;
+      case "suspect":
+        core.session.report(id, "suspect", core.now);
+        linkEvent(core, id, "suspect", "nothing was heard for a while");
+        giveUpReturning(core, id);
+        break;
+      case "fail":
+        failLink(core, id, step.reason);
+        break;
+    }
+  }
+}
+
+/**
+ * @param {Core} core
+ * @param {MemberId} peer
+ * @param {Do[]} todo
+ */
+export function closeConnections(core, peer, todo) {
+  for (const step of todo) {
+    if (step.type === "close") core.outputs.push({ type: "close", peer, attempt: step.attempt });
+  }
+}
+
+/**
+ * @param {Core} core
+ * @param {MemberId} id
+ * @param {string} reason
+ */
+export function failLink(core, id, reason) {
+  const jitter = core.session.jitter();
+  const peer = core.peers.get(id);
+  if (!peer) return;
+  closeConnections(core, id, peer.link.failed(core.now, jitter));
+  core.session.report(id, "down", core.now);
+  linkEvent(core, id, "failed", reason);
+  giveUpReturning(core, id);
+}
+
+/**
+ * A member that a restarted hub does not list is believed in only while its link lives.
+ *
+ * @param {Core} core
+ * @param {MemberId} id
+ */
+function giveUpReturning(core, id) {
+  if (core.peers.get(id)?.returning !== undefined) gone(core, id, "crashed");
+}
+
+/**
+ * @param {Core} core
+ * @param {MemberId} id
+ * @param {LinkState} state
+ * @param {string} [reason]
+ */
+export function linkEvent(core, id, state, reason) {
+  const link = core.peers.get(id)?.link;
+  if (!link) return;
+  const measured = state === "open" ? { path: link.path, rtt: link.rtt } : {};
+  core.event({ type: "link", peer: id, state, ...measured, reason });
+}

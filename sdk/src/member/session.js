@@ -1,0 +1,270 @@
+// @ts-check
+/**
+ * A member's session with the hub: entering, coming back, and the changes that the hub has yet to confirm.
+ *
+ * @module
+ */
+
+import { ENTER_TIMEOUT, HUB_PING, PENDING_CHANGES, RECONNECT_MAX, RECONNECT_MIN, REPORT_DELAY } from "../limits.js";
+import { VERSION } from "../wire.js";
+import { compareTexts } from "./order.js";
+
+/** @import {MemberId} from "../id.js" */
+/** @import {ClientMessage, Json, Refused, StateEntry, Welcome} from "../wire.js" */
+/** @import {Config} from "./io.js" */
+
+/**
+ * `connecting`: a socket is being opened. `joining`: `join` was sent. `joined`: welcomed. `pause`: waiting for the next
+ * try. `closed`: for good.
+ *
+ * @typedef {"connecting" | "joining" | "joined" | "pause" | "closed"} SessionState
+ */
+/** How a member sees one of its links, as it reports it. @typedef {"up" | "suspect" | "down"} Report */
+
+export class Session {
+  /** @type {Config} */
+  config;
+  /** @type {SessionState} */
+  state = "connecting";
+  /** Until when it is paused. */
+  until = 0;
+  /** The hub that welcomed this member last; undefined before the first welcome. @type {string | undefined} */
+  hub;
+  epoch = 0;
+  topology = "";
+  /** @type {Map<string, StateEntry>} */
+  roomState = new Map();
+  /** Until when the first welcome must have come. */
+  enterBy;
+  /** Why the hub cut the member off, where it said so. @type {Refused | undefined} */
+  refusal;
+  /** When the hub, going down, wants the member back. @type {number | undefined} */
+  retry;
+  #failures = 0;
+  #op = 0;
+  /** @type {{ op: number, message: ClientMessage }[]} */
+  #pending = [];
+  /** @type {Map<MemberId, Report>} */
+  #reports = new Map();
+  /** @type {number | undefined} */
+  #reportAt;
+  #heard;
+  #pinged = false;
+  #ping = HUB_PING;
+  #jitter;
+
+  /**
+   * @param {Config} config
+   * @param {number} now
+   */
+  constructor(config, now) {
+    this.config = { ...config, attributes: { ...config.attributes } };
+    this.enterBy = now + ENTER_TIMEOUT;
+    this.#heard = now;
+    this.#jitter = (config.seed ?? 0) >>> 0;
+  }
+
+  get isJoined() {
+    return this.state === "joined";
+  }
+
+  /** The next jitter, below 2^32: mulberry32, which both languages compute alike. */
+  jitter() {
+    this.#jitter = (this.#jitter + 0x6d2b79f5) | 0;
+    let t = this.#jitter;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return (t ^ (t >>> 14)) >>> 0;
+  }
+
+  /**
+   * The first message on a new socket. `up`: whom this member has open links to.
+   *
+   * @param {MemberId[]} up
+   * @param {number} now
+   * @returns {ClientMessage}
+   */
+  join(up, now) {
+    this.state = "joining";
+    this.refusal = undefined;
+    this.retry = undefined;
+    this.#heard = now;
+    this.#pinged = false;
+    const { secret, name, attributes, token, topology, agent } = this.config;
+    /** @type {ClientMessage & { type: "join" }} */
+    const join = { type: "join", v: VERSION, secret, name };
+    if (attributes && Object.keys(attributes).length > 0) join.attributes = { ...attributes };
+    if (token !== undefined) join.token = token;
+    if (topology !== undefined) join.topology = topology;
+    if (agent !== undefined) join.agent = agent;
+    if (this.hub !== undefined) {
+      join.resume = { hub: this.hub };
+      if (up.length > 0) join.resume.up = up;
+      if (this.roomState.size > 0) join.resume.state = Object.fromEntries(this.roomState);
+    }
+    return join;
+  }
+
+  /**
+   * Takes what a welcome says of the session itself; gives the changes to send again.
+   *
+   * @param {Welcome} welcome
+   * @returns {ClientMessage[]}
+   */
+  welcomed(welcome) {
+    this.state = "joined";
+    this.#failures = 0;
+    this.hub = welcome.hub;
+    this.epoch = welcome.epoch;
+    this.#ping = 1_000 * Math.min(Math.max(welcome.ping_ms, 1_000), 60_000);
+    this.#op = Math.max(this.#op, welcome.op);
+    this.confirmed(welcome.op);
+    return this.#pending.map(({ message }) => message);
+  }
+
+  /**
+   * The socket ended: when to try again.
+   *
+   * @param {number} now
+   */
+  lost(now) {
+    const pause = Math.min(RECONNECT_MIN * 2 ** Math.min(this.#failures, 16), RECONNECT_MAX);
+    this.#failures += 1;
+    const base = this.retry ?? pause / 2;
+    this.retry = undefined;
+    this.state = "pause";
+    this.until = now + base + (this.jitter() % pause);
+    return this.until;
+  }
+
+  // ---- changes -------------------------------------------------------------------------------------
+
+  /**
+   * Numbers a change and keeps it until it is confirmed. Undefined where too many wait.
+   *
+   * @param {(op: number) => ClientMessage} make
+   */
+  #change(make) {
+    if (this.#pending.length >= PENDING_CHANGES) return undefined;
+    const op = ++this.#op;
+    const message = make(op);
+    this.#pending.push({ op, message });
+    return message;
+  }
+
+  /**
+   * @param {string} key
+   * @param {Json} value
+   */
+  setState(key, value) {
+    return this.#change((op) => ({ type: "state", op, key, value }));
+  }
+
+  /** @param {Record<string, string | null>} set */
+  setAttributes(set) {
+    const attributes = new Map(Object.entries(this.config.attributes ?? {}));
+    for (const [key, value] of Object.entries(set)) {
+      if (value === null) attributes.delete(key);
+      else attributes.set(key, value);
+    }
+    this.config.attributes = Object.fromEntries(attributes);
+    return this.#change((op) => ({ type: "attributes", op, set }));
+  }
+
+  /**
+   * The hub has applied this member's changes up to `op`.
+   *
+   * @param {number} op
+   */
+  confirmed(op) {
+    while (this.#pending.length > 0 && this.#pending[0].op <= op) this.#pending.shift();
+  }
+
+  // ---- reports -------------------------------------------------------------------------------------
+
+  /**
+   * @param {MemberId} peer
+   * @param {Report} report
+   * @param {number} now
+   */
+  report(peer, report, now) {
+    this.#reports.set(peer, report);
+    this.#reportAt ??= now + REPORT_DELAY;
+  }
+
+  /**
+   * Nothing more is to be said of a member that went.
+   *
+   * @param {MemberId} peer
+   */
+  forget(peer) {
+    this.#reports.delete(peer);
+  }
+
+  /**
+   * What is due to the hub: a report, a ping. Undefined where the hub has been silent for too long.
+   *
+   * @param {number} now
+   * @returns {ClientMessage[] | undefined}
+   */
+  tick(now) {
+    if (this.state !== "joining" && this.state !== "joined") return [];
+    const silence = Math.max(0, now - this.#heard);
+    if (silence >= 3 * this.#ping) return undefined;
+    /** @type {ClientMessage[]} */
+    const told = [];
+    if (this.isJoined) {
+      if (silence >= this.#ping && !this.#pinged) {
+        this.#pinged = true;
+        told.push({ type: "ping" });
+      }
+      if (this.#reportAt !== undefined && this.#reportAt <= now) {
+        const report = this.#takeReport();
+        if (report) told.push(report);
+      }
+    }
+    return told;
+  }
+
+  /** @returns {ClientMessage | undefined} */
+  #takeReport() {
+    this.#reportAt = undefined;
+    const seen = [...this.#reports].sort(([a], [b]) => compareTexts(a, b));
+    this.#reports.clear();
+    if (seen.length === 0) return undefined;
+    /** @type {ClientMessage & { type: "links" }} */
+    const report = { type: "links" };
+    for (const [peer, how] of seen) (report[how] ??= []).push(peer);
+    return report;
+  }
+
+  /**
+   * The hub said something.
+   *
+   * @param {number} now
+   */
+  heard(now) {
+    this.#heard = now;
+    this.#pinged = false;
+  }
+
+  /** When {@link Session.tick}, or a next try, is due. @returns {number | undefined} */
+  get timeout() {
+    switch (this.state) {
+      case "closed":
+        return undefined;
+      case "pause":
+        return this.until;
+      case "connecting":
+        return this.hub === undefined ? this.enterBy : undefined;
+      case "joining": {
+        const silent = this.#heard + 3 * this.#ping;
+        return this.hub === undefined ? Math.min(silent, this.enterBy) : silent;
+      }
+      case "joined": {
+        const due = this.#heard + (this.#pinged ? 3 : 1) * this.#ping;
+        return this.#reportAt === undefined ? due : Math.min(due, this.#reportAt);
+      }
+    }
+  }
+}
