@@ -38,12 +38,6 @@ const RESUME = { reliable: LINK_RESUME, lossy: LINK_RESUME / 4 };
 /** Packets that may come before this side is up: HELLO, and what the lossy lane sends meanwhile. */
 const EARLY_MAX = 64;
 
-/**
- * Packets that are held until the connection is reported as up: the other side may be the first to know. It sends its
- * HELLO and, until it has ours, nothing more that counts.
- */
-const EARLY_MAX = 64;
-
 /** One connection. */
 export class Peer {
   #connection;
@@ -60,8 +54,6 @@ export class Peer {
   #believed = { reliable: 0, lossy: 0 };
   /** @type {PeerHandlers | null} */
   #handlers;
-  /** What came before this side was told that it is up. @type {{ lane: Lane, bytes: Uint8Array }[] | null} */
-  #early = [];
   /** Descriptions and candidates are worked off one after another. */
   #negotiation = Promise.resolve();
 

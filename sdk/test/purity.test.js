@@ -12,7 +12,7 @@ const PURE = [
 const BANNED = [
   /\bDate\.now\b/, /\bnew Date\(\)/, /\bMath\.random\b/, /\bperformance\b/, /\bcrypto\b/, /\bset(Timeout|Interval|Immediate)\b/,
   /\bqueueMicrotask\b/, /\bPromise\b/, /\basync\b/, /\bawait\b/, /\bWebSocket\b/, /\bRTC[A-Z]\w+\(/, /\bfetch\b/,
-  /\b(window|document|navigator|location|process|console)\b\./, /\blocalStorage\b/,
+  /\b(document|navigator|location|process|console|localStorage|globalThis\.(?!Float16Array))\b/,
 ];
 /** Math whose results the standard leaves to the engine. */
 const VARYING = /\bMath\.(sin|cos|tan|exp|log|pow|sqrt|cbrt|hypot|atan2?)\b/;

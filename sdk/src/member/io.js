@@ -29,7 +29,8 @@
  * - `hub`: the hub said something.
  * - `local`: a peer connection produced a description or candidate. `link_up`: all its channels are open; `path` is
  *   `host`, `reflexive` or `relayed`. `link_down`: it failed or was closed by the other side. `packet`: a data channel
- *   message came. `buffered`: a send buffer fell to this size.
+ *   message came; never before `link_up`: an edge keeps what comes earlier until then. `buffered`: a send buffer fell to
+ *   this size.
  * - `send` is answered by `sent` or `not_sent`, `call` by `called`; `publish` is never answered.
  * - `reply` answers an event `call`. `consumed` follows each event `message`, `lossy`, `call` once the application took it.
  * - `leave` ends with the event `closed`. `timeout`: the poll's timeout is due.
