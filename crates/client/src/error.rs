@@ -5,7 +5,7 @@ use room::{
     wire::signal::RefusalCode,
 };
 
-use crate::{AddressError, DecodeError, EncodeError};
+use crate::{AddressError, Closed, DecodeError, EncodeError};
 
 /// Why a room could not be entered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -240,6 +240,11 @@ impl ChangeError {
         }
     }
 }
+
+/// The room could not be left, because this member was out of it already.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the room was closed before: {}", .0.reason)]
+pub struct LeaveError(pub Closed);
 
 /// Why a handler has no result. Any error becomes one with `?`; its text goes to the caller.
 #[derive(Debug)]

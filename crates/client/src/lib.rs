@@ -61,12 +61,12 @@ pub use ::room::{
 pub use address::AddressError;
 pub use call::{Call, Request};
 pub use channel::{Channel, Messages};
-pub use error::{CallError, ChangeError, HandlerError, JoinError, SendError};
+pub use error::{CallError, ChangeError, HandlerError, JoinError, LeaveError, SendError};
 pub use event::{Closed, Event, Link, LinkState, Message, Mode};
 pub use join::{Join, join};
 pub use membership::Membership;
 pub use payload::Payload;
-pub use room::{LeaveError, Room};
+pub use room::Room;
 pub use state::State;
 pub use value::{
     array::{ArrayKind, Number, TypedArray},

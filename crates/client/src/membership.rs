@@ -21,7 +21,7 @@ use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::{
-    CallError, ChangeError, Channel, HandlerError, Payload, SendError, State,
+    CallError, ChangeError, Channel, HandlerError, LeaveError, Payload, SendError, State,
     call::{Call, Request, handler},
     event::Mode,
     limits::{COMMAND_BYTES, COMMAND_COST_MIN, COMMANDS_MAX, PUBLISHES_MAX},
@@ -191,19 +191,22 @@ impl Membership {
         self.request(bytes, Command::SetAttributes { set }).await.map_err(|Gone| ChangeError::Closed)
     }
 
-    pub(crate) fn shared(&self) -> &Shared {
-        &self.shared
-    }
-
-    /// Begins to leave.
-    pub(crate) fn leave(&self) {
+    /// Leaves, after what was sent has arrived: at most [`room::limits::LEAVE_FLUSH`]. The room's events go on until
+    /// then, and end with [`Event::Closed`](crate::Event::Closed).
+    ///
+    /// # Errors
+    /// If this member was out of the room already, with the reason. Nothing needs to be done then.
+    pub async fn leave(&self) -> Result<(), LeaveError> {
+        let closed = self.shared.view().closed.clone();
         self.shared.leave();
-    }
-
-    /// Waits until the driver has ended.
-    pub(crate) async fn ended(&self) {
+        // It never changes, and ends with the driver.
         let mut driver = self.outgoing.driver.clone();
         while driver.changed().await.is_ok() {}
+        closed.map_or(Ok(()), |closed| Err(LeaveError(closed)))
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// Sends a message: returns when it is on its way, in order. Waits while earlier ones fill what may be on the way.

@@ -10,14 +10,14 @@ use std::{
 
 use futures_util::Stream;
 
-use crate::{Closed, Event, Membership};
+use crate::{Event, Membership};
 
 /// A room that was entered: its events, and by [`Membership`] everything else.
 ///
 /// Take its events, with [`Room::next`] or as a [`Stream`], for as long as the membership is to last: messages on
 /// channels that are not open are among them, and hold their senders back until they are taken.
 ///
-/// Dropped, it leaves the room in the background; [`Room::leave`] waits for that.
+/// Dropped, it leaves the room in the background; [`Membership::leave`] waits for that.
 pub struct Room {
     membership: Membership,
 }
@@ -35,20 +35,6 @@ impl Room {
     /// Everything but the events, for other tasks. The room is left when the [`Room`] is dropped, not with this.
     pub fn membership(&self) -> &Membership {
         &self.membership
-    }
-
-    /// Leaves, after what was sent has arrived: at most [`room::limits::LEAVE_FLUSH`].
-    ///
-    /// # Errors
-    /// If this member was out of the room already, with the reason. Nothing needs to be done then.
-    pub async fn leave(self) -> Result<(), LeaveError> {
-        let closed = self.membership.shared().view().closed.clone();
-        self.membership.leave();
-        self.membership.ended().await;
-        match closed {
-            Some(closed) => Err(LeaveError(closed)),
-            None => Ok(()),
-        }
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
@@ -80,7 +66,7 @@ impl Stream for Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        self.membership.leave();
+        self.membership.shared().leave();
     }
 }
 
@@ -89,8 +75,3 @@ impl fmt::Debug for Room {
         f.debug_struct("Room").field("me", &self.id()).finish_non_exhaustive()
     }
 }
-
-/// The room could not be left, because this member was out of it already.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the room was closed before: {}", .0.reason)]
-pub struct LeaveError(pub Closed);
