@@ -38,17 +38,6 @@ export function isUp(core, { peer, attempt }) {
 }
 
 /**
- * Whether packets of a connection are expected.
- *
- * @param {Core} core
- * @param {{ peer: MemberId, attempt: number }} connection
- */
-export function isUp(core, { peer, attempt }) {
-  const link = core.peers.get(peer)?.link;
-  return link !== undefined && link.isUp && link.attempt === attempt;
-}
-
-/**
  * @param {Core} core
  * @param {LinkTo[]} open
  * @param {MemberId[]} close
