@@ -63,8 +63,8 @@ pub struct Member {
     /// This member as others see it, once welcomed.
     this: Option<MemberInfo>,
     peers: BTreeMap<MemberId, Peer>,
-    /// Where the streams of members that went stood, oldest first.
-    departed: VecDeque<(MemberId, Position)>,
+    /// Where the streams of members that went stood, and their links' attempts, oldest first.
+    departed: VecDeque<(MemberId, Position, u32)>,
     /// What this member says to the whole room.
     room: Outbox,
     /// Numbers all chunks of this member, whatever their stream.

@@ -44,6 +44,9 @@ impl Member {
 
     pub(super) fn hub(&mut self, message: ServerMessage) {
         self.session.heard(self.now);
+        if !self.session.is_joined() && is_about_the_room(&message) {
+            return;
+        }
         match message {
             ServerMessage::Welcome(welcome) => {
                 if self.session.state == State::Joining {
@@ -159,12 +162,16 @@ impl Member {
             }
             return;
         }
-        let known = self.departed.iter().position(|(id, _)| *id == info.id);
-        let known = known.and_then(|at| self.departed.remove(at)).map(|(_, position)| position);
+        let known = self.departed.iter().position(|(id, ..)| *id == info.id);
+        let known = known.and_then(|at| self.departed.remove(at));
+        let mut link = Link::new(self.now);
+        // The other side may still have its end of the last connection, and takes none that is older.
+        link.attempt = known.map_or(0, |(_, _, attempt)| attempt);
+        let known = known.map(|(_, position, _)| position);
         let peer = Peer {
             info: info.clone(),
             returning: None,
-            link: Link::new(self.now),
+            link,
             flow: Flow::new(self.id, info.id, self.room.next(), known, self.now),
             lossy: LossyFlow::new(&self.published),
         };
@@ -179,7 +186,7 @@ impl Member {
         if self.departed.len() >= limits::DEPARTED_MAX {
             self.departed.pop_front();
         }
-        self.departed.push_back((id, peer.flow.position()));
+        self.departed.push_back((id, peer.flow.position(), peer.link.attempt));
         self.session.forget(id);
         self.dirty.remove(&id);
         let todo = peer.link.give_up();
@@ -236,4 +243,10 @@ impl Member {
             }),
         }
     }
+}
+
+/// Whether a hub says this only to a member that it has welcomed on this socket.
+fn is_about_the_room(message: &ServerMessage) -> bool {
+    use ServerMessage::{Closing, Ping, Pong, Refused, Welcome};
+    !matches!(message, Welcome(_) | Refused(_) | Closing(_) | Ping {} | Pong {})
 }
