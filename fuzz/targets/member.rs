@@ -1,0 +1,616 @@
+//! The whole input of a member: a hub and peers that say anything, links that come and go, an application that sends
+//! and forgets to read. What the member asks of its edge must be possible, and every question must be answered once.
+
+#![no_main]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arbitrary::Arbitrary;
+use bytes::{Bytes, BytesMut};
+use libfuzzer_sys::fuzz_target;
+use room::{
+    id::{MemberId, Secret},
+    limits,
+    member::{Answer, Config, Event, Input, Lane, LinkState, Lossy, Member, Output},
+    time::{Micros, Time},
+    wire::{
+        frame::{self, Ack, Data, Frame, Head, Holding, Kind, PacketReader, Stream},
+        signal::{
+            Candidate, ClientMessage, Closing, Gone, GoneReason, Json, LinkPlan, LinkTo, Member as MemberInfo,
+            Negotiation, RefusalCode, Refused, Role, ServerMessage, SignalFrom, StateChange, StateEntry, Update, VERSION,
+            Welcome,
+        },
+    },
+};
+
+const STEPS_MAX: usize = 400;
+/// Strangers and members of the room.
+const PEERS: u8 = 4;
+/// A member falls asleep in far fewer turns.
+const TURNS_MAX: usize = 20_000;
+/// Bytes of one message of the application, at most: larger ones only take longer.
+const PAYLOAD_MAX: usize = 200_000;
+
+type Few = u8;
+
+#[derive(Arbitrary, Debug)]
+enum Step {
+    Connected,
+    Disconnected { code: Option<Few> },
+    Welcome { hub: Few, members: Few, links: Few, offers: Few, resumed: bool, op: Few, state: Vec<(Few, Few)>, mute: bool },
+    MemberIs { who: Few, mute: bool },
+    Gone { who: Few, reason: Few },
+    Update { who: Few, op: Few },
+    Plan { open: Few, offers: Few, close: Few },
+    Signal { from: Few, attempt: Few, what: Few },
+    State { key: Few, value: Few, version: Few, by: Few, op: Few },
+    Refused { code: Few, fatal: bool },
+    Closing { retry_ms: u64 },
+    HubText { text: String },
+    Local { who: Few, what: Few },
+    Up { who: Few },
+    Down { who: Few },
+    Stale { who: Few, attempt: Few, what: Few },
+    Frames { who: Few, lossy: bool, frames: Vec<Said> },
+    Raw { who: Few, lossy: bool, bytes: Vec<u8> },
+    Buffered { who: Few, lossy: bool, kib: u16 },
+    Send { to: Option<Few>, length: u32 },
+    Publish { datagram: bool, to: Option<Few>, channel: Few, length: u16 },
+    Call { to: Few, length: u16, timeout_ms: Option<u16> },
+    Cancel { which: Few },
+    Reply { to: Few, call: Few, fails: bool, length: u16 },
+    SetState { key: Few, length: u16 },
+    SetAttributes { key: Few, length: Option<u8> },
+    Consume { all: bool },
+    Leave,
+    Wait { ms: u16 },
+    Sleep { ms: u16 },
+}
+
+/// A frame from a peer, which may lie.
+#[derive(Arbitrary, Debug)]
+enum Said {
+    Hello { version: Few, credit: u32, holdings: Vec<(Whose, Few, Few)> },
+    Data { whose: Whose, seq: Few, head: Option<(Few, Few)>, last: bool, length: u16 },
+    Next { head: Option<(Few, Few)>, last: bool, length: u16, addressed: bool },
+    Ack { acks: Vec<(Whose, Few)> },
+    AckAll,
+    Credit { total: u32 },
+    Skip { whose: Whose, upto: Few },
+    Latest { whose: Whose, seq: Few, channel: Few, length: u16 },
+    Seen { mine: bool, seq: Few, channel: Few },
+    Datagram { whose: Whose, channel: Few, length: u16 },
+    Ping { token: u32 },
+    Pong { token: u32 },
+}
+
+/// The stream that a frame is about.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Whose {
+    Theirs,
+    TheirsToMe,
+    Mine,
+    MineToThem,
+    Other,
+}
+
+fn id(few: Few) -> MemberId {
+    Secret([few % PEERS + 1; 16]).member_id()
+}
+
+fn ids(bits: u8) -> impl Iterator<Item = (u8, MemberId)> {
+    (0..PEERS).filter(move |bit| bits & (1 << bit) != 0).map(|bit| (bit, id(bit)))
+}
+
+fn links_to(bits: u8, offers: u8) -> Vec<LinkTo> {
+    let role = |bit: u8| if offers & (1 << bit) == 0 { Role::Answer } else { Role::Offer };
+    ids(bits).map(|(bit, peer)| LinkTo { peer, role: role(bit) }).collect()
+}
+
+fn info(id: MemberId, mute: bool) -> MemberInfo {
+    MemberInfo { id, name: id.to_string(), identity: None, attributes: BTreeMap::new(), mute }
+}
+
+fn payload(length: usize) -> Bytes {
+    Bytes::from(vec![7; length])
+}
+
+fn channel(few: Few) -> String {
+    if few == 255 { "x".repeat(limits::CHANNEL_NAME_MAX) } else { format!("channel{}", few % 4) }
+}
+
+fn json(few: Few) -> Json {
+    if few == 0 { Json::null() } else { Json::from(&few).expect("a number has a JSON form") }
+}
+
+fn negotiation(what: Few) -> Negotiation {
+    match what % 3 {
+        0 => Negotiation::Offer("v=0".to_owned()),
+        1 => Negotiation::Answer("v=0".to_owned()),
+        _ => Negotiation::Candidate(Candidate { candidate: "candidate:1".to_owned(), ..Candidate::default() }),
+    }
+}
+
+/// The connection to a peer, as the edge has it.
+struct Connection {
+    attempt: u32,
+    up: bool,
+    /// What the peer allowed to be sent, and what was.
+    credit: u64,
+    spent: u64,
+}
+
+struct World {
+    member: Member,
+    now: Time,
+    /// Whether the edge has a socket to the hub: asked for, and open.
+    socket: Option<bool>,
+    connections: BTreeMap<MemberId, Connection>,
+    attempts: BTreeMap<MemberId, u32>,
+    roster: BTreeSet<MemberId>,
+    joined: bool,
+    closed: bool,
+    tickets: u64,
+    sends: BTreeSet<u64>,
+    calls: BTreeSet<u64>,
+    unread: Vec<(MemberId, usize, bool)>,
+    links: BTreeMap<MemberId, LinkState>,
+    /// Where each peer's two streams stand, for those that tell the truth.
+    next: BTreeMap<(MemberId, bool), u64>,
+}
+
+impl World {
+    fn new() -> World {
+        let config = Config {
+            secret: Secret([0; 16]),
+            name: "Ada".to_owned(),
+            attributes: BTreeMap::new(),
+            token: None,
+            topology: None,
+            agent: None,
+            seed: 1,
+        };
+        let mut world = World {
+            member: Member::new(config, Time(0)),
+            now: Time(0),
+            socket: None,
+            connections: BTreeMap::new(),
+            attempts: BTreeMap::new(),
+            roster: BTreeSet::new(),
+            joined: false,
+            closed: false,
+            tickets: 0,
+            sends: BTreeSet::new(),
+            calls: BTreeSet::new(),
+            unread: Vec::new(),
+            links: BTreeMap::new(),
+            next: BTreeMap::new(),
+        };
+        world.drain();
+        world
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Connected => {
+                if self.socket == Some(false) {
+                    self.socket = Some(true);
+                    self.handle(Input::Connected);
+                }
+            }
+            Step::Disconnected { code } => {
+                if self.socket.take().is_some() {
+                    let code = code.and_then(|few| RefusalCode::ALL.get(usize::from(few)).copied());
+                    self.handle(Input::Disconnected { code, reason: "cut".to_owned() });
+                }
+            }
+            Step::Welcome { hub, members, links, offers, resumed, op, state, mute } => {
+                self.hub(ServerMessage::Welcome(Box::new(Welcome {
+                    v: VERSION,
+                    hub: format!("{:016x}", hub % 3),
+                    this: info(self.member.id(), mute),
+                    room: "standup".parse().expect("a room's name"),
+                    members: ids(members).map(|(_, id)| info(id, false)).collect(),
+                    links: links_to(links, offers),
+                    state: state
+                        .into_iter()
+                        .map(|(key, version)| {
+                            (channel(key), StateEntry { value: json(version), version: version.into() })
+                        })
+                        .collect(),
+                    topology: "mesh".to_owned(),
+                    epoch: 0,
+                    resumed,
+                    op: op.into(),
+                    ping_ms: 10_000,
+                    ice: Vec::new(),
+                })));
+            }
+            Step::MemberIs { who, mute } => self.hub(ServerMessage::Member(info(id(who), mute))),
+            Step::Gone { who, reason } => {
+                let reason = [GoneReason::Left, GoneReason::Crashed, GoneReason::Unresponsive][usize::from(reason % 3)];
+                self.hub(ServerMessage::Gone(Gone { id: id(who), reason }));
+            }
+            Step::Update { who, op } => {
+                let attributes = [("hand".to_owned(), "up".to_owned())].into();
+                let id = if who == 255 { self.member.id() } else { id(who) };
+                self.hub(ServerMessage::Update(Update { id, attributes, op: op.into() }));
+            }
+            Step::Plan { open, offers, close } => {
+                let close = ids(close).map(|(_, id)| id).collect();
+                self.hub(ServerMessage::Links(LinkPlan { open: links_to(open, offers), close }));
+            }
+            Step::Signal { from, attempt, what } => {
+                let data = if what == 255 { json(what) } else { Json::from(&negotiation(what)).expect("it has a form") };
+                let attempt = if attempt == 255 { u32::MAX } else { attempt.into() };
+                self.hub(ServerMessage::Signal(SignalFrom { from: id(from), attempt, data }));
+            }
+            Step::State { key, value, version, by, op } => {
+                let by = if by == 255 { self.member.id() } else { id(by) };
+                self.hub(ServerMessage::State(StateChange {
+                    key: channel(key),
+                    value: json(value),
+                    version: version.into(),
+                    by,
+                    op: op.into(),
+                }));
+            }
+            Step::Refused { code, fatal } => {
+                let code = RefusalCode::ALL[usize::from(code) % RefusalCode::ALL.len()];
+                let refused = Refused { code, message: String::new(), hint: String::new(), fatal };
+                self.hub(ServerMessage::Refused(refused));
+            }
+            Step::Closing { retry_ms } => {
+                self.hub(ServerMessage::Closing(Closing { reason: String::new(), retry_ms }));
+            }
+            Step::HubText { text } => {
+                if let Ok(message) = ServerMessage::decode(&text) {
+                    self.hub(message);
+                }
+            }
+            Step::Local { who, what } => {
+                if let Some(attempt) = self.attempt(who) {
+                    self.handle(Input::Local { peer: id(who), attempt, data: negotiation(what) });
+                }
+            }
+            Step::Up { who } => {
+                if let Some(connection) = self.connections.get_mut(&id(who)).filter(|connection| !connection.up) {
+                    connection.up = true;
+                    let attempt = connection.attempt;
+                    self.handle(Input::LinkUp { peer: id(who), attempt, path: "host".to_owned() });
+                }
+            }
+            Step::Down { who } => {
+                if let Some(connection) = self.connections.remove(&id(who)) {
+                    let Connection { attempt, .. } = connection;
+                    // The edge has closed it itself, so that it is not asked to; it may be.
+                    self.connections.insert(id(who), Connection { up: false, ..connection });
+                    self.handle(Input::LinkDown { peer: id(who), attempt, reason: "broken".to_owned() });
+                }
+            }
+            // What the edge still reports of a connection that the member has given up.
+            Step::Stale { who, attempt, what } => {
+                let (peer, attempt) = (id(who), u32::from(attempt));
+                if self.connections.get(&peer).is_some_and(|connection| connection.attempt == attempt) {
+                    return;
+                }
+                self.handle(match what % 4 {
+                    0 => Input::LinkUp { peer, attempt, path: "host".to_owned() },
+                    1 => Input::LinkDown { peer, attempt, reason: "stale".to_owned() },
+                    2 => Input::Local { peer, attempt, data: negotiation(what) },
+                    _ => Input::Packet { peer, attempt, lane: Lane::Reliable, bytes: payload(3) },
+                });
+            }
+            Step::Frames { who, lossy, frames } => self.frames(id(who), lossy, frames),
+            Step::Raw { who, lossy, bytes } => self.packet(id(who), lossy, bytes.into()),
+            Step::Buffered { who, lossy, kib } => {
+                if let Some(attempt) = self.attempt(who) {
+                    let bytes = (usize::from(kib) * 1024).min(limits::LINK_RESUME);
+                    self.handle(Input::Buffered { peer: id(who), attempt, lane: lane(lossy), bytes });
+                }
+            }
+            Step::Send { to, length } => {
+                self.tickets += 1;
+                self.sends.insert(self.tickets);
+                let payload = payload(length as usize % PAYLOAD_MAX);
+                let to = to.map(id);
+                self.handle(Input::Send { ticket: self.tickets, channel: channel(0), to, payload });
+            }
+            Step::Publish { datagram, to, channel: name, length } => {
+                let mode = if datagram { Lossy::Datagram } else { Lossy::Latest };
+                let payload = payload(length.into());
+                self.handle(Input::Publish { mode, channel: channel(name), to: to.map(id), payload });
+            }
+            Step::Call { to, length, timeout_ms } => {
+                self.tickets += 1;
+                self.calls.insert(self.tickets);
+                self.handle(Input::Call {
+                    ticket: self.tickets,
+                    to: id(to),
+                    method: channel(0),
+                    payload: payload(length.into()),
+                    timeout: timeout_ms.map(|ms| Micros::from_millis(ms.into())),
+                });
+            }
+            Step::Cancel { which } => {
+                if let Some(ticket) = self.calls.iter().nth(usize::from(which)).copied() {
+                    self.calls.remove(&ticket);
+                    self.handle(Input::CancelCall { ticket });
+                }
+            }
+            Step::Reply { to, call, fails, length } => {
+                let answer = if fails {
+                    Answer::Failure { code: "handler_failed".to_owned(), message: String::new() }
+                } else {
+                    Answer::Result(payload(length.into()))
+                };
+                self.handle(Input::Reply { to: id(to), call: call.into(), answer });
+            }
+            Step::SetState { key, length } => {
+                // Edges refuse what is larger.
+                let length = usize::from(length).min(limits::STATE_VALUE_MAX - 2);
+                let value = Json::from(&"x".repeat(length)).expect("text has a JSON form");
+                self.handle(Input::SetState { key: channel(key), value });
+            }
+            Step::SetAttributes { key, length } => {
+                let set = [(channel(key), length.map(|length| "x".repeat(length.into())))].into();
+                self.handle(Input::SetAttributes { set });
+            }
+            Step::Consume { all } => {
+                let count = if all { self.unread.len() } else { self.unread.len().min(1) };
+                for (from, bytes, lossy) in self.unread.drain(..count).collect::<Vec<_>>() {
+                    self.handle(Input::Consumed { from, bytes, lossy });
+                }
+            }
+            Step::Leave => self.handle(Input::Leave),
+            Step::Wait { ms } => self.wait(Micros::from_millis(ms.into())),
+            Step::Sleep { ms } => {
+                self.now = self.now + Micros::from_millis(ms.into());
+                self.handle(Input::Timeout);
+            }
+        }
+    }
+
+    fn attempt(&self, who: Few) -> Option<u32> {
+        self.connections.get(&id(who)).map(|connection| connection.attempt)
+    }
+
+    /// A hub speaks over an open socket, and first of all it welcomes.
+    fn hub(&mut self, message: ServerMessage) {
+        if self.socket == Some(true) {
+            self.handle(Input::Hub(message));
+        }
+    }
+
+    fn packet(&mut self, peer: MemberId, lossy: bool, bytes: Bytes) {
+        let Some(connection) = self.connections.get_mut(&peer).filter(|connection| connection.up) else { return };
+        let attempt = connection.attempt;
+        for (frame, _) in PacketReader::new(bytes.clone()).into_iter().flatten().flatten() {
+            match frame {
+                Frame::Hello { credit, .. } if !lossy => connection.credit = connection.credit.max(credit),
+                Frame::Credit { total } if !lossy => connection.credit = connection.credit.max(total),
+                _ => {}
+            }
+        }
+        self.handle(Input::Packet { peer, attempt, lane: lane(lossy), bytes });
+    }
+
+    fn frames(&mut self, peer: MemberId, lossy: bool, frames: Vec<Said>) {
+        let this = self.member.id();
+        let stream = |whose| match whose {
+            Whose::Theirs => Stream::room(peer),
+            Whose::TheirsToMe => Stream::addressed(peer, this),
+            Whose::Mine => Stream::room(this),
+            Whose::MineToThem => Stream::addressed(this, peer),
+            Whose::Other => Stream::room(id(0)),
+        };
+        let head_of = |(kind, name): (Few, Few)| {
+            let kind = [Kind::Message, Kind::Call, Kind::Reply, Kind::Failure][usize::from(kind % 4)];
+            Head { kind, channel: channel(name) }
+        };
+        let lossy_payload = |length: u16| payload(usize::from(length).min(limits::LOSSY_MAX));
+        let chunk = |length: u16| payload(usize::from(length).min(limits::CHUNK));
+        let mut packet = BytesMut::new();
+        for said in frames {
+            let frame = match said {
+                Said::Hello { version, credit, holdings } => Frame::Hello {
+                    version: if version == 255 { 2 } else { frame::VERSION },
+                    epoch: 0,
+                    credit: credit.into(),
+                    holdings: holdings
+                        .into_iter()
+                        .map(|(whose, first, next)| Holding {
+                            stream: stream(whose),
+                            first: first.into(),
+                            next: next.into(),
+                        })
+                        .collect(),
+                },
+                Said::Data { whose, seq, head, last, length } => Frame::Data(Data {
+                    stream: stream(whose),
+                    seq: seq.into(),
+                    head: head.map(head_of),
+                    last,
+                    payload: chunk(length),
+                }),
+                Said::Next { head, last, length, addressed } => {
+                    let next = self.next.entry((peer, addressed)).or_insert(1);
+                    let seq = *next;
+                    *next += 1;
+                    let stream = if addressed { Stream::addressed(peer, this) } else { Stream::room(peer) };
+                    Frame::Data(Data { stream, seq, head: head.map(head_of), last, payload: chunk(length) })
+                }
+                Said::Ack { acks } => Frame::Ack(
+                    acks.into_iter().map(|(whose, next)| Ack { stream: stream(whose), next: next.into() }).collect(),
+                ),
+                Said::AckAll => Frame::Ack(vec![Ack { stream: Stream::room(this), next: 1 }]),
+                Said::Credit { total } => Frame::Credit { total: total.into() },
+                Said::Skip { whose, upto } => Frame::Skip { stream: stream(whose), upto: upto.into() },
+                Said::Latest { whose, seq, channel: name, length } => Frame::Latest {
+                    stream: stream(whose),
+                    seq: seq.into(),
+                    channel: channel(name),
+                    payload: lossy_payload(length),
+                },
+                Said::Seen { mine, seq, channel: name } => {
+                    Frame::Seen { origin: if mine { this } else { peer }, seq: seq.into(), channel: channel(name) }
+                }
+                Said::Datagram { whose, channel: name, length } => {
+                    Frame::Datagram { stream: stream(whose), channel: channel(name), payload: lossy_payload(length) }
+                }
+                Said::Ping { token } => Frame::Ping { token: token.into() },
+                Said::Pong { token } => Frame::Pong { token: token.into() },
+            };
+            let bytes = frame.encode();
+            if packet.len() + bytes.len() + 4 > limits::PACKET_MAX {
+                break;
+            }
+            frame::push_frame(&mut packet, &bytes);
+        }
+        self.packet(peer, lossy, packet.freeze());
+    }
+
+    fn wait(&mut self, duration: Micros) {
+        let until = self.now + duration;
+        for turn in 0.. {
+            let Some(due) = self.member.poll_timeout().filter(|due| *due <= until) else { break };
+            assert!(turn < TURNS_MAX, "the member does not get past {due}");
+            self.now = self.now.max(due);
+            self.handle(Input::Timeout);
+        }
+        self.now = until;
+    }
+
+    fn handle(&mut self, input: Input) {
+        self.member.handle(self.now, input);
+        self.drain();
+        let outboxes = limits::OUTBOX_MAX + limits::WAITING_BYTES + 2 * PAYLOAD_MAX;
+        assert!(self.member.outbox_bytes() <= outboxes * (1 + usize::from(PEERS)));
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.member.poll_output() {
+            assert!(!self.closed, "after `closed` only answers come: {output:?}");
+            self.output(output);
+        }
+    }
+
+    fn output(&mut self, output: Output) {
+        match output {
+            Output::Connect => assert_eq!(self.socket.replace(false), None, "one socket at a time"),
+            Output::Disconnect => assert!(self.socket.take().is_some(), "only what is open is closed"),
+            Output::Tell(message) => {
+                assert_eq!(self.socket, Some(true), "{message:?}");
+                assert_eq!(ClientMessage::decode(&message.encode()).as_ref().ok(), Some(&message));
+            }
+            Output::Open { peer, attempt, .. } => {
+                assert!(self.roster.contains(&peer));
+                let last = self.attempts.insert(peer, attempt);
+                assert!(last.is_none_or(|last| last < attempt), "attempts rise");
+                let connection = Connection { attempt, up: false, credit: 0, spent: 0 };
+                assert!(self.connections.insert(peer, connection).is_none(), "one connection to a peer at a time");
+            }
+            Output::Close { peer, attempt } => {
+                let connection = self.connections.remove(&peer).expect("only what is open is closed");
+                assert_eq!(connection.attempt, attempt);
+            }
+            Output::Remote { peer, attempt, .. } | Output::RestartIce { peer, attempt } => {
+                assert_eq!(self.connections.get(&peer).expect("the connection is there").attempt, attempt);
+            }
+            Output::Packet { peer, attempt, lane, bytes } => self.sent(peer, attempt, lane, bytes),
+            Output::Event(event) => self.event(event),
+            _ => {}
+        }
+    }
+
+    fn sent(&mut self, peer: MemberId, attempt: u32, lane: Lane, bytes: Bytes) {
+        let connection = self.connections.get_mut(&peer).expect("packets go over open connections");
+        assert!(connection.attempt == attempt && connection.up);
+        for frame in PacketReader::new(bytes).expect("packets are of a size that is taken") {
+            let (frame, length) = frame.expect("what is sent can be read");
+            match (lane, frame) {
+                (Lane::Reliable, Frame::Data(data)) => {
+                    assert_eq!(data.stream.origin, self.member.id());
+                    connection.spent += length as u64 + limits::FRAME_COST;
+                    assert!(connection.spent <= connection.credit, "no more than was allowed");
+                }
+                (
+                    Lane::Reliable,
+                    Frame::Hello { .. } | Frame::Ack(_) | Frame::Credit { .. } | Frame::Skip { .. },
+                )
+                | (
+                    Lane::Lossy,
+                    Frame::Latest { .. } | Frame::Seen { .. } | Frame::Datagram { .. } | Frame::Ping { .. } | Frame::Pong { .. },
+                ) => {}
+                (lane, frame) => panic!("{frame:?} on {lane:?}"),
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Joined(joined) => {
+                assert!(!self.joined, "once");
+                self.joined = true;
+                self.roster = joined.members.iter().map(|info| info.id).collect();
+            }
+            Event::MemberJoin(info) => assert!(self.roster.insert(info.id), "who enters was not there"),
+            Event::MemberLeave { member, .. } => {
+                assert!(self.roster.remove(&member.id), "who leaves was there");
+                self.next.remove(&(member.id, false));
+                self.next.remove(&(member.id, true));
+                assert!(!self.connections.contains_key(&member.id), "nothing is left of who went");
+            }
+            Event::Link { peer, state, .. } => {
+                // Entering, links begin before the application hears of the room.
+                assert!(!self.joined || self.roster.contains(&peer));
+                self.links.insert(peer, state);
+            }
+            Event::Message { from, payload, .. } => {
+                assert!(self.roster.contains(&from));
+                assert!(payload.len() <= limits::MESSAGE_MAX);
+                self.unread.push((from, payload.len(), false));
+            }
+            Event::Lossy { from, payload, .. } => {
+                assert!(self.roster.contains(&from));
+                self.unread.push((from, payload.len(), true));
+            }
+            Event::Call { from, payload, .. } => {
+                assert!(self.roster.contains(&from));
+                self.unread.push((from, payload.len(), false));
+            }
+            Event::Sent { ticket } | Event::NotSent { ticket, .. } => assert!(self.sends.remove(&ticket), "answered once"),
+            Event::Called { ticket, .. } => assert!(self.calls.remove(&ticket), "answered once"),
+            Event::Gap { from_seq, to_seq, .. } => assert!(from_seq <= to_seq),
+            Event::Closed { .. } => self.closed = true,
+            _ => {}
+        }
+    }
+
+    /// Whoever leaves is out in the end, and everything is answered.
+    fn end(mut self) {
+        if !self.closed {
+            self.handle(Input::Leave);
+            self.wait(limits::LEAVE_FLUSH + limits::CALL_TIMEOUT + Micros::from_secs(60));
+        }
+        assert!(self.closed, "left");
+        assert_eq!(self.member.poll_timeout(), None);
+        assert!(self.socket.is_none() && self.connections.is_empty(), "nothing is left open");
+        assert!(self.sends.is_empty() && self.calls.is_empty(), "every question was answered");
+    }
+}
+
+fn lane(lossy: bool) -> Lane {
+    if lossy { Lane::Lossy } else { Lane::Reliable }
+}
+
+fuzz_target!(|steps: Vec<Step>| {
+    let mut world = World::new();
+    for step in steps.into_iter().take(STEPS_MAX) {
+        if world.closed {
+            break;
+        }
+        world.step(step);
+    }
+    world.end();
+});
