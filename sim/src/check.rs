@@ -1,0 +1,95 @@
+//! What must hold, whatever happens: one checker a promise. They watch from outside, and know nothing of how the
+//! machines work.
+
+pub(crate) mod calls;
+pub(crate) mod delivery;
+pub(crate) mod lossy;
+pub(crate) mod plan;
+
+use std::collections::BTreeMap;
+
+use room::{
+    limits,
+    time::{Micros, Time},
+};
+
+use crate::scenario::Scenario;
+
+/// Violations that are kept; one is enough to fail.
+const VIOLATIONS_KEPT: usize = 20;
+
+/// All checkers of a room.
+#[derive(Debug)]
+pub(crate) struct Checks {
+    pub(crate) delivery: delivery::Delivery,
+    pub(crate) calls: calls::Calls,
+    pub(crate) lossy: lossy::LossyCheck,
+    pub(crate) plan: plan::PlanLog,
+    /// When whom a crash befell.
+    crashed: BTreeMap<usize, Time>,
+    /// The longest that a crashed member stood in anybody's roster.
+    pub(crate) ghost: Micros,
+    ghost_max: Micros,
+    pub(crate) violations: Vec<String>,
+}
+
+impl Checks {
+    pub(crate) fn new(scenario: &Scenario) -> Checks {
+        Checks {
+            delivery: delivery::Delivery::default(),
+            calls: calls::Calls::default(),
+            lossy: lossy::LossyCheck::default(),
+            plan: plan::PlanLog::default(),
+            crashed: BTreeMap::new(),
+            ghost: Micros(0),
+            ghost_max: ghost_max(scenario),
+            violations: Vec::new(),
+        }
+    }
+
+    /// Something that must not be.
+    pub(crate) fn violation(&mut self, now: Time, what: impl Into<String>) {
+        if self.violations.len() < VIOLATIONS_KEPT {
+            self.violations.push(format!("at {now} s: {}", what.into()));
+        }
+    }
+
+    /// A member's process ended without a word.
+    pub(crate) fn crashed(&mut self, actor: usize, now: Time) {
+        self.crashed.insert(actor, now);
+        self.calls.caller_left(actor);
+    }
+
+    /// Somebody was told that a member is gone.
+    pub(crate) fn dropped(&mut self, who: usize, now: Time) {
+        if let Some(at) = self.crashed.get(&who) {
+            let stood = now.since(*at);
+            self.ghost = self.ghost.max(stood);
+            if stood > self.ghost_max {
+                self.violation(now, format!("{who} was a ghost for {} ms", stood.as_millis()));
+            }
+        }
+    }
+
+    /// The room has had all its time; `standing` says who is still in it.
+    pub(crate) fn finish(&mut self, now: Time, standing: &[bool]) {
+        self.delivery.finish(standing);
+        for what in self.delivery.take_violations().into_iter().chain(self.calls.finish(standing)) {
+            self.violation(now, what);
+        }
+    }
+}
+
+/// How long a crashed member may stand in rosters. A socket that hangs is found by heartbeats where no links are there
+/// to tell; other faults add what they take.
+fn ghost_max(scenario: &Scenario) -> Micros {
+    let faults = &scenario.faults;
+    let heartbeats = limits::HUB_PING.times(3);
+    let calm = Micros(heartbeats.0 + limits::UNVOUCHED_GRACE.0 + Micros::from_secs(3).0);
+    let others = faults.cuts_per_min
+        + faults.partitions_per_min
+        + faults.restarts_per_min
+        + faults.sleeps_per_min
+        + faults.rebinds_per_min;
+    if others > 0.0 { Micros(calm.0 + limits::RESUME_WINDOW.0 + Micros::from_secs(20).0) } else { calm }
+}

@@ -1,0 +1,458 @@
+//! One room: its hub, its members with their applications, and the network between them, over virtual time.
+//!
+//! The hub and the members are the real machines. This module is their edge, and it alone decides what happens when:
+//! [`World::run`] takes one event after the other from the queue. `sockets` is the way between members and hub, `links`
+//! the way between members, `app` what applications say and hear.
+
+mod actor;
+mod app;
+mod links;
+mod settle;
+mod sockets;
+
+use std::{collections::BTreeMap, hash::{DefaultHasher, Hash, Hasher}, rc::Rc};
+
+use bytes::Bytes;
+use room::{
+    hub::Hub,
+    id::MemberId,
+    limits,
+    member::{Event as MemberEvent, Input, Lane, Member, Output},
+    time::{Micros, Time},
+    wire::signal::{ClientMessage, RefusalCode, ServerMessage},
+};
+
+use crate::{
+    check::Checks,
+    dice::Dice,
+    network::Network,
+    queue::Queue,
+    scenario::Scenario,
+    schedule::{Action, Schedule},
+    trace::Recorder,
+};
+use actor::{Actor, Fate};
+use links::Conn;
+use sockets::{HubSide, Socket};
+
+/// How long a room gets to settle once all work and faults are over: a hung member in a room of two, found by
+/// heartbeats, and whatever comes on top.
+const SETTLE_MAX: Micros = Micros::from_secs(100);
+/// How often a room that settles is looked at.
+const SETTLE_STEP: Micros = Micros::from_millis(500);
+/// Turns that a machine may take without time going by. More, and it will never stop.
+const TURNS_MAX: u32 = 100_000;
+
+/// A room and everything around it.
+pub(crate) struct World {
+    now: Time,
+    end: Time,
+    seed: u64,
+    room: usize,
+    topology: String,
+    queue: Queue<Event>,
+    schedule: Schedule,
+    network: Network,
+    actors: Vec<Actor>,
+    numbers: BTreeMap<MemberId, usize>,
+    conns: BTreeMap<u64, Conn>,
+    conns_made: u64,
+    sockets: Vec<Socket>,
+    hub: HubSide,
+    partitions: u64,
+    dice: Dice,
+    pub(crate) checks: Checks,
+    pub(crate) recorder: Option<Recorder>,
+    /// Of everything that any machine put out.
+    hasher: DefaultHasher,
+    pub(crate) events: u64,
+    turns: u32,
+}
+
+/// What is to happen.
+#[derive(Debug)]
+enum Event {
+    /// By its place in the schedule.
+    Act(usize),
+    /// A member's timeout, unless another one is planned by now.
+    Wake { actor: usize, at: Time },
+    /// The hub's timeout, likewise.
+    HubWake { generation: u32, at: Time },
+    /// A member has slept enough.
+    Awake { actor: usize },
+    /// An application takes what it left lying.
+    Consume { actor: usize },
+    /// A partition ends.
+    Heal { number: u64 },
+    /// The hub starts.
+    HubStart,
+    /// Something of a connection reaches the machine at one end of it.
+    Give { conn: u64, end: usize, input: Input },
+    /// A packet has left its sender's uplink.
+    Depart { conn: u64, end: usize, lane: Lane, bytes: Bytes },
+    /// A packet reaches an end.
+    Arrive { conn: u64, end: usize, lane: Lane, bytes: Bytes },
+    /// A connection has found its way, or has not.
+    Establish { conn: u64, opens: bool },
+    /// ICE has found a new way for a connection.
+    Repair { conn: u64 },
+    /// A socket is open at the member's end, or could not be opened.
+    Connected { socket: usize },
+    /// A socket has ended at the member's end.
+    Lost { socket: usize, code: Option<RefusalCode> },
+    /// A socket has ended at the hub's end.
+    HubLost { socket: usize, left: bool },
+    /// Somebody's message reaches the hub.
+    ToHub { socket: usize, message: ClientMessage },
+    /// The hub's message reaches a member.
+    ToMember { socket: usize, message: Rc<ServerMessage> },
+}
+
+impl World {
+    /// The room of a scenario.
+    pub(crate) fn new(scenario: &Scenario, room: usize) -> World {
+        let schedule = Schedule::random(scenario, room);
+        World::of(scenario, room, schedule)
+    }
+
+    /// A room with a schedule of its own.
+    pub(crate) fn of(scenario: &Scenario, room: usize, schedule: Schedule) -> World {
+        let seed = scenario.seed;
+        let mut queue = Queue::new();
+        for (place, (at, _)) in schedule.actions.iter().enumerate() {
+            queue.push(*at, Event::Act(place));
+        }
+        let mut dice = Dice::new(seed, room, 3);
+        let hub = HubSide::new(room, &mut dice);
+        World {
+            now: Time(0),
+            end: schedule.end.max(Time(scenario.seconds * 1_000_000)),
+            seed,
+            room,
+            topology: scenario.topology.clone(),
+            queue,
+            schedule,
+            network: Network::new(scenario.network.clone(), Dice::new(seed, room, 2)),
+            actors: Vec::new(),
+            numbers: BTreeMap::new(),
+            conns: BTreeMap::new(),
+            conns_made: 0,
+            sockets: Vec::new(),
+            hub,
+            partitions: 0,
+            dice,
+            checks: Checks::new(scenario),
+            recorder: None,
+            hasher: DefaultHasher::new(),
+            events: 0,
+            turns: 0,
+        }
+    }
+
+    /// Plays the whole schedule, lets the room settle, and checks what has become of it. Gives the time.
+    pub(crate) fn run(&mut self) -> Time {
+        self.run_until(self.end);
+        let give_up = self.end + SETTLE_MAX;
+        while !self.is_settled() && self.now < give_up {
+            self.run_until(self.now + SETTLE_STEP);
+        }
+        self.final_checks();
+        self.now
+    }
+
+    /// What the machines put out, in one number.
+    pub(crate) fn hash(&self) -> u64 {
+        self.hasher.finish()
+    }
+
+    fn run_until(&mut self, end: Time) {
+        while let Some((at, event)) = self.queue.pop(end) {
+            if at > self.now {
+                self.turns = 0;
+            }
+            self.turns += 1;
+            if self.turns > TURNS_MAX {
+                self.checks.violation(self.now, "time stands still: a machine asks for turns without end");
+                self.now = end;
+                return;
+            }
+            self.now = at;
+            self.events += 1;
+            self.happen(event);
+        }
+        self.now = end;
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Act(place) => {
+                let action = self.schedule.actions[place].1.clone();
+                self.act(action);
+            }
+            Event::Wake { actor, at } => self.wake(actor, at),
+            Event::HubWake { generation, at } => self.hub_wake(generation, at),
+            Event::Awake { actor } => self.awake(actor),
+            Event::Consume { actor } => self.consume(actor),
+            Event::Heal { number } => {
+                self.network.heal(number);
+                self.flush_sockets();
+                self.flush_links();
+            }
+            Event::HubStart => self.hub_start(),
+            Event::Give { conn, end, input } => {
+                if let Some(actor) = self.attached(conn, end) {
+                    self.give(actor, input);
+                }
+            }
+            Event::Depart { conn, end, lane, bytes } => self.depart(conn, end, lane, bytes),
+            Event::Arrive { conn, end, lane, bytes } => self.arrive(conn, end, lane, bytes),
+            Event::Establish { conn, opens } => self.establish(conn, opens),
+            Event::Repair { conn } => self.repair(conn),
+            Event::Connected { socket } => self.socket_connected(socket),
+            Event::Lost { socket, code } => self.socket_lost(socket, code),
+            Event::HubLost { socket, left } => self.hub_lost(socket, left),
+            Event::ToHub { socket, message } => self.to_hub(socket, message),
+            Event::ToMember { socket, message } => {
+                if let Some(actor) = self.socket_owner(socket) {
+                    self.give(actor, Input::Hub(ServerMessage::clone(&message)));
+                }
+            }
+        }
+    }
+
+    // ---- actions -------------------------------------------------------------------------------------------------
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Enter(actor) => self.enter(actor),
+            Action::Leave(actor) => {
+                if self.is_alive(actor) {
+                    self.actors[actor].fate = Fate::Leaving;
+                    self.actors[actor].app.stop();
+                    self.give(actor, Input::Leave);
+                }
+            }
+            Action::Crash { actor, hangs } => self.crash(actor, hangs),
+            Action::Cut { actor, member_notices, hub_notices } => self.cut(actor, member_notices, hub_notices),
+            Action::Sleep { actor, length } => {
+                if self.is_alive(actor) {
+                    self.actors[actor].asleep = true;
+                    self.queue.push(self.now + length, Event::Awake { actor });
+                }
+            }
+            Action::Stall { actor, length } => {
+                if self.is_alive(actor) {
+                    self.actors[actor].app.stalled = true;
+                    self.queue.push(self.now + length, Event::Consume { actor });
+                }
+            }
+            Action::Rebind { a, b } => self.rebind(a, b),
+            Action::Partition { side, hub, length } => {
+                self.partitions += 1;
+                let number = self.partitions;
+                self.network.part(number, side, hub);
+                self.queue.push(self.now + length, Event::Heal { number });
+            }
+            Action::Restart { tells, down } => self.hub_stop(tells, down),
+            Action::Say { actor, saying } => {
+                if self.is_alive(actor) && self.actors[actor].fate == Fate::Alive {
+                    self.actors[actor].app.backlog.push_back(saying);
+                    self.speak(actor);
+                }
+            }
+        }
+    }
+
+    fn enter(&mut self, actor: usize) {
+        // Actors enter in the order of their numbers but for those whose turn a hand-written schedule changes.
+        while self.actors.len() <= actor {
+            self.network.place();
+            let unborn = Actor::unborn(self.seed, self.room, self.actors.len(), &self.topology);
+            self.numbers.insert(unborn.id, self.actors.len());
+            self.actors.push(unborn);
+        }
+        if self.actors[actor].fate != Fate::Unborn {
+            return;
+        }
+        let born = &mut self.actors[actor];
+        born.fate = Fate::Alive;
+        born.born = self.now;
+        let member = Member::new(born.config.clone(), Time(0));
+        if let Some(recorder) = self.recorder.as_mut().filter(|recorder| recorder.actor == actor) {
+            recorder.begin(&born.config);
+        }
+        self.actors[actor].machine = Some(member);
+        self.after_turn(actor, None);
+    }
+
+    fn crash(&mut self, actor: usize, hangs: bool) {
+        if !self.is_alive(actor) {
+            return;
+        }
+        let victim = &mut self.actors[actor];
+        victim.fate = Fate::Crashed;
+        victim.machine = None;
+        self.checks.crashed(actor, self.now);
+        self.silence_links(actor);
+        self.abandon_socket(actor, hangs);
+    }
+
+    fn is_alive(&self, actor: usize) -> bool {
+        self.actors.get(actor).is_some_and(|actor| actor.machine.is_some())
+    }
+
+    // ---- turns ---------------------------------------------------------------------------------------------------
+
+    /// Hands an input to a member, now or when it wakes.
+    fn give(&mut self, actor: usize, input: Input) {
+        if self.actors[actor].asleep {
+            self.actors[actor].deferred.push(input);
+            return;
+        }
+        self.turn(actor, input);
+    }
+
+    fn turn(&mut self, actor: usize, input: Input) {
+        let local = self.local(actor);
+        let recorded = self.recorder.as_ref().filter(|recorder| recorder.actor == actor).map(|_| input.clone());
+        let Some(machine) = self.actors[actor].machine.as_mut() else { return };
+        machine.handle(local, input);
+        self.after_turn(actor, recorded);
+    }
+
+    /// A member's clock starts when it is born.
+    fn local(&self, actor: usize) -> Time {
+        Time(self.now.since(self.actors[actor].born).0)
+    }
+
+    /// Carries out what a member wants, and what follows from it at once.
+    fn after_turn(&mut self, actor: usize, input: Option<Input>) {
+        let mut outputs = Vec::new();
+        while let Some(output) = self.actors[actor].machine.as_mut().and_then(Member::poll_output) {
+            self.fingerprint(actor, &output);
+            if self.recorder.as_ref().is_some_and(|recorder| recorder.actor == actor) {
+                outputs.push(output.clone());
+            }
+            self.carry_out(actor, output);
+        }
+        let due = self.actors[actor].machine.as_ref().and_then(Member::poll_timeout);
+        let local = self.local(actor);
+        if let Some(recorder) = self.recorder.as_mut().filter(|recorder| recorder.actor == actor) {
+            recorder.turn(local, input, outputs, due);
+        }
+        if let Some(machine) = &self.actors[actor].machine {
+            let most = limits::OUTBOX_MAX + 2 * limits::MESSAGE_MAX.min(limits::OUTBOX_MAX);
+            let streams = 1 + self.actors[actor].app.roster.len();
+            if machine.outbox_bytes() > streams * most {
+                self.checks.violation(self.now, format!("the outbox of {actor} holds {} B", machine.outbox_bytes()));
+            }
+            let waits = machine.is_waiting();
+            self.checks.delivery.waiting(actor, waits, self.now);
+        }
+        self.plan_wake(actor, due);
+        if self.actors[actor].fate.is_over() {
+            self.bury(actor);
+            return;
+        }
+        while let Some(next) = self.actors[actor].app.follow_ups.pop_front() {
+            self.turn(actor, next);
+        }
+    }
+
+    fn carry_out(&mut self, actor: usize, output: Output) {
+        match output {
+            Output::Connect => self.connect(actor),
+            Output::Disconnect => self.disconnect(actor),
+            Output::Tell(message) => self.tell(actor, &message),
+            Output::Open { peer, attempt, role } => self.open(actor, peer, attempt, role),
+            Output::Remote { peer, attempt, data } => self.remote(actor, peer, attempt, data),
+            Output::RestartIce { peer, attempt } => self.restart_ice(actor, peer, attempt),
+            Output::Close { peer, attempt } => self.close(actor, peer, attempt),
+            Output::Packet { peer, attempt, lane, bytes } => self.packet(actor, peer, attempt, lane, bytes),
+            Output::Event(event) => self.hear(actor, event),
+            output => self.checks.violation(self.now, format!("an output that no edge knows: {output:?}")),
+        }
+    }
+
+    fn plan_wake(&mut self, actor: usize, due: Option<Time>) {
+        let Some(due) = due else { return };
+        let at = (self.actors[actor].born + Micros(due.0)).max(self.now);
+        if self.actors[actor].wake.is_none_or(|planned| at < planned) {
+            self.actors[actor].wake = Some(at);
+            self.queue.push(at, Event::Wake { actor, at });
+        }
+    }
+
+    fn wake(&mut self, actor: usize, at: Time) {
+        if self.actors[actor].wake != Some(at) {
+            return;
+        }
+        self.actors[actor].wake = None;
+        let due = self.actors[actor].machine.as_ref().and_then(Member::poll_timeout);
+        match due {
+            // A sleeper's timers ring when it wakes.
+            _ if self.actors[actor].asleep => {}
+            Some(due) if due <= self.local(actor) => self.turn(actor, Input::Timeout),
+            due => self.plan_wake(actor, due),
+        }
+    }
+
+    fn awake(&mut self, actor: usize) {
+        self.actors[actor].asleep = false;
+        let deferred = std::mem::take(&mut self.actors[actor].deferred);
+        // Timers and messages come in either order after a sleep.
+        let timers_first = self.dice.chance(0.5);
+        if timers_first {
+            self.turn(actor, Input::Timeout);
+        }
+        for input in deferred {
+            self.turn(actor, input);
+        }
+        if !timers_first {
+            self.turn(actor, Input::Timeout);
+        }
+        let due = self.actors[actor].machine.as_ref().and_then(Member::poll_timeout);
+        self.plan_wake(actor, due);
+    }
+
+    /// A member is out of the room for good.
+    fn bury(&mut self, actor: usize) {
+        self.actors[actor].machine = None;
+        self.actors[actor].app.follow_ups.clear();
+        self.silence_links(actor);
+    }
+
+    fn fingerprint(&mut self, actor: usize, output: &Output) {
+        (self.now.0, actor).hash(&mut self.hasher);
+        match output {
+            Output::Packet { peer, attempt, lane, bytes } => {
+                (peer, attempt, *lane as u8).hash(&mut self.hasher);
+                bytes.hash(&mut self.hasher);
+            }
+            Output::Event(MemberEvent::Message { from, channel, payload, .. }) => {
+                (from, channel).hash(&mut self.hasher);
+                payload.hash(&mut self.hasher);
+            }
+            output => format!("{output:?}").hash(&mut self.hasher),
+        }
+    }
+
+    // ---- settling ------------------------------------------------------------------------------------------------
+
+    /// Whether the room is as it should be when nobody does anything.
+    fn is_settled(&self) -> bool {
+        self.unsettled(1).is_empty()
+    }
+
+    fn final_checks(&mut self) {
+        for what in self.unsettled(8) {
+            self.checks.violation(self.now, format!("not settled: {what}"));
+        }
+        let standing: Vec<bool> = self.actors.iter().map(|actor| actor.machine.is_some()).collect();
+        self.checks.finish(self.now, &standing);
+    }
+
+    fn hub(&self) -> Option<&Hub> {
+        self.hub.hub.as_ref()
+    }
+}

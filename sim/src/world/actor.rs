@@ -1,0 +1,93 @@
+//! A member with its edge's memory and its application.
+
+use std::collections::BTreeMap;
+
+use room::{
+    id::{MemberId, Secret},
+    member::{Config, Input, Member},
+    time::Time,
+};
+
+use super::app::App;
+use crate::dice::Dice;
+
+/// What has become of an actor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Unborn,
+    Alive,
+    /// Asked to leave, and on its way.
+    Leaving,
+    Left,
+    Crashed,
+    /// Could not enter, or was shut out.
+    Closed,
+}
+
+impl Fate {
+    /// Whether its machine has nothing more to do.
+    pub(super) fn is_over(self) -> bool {
+        matches!(self, Fate::Left | Fate::Closed)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Actor {
+    pub(super) id: MemberId,
+    pub(super) config: Config,
+    pub(super) fate: Fate,
+    pub(super) machine: Option<Member>,
+    pub(super) born: Time,
+    /// When it is to be woken.
+    pub(super) wake: Option<Time>,
+    pub(super) asleep: bool,
+    /// What came while it slept.
+    pub(super) deferred: Vec<Input>,
+    /// Its current socket.
+    pub(super) socket: Option<usize>,
+    /// Its current connection with each peer.
+    pub(super) links: BTreeMap<MemberId, EdgeLink>,
+    /// When its uplink is free again.
+    pub(super) uplink_free: Time,
+    pub(super) app: App,
+}
+
+/// A member's end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EdgeLink {
+    pub(super) attempt: u32,
+    /// `None` at an answerer that has not seen the offer yet.
+    pub(super) conn: Option<u64>,
+    /// 0 for the offerer, 1 for the answerer.
+    pub(super) end: usize,
+}
+
+impl Actor {
+    pub(super) fn unborn(seed: u64, room: usize, number: usize, topology: &str) -> Actor {
+        let mut dice = Dice::new(seed, room, 0x1000 + number as u64);
+        let secret = Secret(dice.bytes());
+        let config = Config {
+            secret,
+            name: format!("member {number}"),
+            attributes: BTreeMap::new(),
+            token: None,
+            topology: Some(topology.to_owned()),
+            agent: None,
+            seed: u32::try_from(dice.below(1 << 32)).unwrap_or(0),
+        };
+        Actor {
+            id: secret.member_id(),
+            config,
+            fate: Fate::Unborn,
+            machine: None,
+            born: Time(0),
+            wake: None,
+            asleep: false,
+            deferred: Vec::new(),
+            socket: None,
+            links: BTreeMap::new(),
+            uplink_free: Time(0),
+            app: App::default(),
+        }
+    }
+}
