@@ -39,7 +39,7 @@ export function mountComposer(commands) {
   field.addEventListener("input", () => {
     measure();
     if (field.value.trim() === "") stopTyping();
-    else if (open && performance.now() - toldAt > TYPING_EVERY_MS) {
+    else if (open && (toldAt === 0 || performance.now() - toldAt > TYPING_EVERY_MS)) {
       toldAt = performance.now();
       commands.typing(true);
     }

@@ -2,7 +2,7 @@
 // The lobby: a name, a room, and the link to it.
 
 import { icon, part, say } from "./dom.js";
-import { rememberIn, rememberName, rememberedName } from "./memory.js";
+import { rememberName, rememberStay, rememberedName } from "./memory.js";
 import { inventRoom, nameVerdict, roomVerdict } from "./names.js";
 import { emptyTable } from "./table.js";
 import { mountTheme } from "./theme.js";
@@ -62,7 +62,7 @@ form.addEventListener("submit", (event) => {
   if (where.problem !== "") return room.focus();
   rememberName(who.name);
   // Named and asked for: the room page need not ask again.
-  rememberIn(where.name, true);
+  rememberStay(where.name, who.name);
   location.assign(`/${where.name}`);
 });
 

@@ -72,7 +72,7 @@ function makeRow(first, commands) {
       const { state, words, ms } = linkWords(person);
       element.dataset["link"] = state;
       say(link, words);
-      link.title = words;
+      link.title = person.link?.path ? `${words} (${person.link.path})` : words;
       say(rtt, ms);
     },
   };

@@ -1,6 +1,6 @@
 // @ts-check
-// What the app remembers in this browser: the name and the theme, and for this tab the token. Where storage is off
-// (private windows, strict settings) it remembers until the page is closed.
+// What the app remembers in this browser: the name and the theme; and in this tab: the token, and which room it is in.
+// Where storage is off (strict settings) it remembers until the page is closed.
 
 import { roomOfPath } from "./names.js";
 import { TOKEN_MAX } from "./limits.js";
@@ -39,10 +39,10 @@ export const rememberedToken = (room) => read("sessionStorage", `roomful:token:$
 export const rememberToken = (/** @type {string} */ room, /** @type {string} */ token) =>
   write("sessionStorage", `roomful:token:${room}`, token.slice(0, TOKEN_MAX));
 
-/** Whether this tab was in the room already, so that a reload goes straight back. @param {string} room */
-export const wasIn = (room) => read("sessionStorage", `roomful:in:${room}`) === "yes";
-export const rememberIn = (/** @type {string} */ room, /** @type {boolean} */ inside) =>
-  write("sessionStorage", `roomful:in:${room}`, inside ? "yes" : "");
+/** The name under which this tab is in a room, so that a reload goes straight back; empty where it is not. @param {string} room */
+export const rememberedStay = (room) => read("sessionStorage", `roomful:stay:${room}`);
+export const rememberStay = (/** @type {string} */ room, /** @type {string} */ name) =>
+  write("sessionStorage", `roomful:stay:${room}`, name);
 
 /**
  * Takes what an invitation put into the address out of it, before anything else can see or copy it.

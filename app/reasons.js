@@ -70,13 +70,13 @@ export function departure(reason) {
 }
 
 /**
- * How packets travel to a member.
+ * How packets travel to a member. Whether a direct way crosses routers makes no difference to anybody.
  * @param {string} path
  */
 export function pathWords(path) {
   switch (path) {
-    case "host": return "direct";
-    case "reflexive": return "direct, across routers";
+    case "host":
+    case "reflexive": return "direct";
     case "relayed": return "through a relay";
     case "socket": return "through the server";
     default: return "";

@@ -7,7 +7,7 @@ import { part, say } from "./dom.js";
 import { mountGate } from "./gate.js";
 import { mountKeys } from "./keys.js";
 import { mountMembers } from "./members.js";
-import { rememberIn, rememberName, rememberToken, rememberedName, rememberedToken, takeInvitation, wasIn } from "./memory.js";
+import { rememberName, rememberStay, rememberToken, rememberedName, rememberedStay, rememberedToken, takeInvitation } from "./memory.js";
 import { nameVerdict } from "./names.js";
 import { enter } from "./session.js";
 import { linkTo, shareLink } from "./share.js";
@@ -27,8 +27,9 @@ const { room } = invitation;
 const store = createStore(INITIAL, reduce);
 const link = () => linkTo(room);
 
-/** The name of this stay; one from the address counts for this stay only. */
-let name = nameVerdict(invitation.name).name || rememberedName();
+// The name of this stay: from the address (it counts for this stay only), or from before a reload.
+const stay = nameVerdict(invitation.name).name || rememberedStay(room);
+let name = stay || rememberedName();
 /** @type {Session | undefined} */
 let session;
 let tickets = 0;
@@ -61,19 +62,19 @@ mountShortcuts();
 part(document, "#leave", HTMLButtonElement).addEventListener("click", leave);
 
 // Whoever named themselves in the lobby, came with a name, or reloads, goes straight in.
-if (name !== "" && (invitation.name !== "" || wasIn(room))) go(name);
+if (stay !== "") go(stay);
 else store.dispatch({ type: "asking" });
 
 /** @param {string} as */
 function go(as) {
   name = as;
   void session?.leave();
-  rememberIn(room, true);
+  rememberStay(room, name);
   session = enter({ address: link(), name, token: rememberedToken(room), store });
 }
 
 async function leave() {
-  rememberIn(room, false);
+  rememberStay(room, "");
   store.dispatch({ type: "left" });
   await session?.leave();
 }
@@ -161,6 +162,7 @@ function mountRename() {
     if (verdict.name === name) return;
     name = verdict.name;
     rememberName(name);
+    rememberStay(room, name);
     session?.rename(name);
   });
   return () => {
