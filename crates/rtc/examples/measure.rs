@@ -3,12 +3,16 @@
 //! Set-up of a mesh of 8 (28 pairs), then one pair: messages of 16 KiB and of 200 B in one
 //! direction at full speed, a ping-pong, and small urgent messages while bulk flows.
 
+use std::collections::VecDeque;
 use std::future::{Future as _, poll_fn};
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rtc::{ChannelConfig, Config, Endpoint, Event, LANE_PAUSE_BYTES, Lane, PeerId, Reliability, Role};
+use rtc::{ChannelConfig, Config, Endpoint, Event, LANE_PAUSE_BYTES, Lane, PeerId, Reliability, Role, Signal};
 
 const URGENT: Lane = Lane(0);
 const BULK: Lane = Lane(1);
@@ -30,6 +34,9 @@ async fn main() {
     flood("200 B unordered, no retransmission", LOSSY, 200).await;
     ping_pong(false).await;
     ping_pong(true).await;
+    for one_way_ms in [5, 25] {
+        long_path(Duration::from_millis(one_way_ms)).await;
+    }
 }
 
 fn config() -> Config {
@@ -104,20 +111,28 @@ async fn set_up(members: usize) {
 }
 
 async fn pair() -> (Endpoint, PeerId, Endpoint, PeerId) {
-    let (mut a, mut b) = (Endpoint::bind(config()).expect("bind"), Endpoint::bind(config()).expect("bind"));
+    let (a, b) = (Endpoint::bind(config()).expect("bind"), Endpoint::bind(config()).expect("bind"));
+    open_pair(a, b, |signal| signal).await
+}
+
+async fn open_pair(
+    mut a: Endpoint,
+    mut b: Endpoint,
+    through: impl Fn(Signal) -> Signal,
+) -> (Endpoint, PeerId, Endpoint, PeerId) {
     let (to_b, to_a) = (a.connect(Role::Offer).expect("peer"), b.connect(Role::Answer).expect("peer"));
     let mut open = 0;
     while open < 2 {
         while let Some(event) = a.poll_event() {
             match event {
-                Event::Signal { signal, .. } => b.signal(to_a, signal).expect("signal"),
+                Event::Signal { signal, .. } => b.signal(to_a, through(signal)).expect("signal"),
                 Event::Open { .. } => open += 1,
                 _ => {}
             }
         }
         while let Some(event) = b.poll_event() {
             match event {
-                Event::Signal { signal, .. } => a.signal(to_b, signal).expect("signal"),
+                Event::Signal { signal, .. } => a.signal(to_b, through(signal)).expect("signal"),
                 Event::Open { .. } => open += 1,
                 _ => {}
             }
@@ -140,12 +155,21 @@ fn fill(endpoint: &mut Endpoint, peer: PeerId, lane: Lane, message: &Bytes) {
 
 /// One direction at full speed, each side on its own thread.
 async fn flood(what: &str, lane: Lane, size: usize) {
-    let (mut a, to_b, mut b, _) = pair().await;
+    flood_over(what, lane, size, pair().await, TIME).await;
+}
+
+async fn flood_over(
+    what: &str,
+    lane: Lane,
+    size: usize,
+    (mut a, to_b, mut b, _): (Endpoint, PeerId, Endpoint, PeerId),
+    time: Duration,
+) {
     let message = Bytes::from(vec![7; size]);
     let cpu = cpu_time();
     let receiver = tokio::spawn(async move {
         let (mut count, start) = (0u64, Instant::now());
-        while start.elapsed() < TIME {
+        while start.elapsed() < time {
             let _ = tokio::time::timeout(Duration::from_millis(50), b.wait()).await;
             while let Some(event) = b.poll_event() {
                 count += u64::from(matches!(event, Event::Data { .. }));
@@ -155,21 +179,21 @@ async fn flood(what: &str, lane: Lane, size: usize) {
     });
     let sender = tokio::spawn(async move {
         let start = Instant::now();
-        while start.elapsed() < TIME {
+        while start.elapsed() < time {
             fill(&mut a, to_b, lane, &message);
             let _ = tokio::time::timeout(Duration::from_millis(50), a.wait()).await;
             while a.poll_event().is_some() {}
         }
         a.stats()
     });
-    let (count, time, received) = receiver.await.expect("receiver");
+    let (count, took, received) = receiver.await.expect("receiver");
     let sent = sender.await.expect("sender");
     let cpu = (cpu_time() - cpu).as_secs_f64();
     println!(
         "{what}: {:.0} messages/s, {:.1} MB/s; {:.0} messages, {:.1} MB a CPU-second; \
          {} datagrams out, {} back, {} dropped",
-        count as f64 / time.as_secs_f64(),
-        (count * size as u64) as f64 / time.as_secs_f64() / 1e6,
+        count as f64 / took.as_secs_f64(),
+        (count * size as u64) as f64 / took.as_secs_f64() / 1e6,
         count as f64 / cpu,
         (count * size as u64) as f64 / cpu / 1e6,
         sent.packets_out,
@@ -215,6 +239,50 @@ async fn ping_pong(beside_bulk: bool) {
     let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize];
     let beside = if beside_bulk { " beside bulk" } else { "" };
     println!("64 B round trip{beside}: p50 {:?}, p99 {:?}, {} of them", at(0.5), at(0.99), times.len());
+}
+
+/// A flood through a relay that holds every datagram back, as a long path does.
+async fn long_path(one_way: Duration) {
+    let (a, b) = (Endpoint::bind(config()).expect("bind"), Endpoint::bind(config()).expect("bind"));
+    let relay = UdpSocket::bind("127.0.0.1:0").expect("socket");
+    let _ = socket2::SockRef::from(&relay).set_recv_buffer_size(4 * 1024 * 1024);
+    relay.set_read_timeout(Some(Duration::from_micros(200))).expect("timeout");
+    let port = relay.local_addr().expect("address").port();
+    let ends = [a.local_addr(), b.local_addr()];
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = stop.clone();
+    let thread = std::thread::spawn(move || {
+        let mut held = VecDeque::new();
+        let mut buffer = [0; 2000];
+        while !stopped.load(Ordering::Relaxed) {
+            if let Ok((length, from)) = relay.recv_from(&mut buffer) {
+                let to = ends[usize::from(from == ends[0])];
+                held.push_back((Instant::now() + one_way, to, buffer[..length].to_vec()));
+            }
+            while held.front().is_some_and(|(due, ..)| *due <= Instant::now()) {
+                if let Some((_, to, datagram)) = held.pop_front() {
+                    let _ = relay.send_to(&datagram, to);
+                }
+            }
+        }
+    });
+    let through = |signal| {
+        let swap = |sdp: String| {
+            ends.iter().fold(sdp, |sdp, end| {
+                sdp.replace(&format!(" 127.0.0.1 {} ", end.port()), &format!(" 127.0.0.1 {port} "))
+            })
+        };
+        match signal {
+            Signal::Offer(sdp) => Signal::Offer(swap(sdp)),
+            Signal::Answer(sdp) => Signal::Answer(swap(sdp)),
+            other => other,
+        }
+    };
+    let pair = open_pair(a, b, through).await;
+    let what = format!("16 KiB reliable, {} ms round trip", 2 * one_way.as_millis());
+    flood_over(&what, BULK, 16 * 1024, pair, 3 * TIME).await;
+    stop.store(true, Ordering::Relaxed);
+    thread.join().expect("relay");
 }
 
 /// User and system time of this process, in ticks of 10 ms.

@@ -218,3 +218,25 @@ fn credentials() -> Result<IceCreds, ConnectError> {
     };
     Ok(IceCreds { ufrag: hex(&bytes[..8]), pass: hex(&bytes[8..]) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ChannelConfig, DownReason, Reliability};
+
+    #[tokio::test]
+    async fn a_panic_in_one_peer_ends_that_peer_only() {
+        let lane =
+            ChannelConfig { label: "only".to_owned(), ordered: true, reliability: Reliability::Reliable, priority: 0 };
+        let mut endpoint = Endpoint::bind(Config::new(vec![lane])).expect("bind");
+        let doomed = endpoint.connect(Role::Answer).expect("peer");
+        let other = endpoint.connect(Role::Answer).expect("peer");
+        let result = endpoint.peers.call(doomed, SignalError::NoPeer, |_, _| panic!("a bug"));
+        assert_eq!(result, Ok(()));
+        assert_eq!(endpoint.poll_event(), Some(Event::Down { peer: doomed, reason: DownReason::Bug }));
+        assert_eq!(endpoint.poll_event(), None);
+        assert_eq!((endpoint.stats().peers, endpoint.stats().bugs), (1, 1));
+        endpoint.signal(other, Signal::Candidate(String::new())).expect("alive");
+        endpoint.connect(Role::Offer).expect("the slot is free again");
+    }
+}

@@ -71,8 +71,8 @@ pub enum Event {
         /// The message.
         bytes: Bytes,
     },
-    /// A writer that paused may go on: what the lane holds (or what of it waits outside SCTP) fell
-    /// to [`LANE_RESUME_BYTES`](crate::LANE_RESUME_BYTES).
+    /// A writer that paused at [`LANE_PAUSE_BYTES`](crate::LANE_PAUSE_BYTES) may go on: what the lane
+    /// holds fell to [`LANE_RESUME_BYTES`](crate::LANE_RESUME_BYTES), or far enough for this path.
     Buffered {
         /// The peer.
         peer: PeerId,

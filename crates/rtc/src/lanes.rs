@@ -2,15 +2,17 @@
 //!
 //! SCTP has a single send buffer for all channels of a peer and serves it first come, first
 //! served, so a message of any priority waits behind all that was written before it. Therefore
-//! little is written ahead: [`SCTP_BUDGET_BYTES`], and the rest waits here where order can still
+//! little is written ahead, as much as [`Budget`] says, and the rest waits here where order can still
 //! be chosen.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::budget::Budget;
 use crate::limits::{
-    LANE_QUEUE_BYTES, LANE_QUEUE_MESSAGES, LANE_RESUME_BYTES, SCTP_BUDGET_BYTES, SCTP_URGENT_BYTES, STARVATION_BYTES,
+    LANE_PAUSE_BYTES, LANE_QUEUE_BYTES, LANE_QUEUE_MESSAGES, LANE_RESUME_BYTES, SCTP_URGENT_BYTES, STARVATION_BYTES,
 };
 
 pub(crate) struct Lanes {
@@ -18,6 +20,7 @@ pub(crate) struct Lanes {
     /// The smallest priority number of all lanes.
     urgent: u8,
     served: u64,
+    pub(crate) budget: Budget,
 }
 
 struct Queue {
@@ -30,10 +33,8 @@ struct Queue {
     passed_over: usize,
     /// When this lane was last served, to take turns among equals.
     last_served: u64,
-    /// Whether the lane held more than [`LANE_RESUME_BYTES`], all told and in its queue alone,
-    /// when last looked at.
-    total_high: bool,
-    queue_high: bool,
+    /// What the lane held when last looked at, here and in SCTP.
+    seen: usize,
 }
 
 /// A lane's queue has no room.
@@ -41,7 +42,7 @@ struct Queue {
 pub(crate) struct Full;
 
 impl Lanes {
-    pub(crate) fn new(priorities: impl Iterator<Item = u8>) -> Lanes {
+    pub(crate) fn new(priorities: impl Iterator<Item = u8>, now: Instant) -> Lanes {
         let lanes: Vec<_> = priorities
             .map(|priority| Queue {
                 priority,
@@ -50,12 +51,11 @@ impl Lanes {
                 in_sctp: 0,
                 passed_over: 0,
                 last_served: 0,
-                total_high: false,
-                queue_high: false,
+                seen: 0,
             })
             .collect();
         let urgent = lanes.iter().map(|lane| lane.priority).min().unwrap_or(0);
-        Lanes { lanes, urgent, served: 0 }
+        Lanes { lanes, urgent, served: 0, budget: Budget::new(now) }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -69,8 +69,7 @@ impl Lanes {
         }
         lane.queued += message.len();
         lane.messages.push_back(message);
-        lane.queue_high |= lane.queued > LANE_RESUME_BYTES;
-        lane.total_high |= lane.queued + lane.in_sctp > LANE_RESUME_BYTES;
+        lane.seen = lane.queued + lane.in_sctp;
         Ok(())
     }
 
@@ -86,21 +85,23 @@ impl Lanes {
     /// What SCTP now says it holds of this lane. Returns what is still buffered if a paused writer
     /// may go on.
     pub(crate) fn set_in_sctp(&mut self, lane: usize, bytes: usize) -> Option<usize> {
+        let resume_at = self.budget.bytes().min(LANE_PAUSE_BYTES / 4 * 3);
         let lane = &mut self.lanes[lane];
+        self.budget.acknowledged(lane.in_sctp.saturating_sub(bytes));
         lane.in_sctp = bytes;
         let total = lane.queued + lane.in_sctp;
-        let (total_high, queue_high) = (total > LANE_RESUME_BYTES, lane.queued > LANE_RESUME_BYTES);
-        let resume = (lane.total_high && !total_high) || (lane.queue_high && !queue_high);
-        (lane.total_high, lane.queue_high) = (total_high, queue_high);
+        let before = std::mem::replace(&mut lane.seen, total);
+        let resume = [LANE_RESUME_BYTES, resume_at].into_iter().any(|at| before > at && total <= at);
         resume.then_some(total)
     }
 
     /// The lane whose first message should be written to SCTP now, if any fits.
-    pub(crate) fn next(&self) -> Option<(usize, &Bytes)> {
+    pub(crate) fn next(&mut self) -> Option<(usize, &Bytes)> {
+        let budget = self.budget.bytes();
         let total: usize = self.lanes.iter().map(|lane| lane.in_sctp).sum();
         let fits = |lane: &Queue, message: &Bytes| {
             let extra = if lane.priority == self.urgent { SCTP_URGENT_BYTES } else { 0 };
-            total == 0 || total + message.len() <= SCTP_BUDGET_BYTES + extra
+            total == 0 || total + message.len() <= budget + extra
         };
         let waiting = || {
             let lanes = self.lanes.iter().enumerate();
@@ -116,8 +117,12 @@ impl Lanes {
                 .min_by_key(|(_, lane, _)| (lane.priority, lane.last_served))
                 .filter(|(_, lane, message)| fits(lane, message))
         };
-        let (index, _, message) = starved.or_else(urgent)?;
-        Some((index, message))
+        let found = starved.or_else(urgent).map(|(index, ..)| index);
+        if found.is_none() && waiting().next().is_some() {
+            self.budget.limited();
+        }
+        let index = found?;
+        Some((index, self.lanes[index].messages.front()?))
     }
 
     /// SCTP took the first message of this lane.
@@ -164,7 +169,7 @@ mod tests {
 
     #[test]
     fn lower_numbers_go_first_and_equals_take_turns() {
-        let mut lanes = Lanes::new([5, 1, 5].into_iter());
+        let mut lanes = Lanes::new([5, 1, 5].into_iter(), Instant::now());
         for lane in [0, 0, 1, 2, 2] {
             lanes.push(lane, message(100)).expect("room");
         }
@@ -173,7 +178,7 @@ mod tests {
 
     #[test]
     fn bulk_stops_at_the_budget_and_urgent_lanes_have_more() {
-        let mut lanes = Lanes::new([0, 9].into_iter());
+        let mut lanes = Lanes::new([0, 9].into_iter(), Instant::now());
         for _ in 0..8 {
             lanes.push(1, message(16 * 1024)).expect("room");
         }
@@ -184,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_flood_on_an_urgent_lane_does_not_starve_the_others() {
-        let mut lanes = Lanes::new([0, 9].into_iter());
+        let mut lanes = Lanes::new([0, 9].into_iter(), Instant::now());
         lanes.push(1, message(1000)).expect("room");
         let mut served = 0;
         for _ in 0..20 {
@@ -199,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_message_as_long_as_the_budget_goes_when_nothing_else_is_in_flight() {
-        let mut lanes = Lanes::new([0, 1].into_iter());
+        let mut lanes = Lanes::new([0, 1].into_iter(), Instant::now());
         lanes.push(1, message(10)).expect("room");
         assert_eq!(write_all(&mut lanes), [1]);
         lanes.push(1, message(crate::MAX_MESSAGE_BYTES)).expect("room");
@@ -210,7 +215,7 @@ mod tests {
 
     #[test]
     fn queues_are_bounded_in_bytes_and_in_messages() {
-        let mut lanes = Lanes::new([0, 0].into_iter());
+        let mut lanes = Lanes::new([0, 0].into_iter(), Instant::now());
         while lanes.push(0, message(50_000)).is_ok() {}
         assert!(lanes.buffered(0) <= LANE_QUEUE_BYTES);
         for _ in 0..LANE_QUEUE_MESSAGES {
@@ -221,13 +226,11 @@ mod tests {
 
     #[test]
     fn a_paused_writer_is_told_when_it_may_go_on() {
-        let mut lanes = Lanes::new([0].into_iter());
+        let mut lanes = Lanes::new([0].into_iter(), Instant::now());
         for _ in 0..7 {
             lanes.push(0, message(16 * 1024)).expect("room");
         }
         assert_eq!(write_all(&mut lanes).len(), 5);
-        // The queue fell to 32 KiB, then queue and SCTP together to 64 KiB.
-        assert_eq!(lanes.set_in_sctp(0, 5 * 16 * 1024), Some(7 * 16 * 1024));
         assert_eq!(lanes.set_in_sctp(0, 3 * 16 * 1024), None);
         assert_eq!(lanes.set_in_sctp(0, 2 * 16 * 1024), Some(4 * 16 * 1024));
         assert_eq!(lanes.set_in_sctp(0, 1024), None);

@@ -56,8 +56,10 @@
 //!
 //! Inside: [`Endpoint`] owns the socket (`socket`) and the table of peers (`peers`), which guards
 //! each of them against the bugs of the others. `demux` finds the peer of a datagram, `timers` the
-//! peers that are due, `peer` drives one `str0m::Rtc`, `lanes` decides what it sends next.
+//! peers that are due, `peer` drives one `str0m::Rtc`, `lanes` and `budget` decide
+//! what it sends next.
 
+mod budget;
 mod candidates;
 mod config;
 mod demux;

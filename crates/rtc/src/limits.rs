@@ -7,11 +7,12 @@ use std::time::Duration;
 /// remote cannot make us reassemble more than this per message.
 pub const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 
-/// A writer that sees more than this in [`Endpoint::buffered`](crate::Endpoint::buffered) should
-/// pause until the lane's next [`Event::Buffered`](crate::Event::Buffered).
+/// A writer that sees this much in [`Endpoint::buffered`](crate::Endpoint::buffered) should pause
+/// until the lane's next [`Event::Buffered`](crate::Event::Buffered).
 pub const LANE_PAUSE_BYTES: usize = 256 * 1024;
 
-/// [`Event::Buffered`](crate::Event::Buffered) is sent when what a lane holds falls to this.
+/// [`Event::Buffered`](crate::Event::Buffered) is sent when what a lane holds falls to this; on long
+/// paths also before that, at up to three quarters of [`LANE_PAUSE_BYTES`].
 pub const LANE_RESUME_BYTES: usize = 64 * 1024;
 
 /// Bytes that wait on one lane before [`SendError::Full`](crate::SendError::Full).
@@ -49,9 +50,14 @@ pub const MAX_HOST_CANDIDATES: usize = 16;
 /// How old the list of our interfaces may be when a peer is made.
 pub(crate) const HOSTS_MAX_AGE: Duration = Duration::from_secs(2);
 
-/// What we let SCTP hold, sent but unacknowledged or about to be sent. `sctp-proto` walks all of it
-/// for each packet, and bursts above this overflow a browser's socket buffer (then a 1 s timeout).
+/// What we let SCTP hold, sent but unacknowledged or about to be sent, on short paths. `sctp-proto`
+/// walks all of it for each packet, and bursts above this overflow a browser's socket buffer (then
+/// a 1 s timeout).
 pub(crate) const SCTP_BUDGET_BYTES: usize = 64 * 1024;
+
+/// The same on long paths, where more must be under way to fill them. SCTP does not pace: a path
+/// that only delays hands all of this to the remote's socket buffer in one burst.
+pub(crate) const SCTP_BUDGET_MAX_BYTES: usize = 128 * 1024;
 
 /// What the most urgent lanes may use beyond the budget, so that they never wait for bulk to be
 /// acknowledged first.

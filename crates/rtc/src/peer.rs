@@ -17,11 +17,11 @@ use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, IceConnectionState, IceCreds, Input, Output, Rtc};
 
 use crate::candidates::{self, Remote};
-use crate::demux::{Datagram, Owner, Routes, StunClass, classify};
+use crate::demux::{Datagram, Owner, Routes, StunClass, Transaction, classify};
 use crate::lanes::{Full, Lanes};
 use crate::limits::{
     DATAGRAMS_PER_DRAIN, HANDSHAKE_TIMEOUT, INTERRUPTION_TIMEOUT, MAX_CANDIDATE_BYTES, MAX_MESSAGE_BYTES,
-    MAX_REMOTE_CANDIDATES, MAX_SDP_BYTES, SCTP_BUDGET_BYTES, SCTP_URGENT_BYTES,
+    MAX_REMOTE_CANDIDATES, MAX_SDP_BYTES, SCTP_BUDGET_MAX_BYTES, SCTP_URGENT_BYTES,
 };
 use crate::socket::{Outbound, Received};
 use crate::{
@@ -89,6 +89,8 @@ pub(crate) struct Peer {
     /// Where DTLS goes: (ours, theirs).
     route: Option<(SocketAddr, SocketAddr)>,
     path: Option<Path>,
+    /// Our last STUN check and when it left.
+    check: Option<(Transaction, Instant)>,
 
     now: Instant,
     timeout: Option<Instant>,
@@ -116,9 +118,9 @@ impl Peer {
             .set_local_ice_credentials(creds)
             .set_sctp_max_message_size(MAX_MESSAGE_BYTES as u32)
             // `Lanes` keeps the budget; this only has to be out of its way.
-            .set_sctp_max_buffered_amount(SCTP_BUDGET_BYTES + SCTP_URGENT_BYTES + MAX_MESSAGE_BYTES)
+            .set_sctp_max_buffered_amount(SCTP_BUDGET_MAX_BYTES + SCTP_URGENT_BYTES + MAX_MESSAGE_BYTES)
             .build(now);
-        let lanes = Lanes::new(shared.config.channels.iter().map(|channel| channel.priority));
+        let lanes = Lanes::new(shared.config.channels.iter().map(|channel| channel.priority), now);
         Peer {
             id,
             owner,
@@ -137,6 +139,7 @@ impl Peer {
             locals: Vec::new(),
             route: None,
             path: None,
+            check: None,
             now,
             timeout: None,
             give_up: Some(now + HANDSHAKE_TIMEOUT),
@@ -355,6 +358,14 @@ impl Peer {
     ) -> Result<(), DownReason> {
         const APPLICATION_DATA: u8 = 23;
         self.now = now;
+        if let Datagram::Stun(stun) = kind
+            && stun.class == StunClass::Success
+            && let Some((transaction, sent)) = self.check
+            && transaction == stun.transaction
+        {
+            self.check = None;
+            self.lanes.budget.measured(now.duration_since(sent));
+        }
         let Received { source, destination, bytes } = *datagram;
         let Ok(receive) = Receive::new(Protocol::Udp, source, destination, bytes) else {
             out.stats.malformed_in += 1;
@@ -426,6 +437,7 @@ impl Peer {
                 out.events.push_back(Event::Buffered { peer: self.id, lane, bytes });
             }
         }
+        self.lanes.budget.adapt(self.now);
         while let Some((lane, message)) = self.lanes.next() {
             let Some(mut channel) = self.rtc.channel(self.channels[lane]) else { break };
             match channel.write(true, message) {
@@ -471,13 +483,16 @@ impl Peer {
         match classify(datagram) {
             Datagram::Stun(stun) if stun.class == StunClass::Request => {
                 out.routes.own_check(self.owner, stun.transaction);
+                self.check = Some((stun.transaction, self.now));
             }
             // Only a request with our password gets a success response.
             Datagram::Stun(stun) if stun.class == StunClass::Success => {
                 out.routes.own_address(self.owner, to);
             }
             Datagram::Dtls { .. } | Datagram::Rtp if self.route != Some((from, to)) => {
-                self.route = Some((from, to));
+                if self.route.replace((from, to)).is_some() {
+                    self.lanes.budget.path_changed();
+                }
                 out.routes.own_address(self.owner, to);
                 if self.opened {
                     self.announce_path(out);
