@@ -19,8 +19,8 @@ export function launch() {
       "--no-sandbox",
       "--disable-gpu",
       "--allow-loopback-in-peer-connection",
-      // Host candidates with addresses: nothing here answers mDNS.
-      "--disable-features=WebRtcHideLocalIpsWithMdns",
+      // Host candidates with addresses: nothing here answers mDNS. And pages that a test made up may reach the server.
+      "--disable-features=WebRtcHideLocalIpsWithMdns,LocalNetworkAccessChecks,LocalNetworkAccessChecksWebSockets",
       "--disable-background-networking",
       "--disable-component-update",
       "--disable-sync",

@@ -7,6 +7,7 @@ import { createInterface } from "node:readline";
 
 import { Participant } from "./participant.js";
 import { BINARY } from "./server.js";
+import { describe, fromJson, toJson } from "./values.js";
 
 export class Member extends Participant {
   /**
@@ -25,13 +26,17 @@ export class Member extends Participant {
    * @param {string[]} [options] of `roomful join`
    */
   static async join(address, name, options = []) {
-    const child = spawn(BINARY, ["join", address, "--name", name, "--json", ...options], {
+    const child = spawn(BINARY, ["join", address, "--name", name, "--json", "--json-input", ...options], {
       stdio: ["pipe", "pipe", "pipe"],
       env: { ...process.env, RUST_BACKTRACE: "1" },
     });
     const member = new Member(name, child);
     const { log } = member;
-    createInterface({ input: child.stdout }).on("line", (line) => log.push(JSON.parse(line)));
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      const entry = JSON.parse(line);
+      // In the words of pages.
+      log.push(entry.event === "message" ? { ...entry, data: describe(fromJson(entry.data)) } : entry);
+    });
     createInterface({ input: child.stderr }).on("line", (line) => log.push({ event: "err", line }));
     child.stdin.on("error", () => {});
     child.on("error", (error) => log.end(`did not start: ${error.message}`));
@@ -41,11 +46,12 @@ export class Member extends Participant {
   }
 
   /**
-   * Says a line on channel "chat".
-   * @param {string} text without line breaks
+   * Says something on channel "chat".
+   * @param {unknown} value
    */
-  async say(text) {
-    if (!this.child.stdin.write(`${text}\n`)) await once(this.child.stdin, "drain");
+  async say(value) {
+    const line = JSON.stringify({ send: { channel: "chat", data: toJson(value) } });
+    if (!this.child.stdin.write(`${line}\n`)) await once(this.child.stdin, "drain");
   }
 
   /** Stops reading and everything else, as a machine that hangs. */

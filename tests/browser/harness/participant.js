@@ -14,6 +14,15 @@ export class Participant {
     this.id = "";
   }
 
+  /**
+   * Says something on channel "chat".
+   * @param {unknown} value
+   * @returns {Promise<void>}
+   */
+  say(value) {
+    throw new Error(`${this.name} cannot say ${value}`);
+  }
+
   /** Waits until it is in the room. */
   async joined() {
     const { self } = await this.log.entry({ event: "joined" });

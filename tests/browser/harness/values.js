@@ -1,5 +1,6 @@
 // @ts-check
-// The values that tests send, and a word for what arrived. Runs in pages too: nothing of Node here.
+// The values that tests send, and a word for what arrived. Runs in pages too, but for the JSON of
+// Rust members, which is Node's business.
 
 /** Every kind of value that an application may send. */
 export const KINDS = 8;
@@ -41,6 +42,47 @@ export function describe(value) {
     return `{${keys.map((key) => `${JSON.stringify(key)}:${describe(value[key])}`).join()}}`;
   }
   return value === undefined ? "undefined" : JSON.stringify(value);
+}
+
+/** Typed arrays by the names that `roomful join --json` gives them. @type {Record<string, any>} */
+const ARRAYS = {
+  $uint8clamped: Uint8ClampedArray, $uint16: Uint16Array, $uint32: Uint32Array, $uint64: BigUint64Array,
+  $int8: Int8Array, $int16: Int16Array, $int32: Int32Array, $int64: BigInt64Array,
+  $float32: Float32Array, $float64: Float64Array,
+};
+
+/**
+ * A value in the JSON that `roomful join --json-input` reads.
+ * @param {any} value
+ * @returns {any}
+ */
+export function toJson(value) {
+  if (value instanceof Uint8Array) return { $bytes: Buffer.from(value.buffer, value.byteOffset, value.length).toString("base64") };
+  if (ArrayBuffer.isView(value)) {
+    const name = Object.keys(ARRAYS).find((name) => value instanceof ARRAYS[name]);
+    return { [String(name)]: Array.from(/** @type {any} */ (value)) };
+  }
+  if (value instanceof Date) return { $date: value.getTime() };
+  if (typeof value === "bigint") return { $bigint: String(value) };
+  if (Array.isArray(value)) return value.map(toJson);
+  if (value === null || typeof value !== "object") return value;
+  return Object.fromEntries(Object.entries(value).map(([key, value]) => [key, toJson(value)]));
+}
+
+/**
+ * The value that `roomful join --json` wrote.
+ * @param {any} json
+ * @returns {any}
+ */
+export function fromJson(json) {
+  if (json === null || typeof json !== "object") return json;
+  if (Array.isArray(json)) return json.map(fromJson);
+  const [name, content] = Object.entries(json)[0] ?? [];
+  if (name === "$bytes") return new Uint8Array(Buffer.from(content, "base64"));
+  if (name === "$date") return new Date(content);
+  if (name === "$bigint") return BigInt(content);
+  if (name !== undefined && Object.hasOwn(ARRAYS, name)) return ARRAYS[name].from(content);
+  return Object.fromEntries(Object.entries(json).map(([key, value]) => [key, fromJson(value)]));
 }
 
 /**

@@ -15,7 +15,7 @@ const scene = Scene.forFile();
 
 /**
  * Everybody says a line, and everybody hears it.
- * @param {(Participant & { say(text: string): Promise<void> })[]} all
+ * @param {Participant[]} all
  * @param {string[]} said what was said so far, by everybody; the line is added
  * @param {string} line
  */
