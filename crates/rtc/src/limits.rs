@@ -93,6 +93,9 @@ pub(crate) const RUN_BYTES: usize = 60_000;
 /// Segments of one segmented send.
 pub(crate) const RUN_SEGMENTS: usize = 40;
 
+/// How often segmentation is tried again after an error that looked like its lack.
+pub(crate) const SEGMENTATION_RENEWAL: Duration = Duration::from_secs(10);
+
 /// Bytes kept while the kernel's send buffer is full; more is dropped, as UDP does.
 pub(crate) const BACKLOG_BYTES: usize = 512 * 1024;
 

@@ -1,16 +1,21 @@
 //! One UDP socket: coalesced receive, segmented send, local addresses on both.
 
+use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::sync::Arc;
+use std::time::Instant;
 
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Type};
-use std::collections::VecDeque;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use crate::Stats;
-use crate::limits::{BACKLOG_BYTES, RECEIVE_BATCH, RECEIVE_BUFFER_BYTES, RUN_BYTES, RUN_SEGMENTS, SOCKET_BUFFER_BYTES};
+use crate::limits::{
+    BACKLOG_BYTES, RECEIVE_BATCH, RECEIVE_BUFFER_BYTES, RUN_BYTES, RUN_SEGMENTS, SEGMENTATION_RENEWAL,
+    SOCKET_BUFFER_BYTES,
+};
 
 /// Binds `listen`; an unspecified address of either family means both families where the host has
 /// IPv6.
@@ -27,16 +32,25 @@ pub(crate) fn bind(listen: SocketAddr) -> io::Result<(Inbound, Outbound)> {
         open(listen)?
     };
     let state = UdpSocketState::new((&socket).into())?;
+    let sending = UdpSocketState::new((&socket).into())?;
     let io = UdpSocket::from_std(socket.into())?;
     let local = io.local_addr()?;
-    let shared = std::sync::Arc::new(Shared { io, state, local });
+    let shared = Arc::new(Shared { io, state, local });
     let inbound = Inbound {
         shared: shared.clone(),
         buffers: vec![0; RECEIVE_BATCH * RECEIVE_BUFFER_BYTES],
         metas: [RecvMeta::default(); RECEIVE_BATCH],
         received: 0,
     };
-    let outbound = Outbound { shared, run: Run::default(), backlog: VecDeque::new(), waiting: 0 };
+    let outbound = Outbound {
+        shared,
+        segmentation: sending.max_gso_segments(),
+        state: sending,
+        renewed: Instant::now(),
+        run: Run::default(),
+        backlog: VecDeque::new(),
+        waiting: 0,
+    };
     Ok((inbound, outbound))
 }
 
@@ -61,7 +75,7 @@ struct Shared {
 
 /// The receiving half.
 pub(crate) struct Inbound {
-    shared: std::sync::Arc<Shared>,
+    shared: Arc<Shared>,
     buffers: Vec<u8>,
     metas: [RecvMeta; RECEIVE_BATCH],
     received: usize,
@@ -120,7 +134,12 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 
 /// The sending half: gathers equal-sized datagrams to one destination into one system call.
 pub(crate) struct Outbound {
-    shared: std::sync::Arc<Shared>,
+    shared: Arc<Shared>,
+    state: UdpSocketState,
+    /// Segments that one call may send, before any error.
+    segmentation: usize,
+    /// When `state` was last made anew.
+    renewed: Instant,
     run: Run,
     backlog: VecDeque<Run>,
     waiting: usize,
@@ -171,7 +190,7 @@ impl Outbound {
             return;
         }
         let route = (source.ip(), destination);
-        let max_segments = self.shared.state.max_gso_segments().min(RUN_SEGMENTS);
+        let max_segments = self.state.max_gso_segments().min(RUN_SEGMENTS);
         if !self.run.takes(route, datagram.len(), max_segments) {
             self.flush(stats);
         }
@@ -183,7 +202,7 @@ impl Outbound {
             return;
         }
         if self.backlog.is_empty() {
-            match self.shared.transmit(&self.run) {
+            match self.shared.transmit(&self.state, &self.run) {
                 Ok(()) => {
                     stats.packets_out += self.run.segments as u64;
                     stats.bytes_out += self.run.bytes.len() as u64;
@@ -193,6 +212,7 @@ impl Outbound {
                 // Unreachable network, firewall, datagram too long: as if lost on the way.
                 Err(_) => {
                     stats.dropped_out += self.run.segments as u64;
+                    self.renew_segmentation();
                     return self.run.clear();
                 }
             }
@@ -217,8 +237,8 @@ impl Outbound {
     /// Sends what waited for room in the kernel.
     pub(crate) fn retry(&mut self, stats: &mut Stats) {
         while let Some(run) = self.backlog.front() {
-            let shared = &self.shared;
-            match shared.io.try_io(Interest::WRITABLE, || shared.transmit(run)) {
+            let Outbound { shared, state, .. } = &*self;
+            match shared.io.try_io(Interest::WRITABLE, || shared.transmit(state, run)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Ok(()) => {
                     stats.packets_out += run.segments as u64;
@@ -230,10 +250,22 @@ impl Outbound {
             self.backlog.pop_front();
         }
     }
+
+    /// Sending from an address that the host has lost fails just like a network card without
+    /// segmentation, and `quinn-udp` then does without for good. Look again from time to time.
+    fn renew_segmentation(&mut self) {
+        let lost = self.state.max_gso_segments() < self.segmentation;
+        if lost && self.renewed.elapsed() > SEGMENTATION_RENEWAL {
+            self.renewed = Instant::now();
+            if let Ok(state) = UdpSocketState::new((&self.shared.io).into()) {
+                self.state = state;
+            }
+        }
+    }
 }
 
 impl Shared {
-    fn transmit(&self, run: &Run) -> io::Result<()> {
+    fn transmit(&self, state: &UdpSocketState, run: &Run) -> io::Result<()> {
         let Some((source, destination)) = run.route else { return Ok(()) };
         let transmit = Transmit {
             destination: if self.local.is_ipv6() { mapped(destination) } else { destination },
@@ -242,7 +274,7 @@ impl Shared {
             segment_size: (run.segments > 1).then_some(run.segment),
             src_ip: Some(source),
         };
-        self.state.try_send((&self.io).into(), &transmit)
+        state.try_send((&self.io).into(), &transmit)
     }
 }
 
