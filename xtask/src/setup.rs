@@ -9,7 +9,7 @@ const FONTS: [&str; 2] = ["fonts-dejavu-core", "fonts-noto-color-emoji"];
 /// Cargo's subcommands: name and version. Built without optimisation: they are built once and mostly wait for others.
 const SUBCOMMANDS: [(&str, &str); 2] = [("cargo-nextest", "0.9.151"), ("cargo-deny", "0.20.2")];
 /// Folders with npm packages.
-pub const NPM: [&str; 2] = ["sdk", "tests/browser"];
+pub const NPM: [&str; 3] = ["sdk", "tests/browser", "crates/server/tests/livekit"];
 /// The oldest Node that the tests run on.
 const NODE_MAJOR: u32 = 20;
 

@@ -1,6 +1,7 @@
 //! The binary `roomful`: one file a command.
 
 mod failure;
+mod join;
 mod log;
 mod serve;
 mod token;
@@ -23,12 +24,14 @@ struct Roomful {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Join(join::Join),
     Serve(serve::Serve),
     Token(token::Token),
 }
 
 fn main() -> ExitCode {
     let done = match Roomful::parse().command {
+        Command::Join(join) => join.run(),
         Command::Serve(serve) => serve.run(),
         Command::Token(token) => token.run(),
     };

@@ -401,3 +401,140 @@ impl Timer {
         sleep.await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::VecDeque,
+        task::{Context, Poll, Waker},
+        time::Duration,
+    };
+
+    use room::id::Secret;
+
+    use super::*;
+    use crate::outbound::{Depot, Next};
+
+    fn shard(rooms_max: usize) -> Shard {
+        Shard::new(Arc::new(Settings {
+            identity_policy: IdentityPolicy::Coexist,
+            members_max: 10,
+            rooms_max,
+            resume_window: room::limits::RESUME_WINDOW,
+            clock: Clock::start(),
+            metrics: Arc::new(Metrics::new()),
+            rooms: AtomicUsize::new(0),
+        }))
+    }
+
+    /// Lets a member in, with the session secret that its connection's number gives.
+    fn enter(shard: &mut Shard, room: &str, conn: u8) -> Arc<Outbound> {
+        let outbound = Arc::new(Outbound::new(Arc::new(Depot::new(16, 65_536))));
+        let join = format!(r#"{{"v":1,"secret":"{conn:032x}","name":"Ada"}}"#);
+        shard.handle(Input::Enter {
+            room: room.parse().unwrap(),
+            conn: ConnId(conn.into()),
+            join: Box::new(serde_json::from_str(&join).unwrap()),
+            grant: Some(Grant::open()),
+            outbound: outbound.clone(),
+        });
+        outbound
+    }
+
+    /// What waits for a connection, and how it ends.
+    fn drain(outbound: &Outbound) -> (Vec<ServerMessage>, Option<End>) {
+        let (mut messages, mut frames) = (Vec::new(), VecDeque::new());
+        loop {
+            match outbound.poll_take(&mut Context::from_waker(Waker::noop()), &mut frames) {
+                Poll::Ready(Next::Frames) => {
+                    messages.extend(frames.drain(..).map(|frame| {
+                        let json = frame.iter().position(|byte| *byte == b'{').unwrap();
+                        ServerMessage::decode(std::str::from_utf8(&frame[json..]).unwrap()).unwrap()
+                    }));
+                }
+                Poll::Ready(Next::End(end)) => return (messages, Some(end)),
+                Poll::Pending => return (messages, None),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn bug_in_a_room_ends_that_room_only() {
+        let mut shard = shard(10);
+        let [ada, bob] = [1, 2].map(|conn| enter(&mut shard, "standup", conn));
+        let cyd = enter(&mut shard, "retro", 3);
+        let before = drain(&ada).0;
+        drain(&cyd);
+
+        shard.turn(&"standup".parse().unwrap(), |_, _| panic!("a bug"));
+        for outbound in [&ada, &bob] {
+            let (messages, end) = drain(outbound);
+            assert!(matches!(messages.last(), Some(ServerMessage::Closing(_))));
+            assert_eq!(end, Some(End::Refused(RefusalCode::ShuttingDown)));
+        }
+        assert_eq!(drain(&cyd), (vec![], None));
+        assert_eq!((shard.rooms.len(), shard.conns.len(), shard.settings.rooms.load(Ordering::Relaxed)), (1, 1, 1));
+        shard.handle(Input::Closed { conn: ConnId(1), left: false });
+
+        // Its members come back to what they take for a restarted server.
+        let (messages, end) = drain(&enter(&mut shard, "standup", 1));
+        let [ServerMessage::Welcome(before), ..] = before.as_slice() else { panic!() };
+        let [ServerMessage::Welcome(again)] = messages.as_slice() else { panic!() };
+        assert_eq!((&again.this, again.this.id), (&before.this, Secret(1u128.to_be_bytes()).member_id()));
+        assert_ne!(again.hub, before.hub);
+        assert_eq!(end, None);
+    }
+
+    #[tokio::test]
+    async fn rooms_are_counted_and_forgotten() {
+        let mut shard = shard(1);
+        let ada = enter(&mut shard, "standup", 1);
+        let (messages, end) = drain(&enter(&mut shard, "retro", 2));
+        assert!(matches!(&messages[..], [ServerMessage::Refused(refused)] if refused.code == RefusalCode::ServerFull));
+        assert_eq!(end, Some(End::Refused(RefusalCode::ServerFull)));
+        shard.handle(Input::Said { conn: ConnId(1), message: ClientMessage::Leave {} });
+        assert_eq!(drain(&ada).1, Some(End::Done));
+        assert!(shard.rooms.is_empty() && shard.conns.is_empty());
+        assert_eq!(drain(&enter(&mut shard, "retro", 3)).1, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rooms_are_looked_after_when_their_time_comes() {
+        let mut shard = shard(10);
+        let ada = enter(&mut shard, "standup", 1);
+        drain(&ada);
+        for _ in 0..50 {
+            shard.handle(Input::Said { conn: ConnId(1), message: ClientMessage::Ping {} });
+            tokio::time::advance(Duration::from_secs(1)).await;
+            shard.fire();
+            assert_eq!(drain(&ada), (vec![ServerMessage::Pong {}], None));
+        }
+        assert!(shard.timers.len() <= 2);
+
+        let bob = enter(&mut shard, "standup", 2);
+        drain(&bob);
+        tokio::time::advance(Duration::from_secs(31)).await;
+        shard.fire();
+        let (messages, end) = drain(&bob);
+        assert!(matches!(&messages[..], [.., ServerMessage::Refused(_)]), "{messages:?}");
+        assert_eq!(end, Some(End::Refused(RefusalCode::Silent)));
+        tokio::time::advance(Duration::from_secs(31)).await;
+        shard.fire();
+        assert!(shard.rooms.is_empty() && shard.conns.is_empty() && shard.timers.is_empty(), "nobody came back");
+    }
+
+    #[tokio::test]
+    async fn who_is_too_slow_is_away_and_others_are_not_told() {
+        let mut shard = shard(10);
+        let [ada, bob] = [1, 2].map(|conn| enter(&mut shard, "standup", conn));
+        drain(&bob);
+        for op in 1..=20 {
+            let set = format!(r#"{{"state":{{"op":{op},"key":"k","value":{op}}}}}"#);
+            shard.handle(Input::Said { conn: ConnId(2), message: ClientMessage::decode(&set).unwrap() });
+            assert_eq!(drain(&bob).0.len(), 1);
+        }
+        assert_eq!(drain(&ada), (vec![], Some(End::TooSlow)));
+        let room = &shard.rooms[&"standup".parse().unwrap()];
+        assert_eq!((room.hub.members(), room.hub.away(), room.conns.len()), (2, 1, 1));
+    }
+}

@@ -66,6 +66,8 @@ pub(crate) struct Socket {
     written: u64,
     /// Whether everything written is flushed, as TLS wants it.
     flushed: bool,
+    /// Whether what comes cannot be told apart into frames any more.
+    broken: bool,
 }
 
 impl Socket {
@@ -82,12 +84,12 @@ impl Socket {
         } else {
             WebSocketContext::from_partially_read(read.to_vec(), Role::Server, Some(config))
         };
-        Socket { stream, context, frames: VecDeque::new(), begun: false, written: 0, flushed: true }
+        Socket { stream, context, frames: VecDeque::new(), begun: false, written: 0, flushed: true, broken: false }
     }
 
     /// The next thing that comes.
     pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, Ended>> {
-        let Socket { stream, context, frames, .. } = self;
+        let Socket { stream, context, frames, broken, .. } = self;
         loop {
             return Poll::Ready(match context.read(&mut Wire { stream, frames, cx }) {
                 Ok(Message::Text(text)) => Ok(Received::Text(text)),
@@ -96,9 +98,15 @@ impl Socket {
                 Ok(Message::Close(frame)) => Err(Ended::Closed(frame.map(|frame| frame.code.into()))),
                 Ok(Message::Frame(_)) => continue,
                 Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => return Poll::Pending,
-                Err(Error::Capacity(_)) => Err(Ended::TooLarge),
+                Err(Error::Capacity(_)) => {
+                    *broken = true;
+                    Err(Ended::TooLarge)
+                }
                 Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => Err(Ended::Cut),
-                Err(Error::Protocol(_) | Error::Utf8(_)) => Err(Ended::Broken),
+                Err(Error::Protocol(_) | Error::Utf8(_)) => {
+                    *broken = true;
+                    Err(Ended::Broken)
+                }
                 Err(_) => Err(Ended::Cut),
             });
         }
@@ -167,6 +175,14 @@ impl Socket {
         poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await?;
         let mut left = limits::LINGER_BYTES;
         poll_fn(|cx| {
+            // Its close frame is as good as its end, and comes sooner.
+            while left > 0 && !self.broken {
+                match ready!(self.poll_receive(cx)) {
+                    Ok(received) => left = left.saturating_sub(received.len().max(1)),
+                    Err(Ended::Closed(_) | Ended::Cut) => return Poll::Ready(Ok(())),
+                    Err(Ended::TooLarge | Ended::Broken) => {}
+                }
+            }
             let mut buffer = [0; 4096];
             while left > 0 {
                 let mut read = ReadBuf::new(&mut buffer);

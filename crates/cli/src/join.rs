@@ -1,0 +1,223 @@
+//! `roomful join`
+
+mod input;
+mod screen;
+
+use std::{io, time::Duration};
+
+use clap::{Args, ValueEnum};
+use roomful::{Event, JoinError, Room};
+use tokio::{
+    runtime::Runtime,
+    signal::unix::{SignalKind, signal},
+    task::JoinHandle,
+    time::sleep,
+};
+
+use crate::{
+    failure::Failure,
+    log::{self, Format},
+};
+use input::Input;
+use screen::{Json, Screen, Text};
+
+/// Take part in a room from the terminal.
+///
+/// Each line typed, or piped in, is a message on channel "chat", as in the web app; what the others say is shown. It
+/// leaves at the end of its input, at Ctrl-C and at SIGTERM, after what was said has arrived.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  roomful join http://127.0.0.1:7800/standup --name Ada
+  tail -f build.log | roomful join https://example.org/builds --name builder --channel log
+  echo '{\"send\":{\"channel\":\"cursor\",\"mode\":\"latest\",\"data\":[1,2]}}' | \\
+    roomful join http://127.0.0.1:7800/standup --json --json-input --linger 5
+
+With --json, one object a line, with \"event\": joined, memberjoin, memberleave, memberupdate, link, message, state,
+topology, gap, called, notsent, refused, missed, reconnecting, reconnected, close.
+
+With --json-input, one object a line, with one of:
+  {\"send\": {\"data\": …, \"channel\": \"chat\", \"to\": ID, \"mode\": \"reliable|latest|datagram\"}}
+  {\"call\": {\"to\": ID, \"method\": …, \"data\": …}}
+  {\"state\": {\"key\": …, \"value\": …}}    {\"attributes\": {KEY: VALUE or null, …}}    {\"leave\": {}}
+
+Of what JSON lacks, bytes are {\"$bytes\": base64}, typed arrays {\"$float32\": […]} and so on, dates {\"$date\": ms},
+big integers {\"$bigint\": \"…\"}; also {\"$number\": \"NaN\"}, {\"$undefined\": true} and {\"$map\": [[key, value], …]}.
+
+Exit codes: 0 left, 1 could not join or was put out, 2 asked for something that cannot be.")]
+pub struct Join {
+    /// The room's address, as opened in a browser
+    address: String,
+    /// What the others call this member
+    #[arg(long, env = "USER", hide_env = true, default_value = "guest")]
+    name: String,
+    /// A token, where the server wants one; better given by its variable
+    #[arg(long, env = "ROOMFUL_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// The topology to ask the room for
+    #[arg(long, value_enum)]
+    topology: Option<Topology>,
+    /// The channel that lines go to
+    #[arg(long, default_value = "chat")]
+    channel: String,
+    /// Something that this member says of itself, for all to see; may be given several times
+    #[arg(long = "attribute", value_name = "KEY=VALUE", value_parser = attribute)]
+    attributes: Vec<(String, String)>,
+    /// How long to stay after the end of the input
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "0")]
+    linger: Duration,
+    /// Write one JSON object a line, for scripts
+    #[arg(long)]
+    json: bool,
+    /// Read one JSON object a line, for scripts
+    #[arg(long)]
+    json_input: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Topology {
+    /// What fits the number of members
+    Auto,
+    /// Everybody linked to everybody
+    Mesh,
+    /// Few links each, few hops
+    SmallWorld,
+    /// Members with spare bandwidth pass on
+    Tree,
+    /// Everybody linked to the server
+    Star,
+}
+
+impl Topology {
+    fn name(self) -> &'static str {
+        match self {
+            Topology::Auto => "auto",
+            Topology::Mesh => "mesh",
+            Topology::SmallWorld => "small-world",
+            Topology::Tree => "tree",
+            Topology::Star => "star",
+        }
+    }
+}
+
+fn attribute(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write it as KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "write it as a number of seconds")?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+impl Join {
+    pub fn run(self) -> Result<(), Failure> {
+        log::start(Format::Text, "warn");
+        let runtime = Runtime::new().map_err(|error| Failure::failed(format!("no threads can be started: {error}")))?;
+        let done = runtime.block_on(self.stay());
+        // Standard input may be read to no end, in a thread of its own.
+        runtime.shutdown_background();
+        done
+    }
+
+    async fn stay(self) -> Result<(), Failure> {
+        // Before anything is printed: whoever reads it may send a signal at once.
+        let mut stop = Stop::listen().map_err(|error| Failure::failed(format!("no signals can be heard: {error}")))?;
+        let mut joining = roomful::join(&self.address).name(&self.name).attributes(self.attributes.clone());
+        if let Some(token) = &self.token {
+            joining = joining.token(token);
+        }
+        if let Some(topology) = self.topology {
+            joining = joining.topology(topology.name());
+        }
+        let mut room = tokio::select! {
+            joined = joining => joined.map_err(not_joined)?,
+            () = stop.asked() => return Ok(()),
+        };
+        let mut screen: Box<dyn Screen> =
+            if self.json { Box::new(Json::new()) } else { Box::new(Text::new(&self.channel)) };
+        screen.joined(&room).map_err(unwritable)?;
+        let (answers, mut answered) = tokio::sync::mpsc::channel(input::ANSWERS_MAX);
+        let input =
+            Input { membership: room.membership().clone(), channel: self.channel, json: self.json_input, answers };
+        let linger = self.linger;
+        let mut input = tokio::spawn(async move {
+            let heard = input.read().await;
+            if heard.is_ok() {
+                sleep(linger).await;
+            }
+            heard
+        });
+        let mut bad_input = Ok(());
+        let mut leaving = false;
+        loop {
+            tokio::select! {
+                event = room.next() => match event {
+                    Some(Event::Closed(closed)) => {
+                        screen.event(&room, &Event::Closed(closed.clone())).map_err(unwritable)?;
+                        if leaving {
+                            return bad_input;
+                        }
+                        return Err(Failure::failed(format!("out of the room: {}", closed.reason)).hint(closed.hint));
+                    }
+                    Some(event) => screen.event(&room, &event).map_err(unwritable)?,
+                    None => return bad_input,
+                },
+                Some(answer) = answered.recv() => screen.answer(&answer).map_err(unwritable)?,
+                done = &mut input, if !leaving => {
+                    leaving = true;
+                    leave(&room);
+                    bad_input = done.unwrap_or_else(|error| Err(Failure::failed(error)));
+                }
+                () = stop.asked() => {
+                    // Who asks twice does not want to wait for what is on its way.
+                    if leaving {
+                        return Ok(());
+                    }
+                    leaving = true;
+                    leave(&room);
+                }
+            }
+        }
+    }
+}
+
+/// Begins to leave; the room's events end when it is done.
+fn leave(room: &Room) -> JoinHandle<()> {
+    let membership = room.membership().clone();
+    tokio::spawn(async move {
+        // Already out: its last event says so.
+        let _ = membership.leave().await;
+    })
+}
+
+fn not_joined(error: JoinError) -> Failure {
+    let failure = match error {
+        JoinError::Address(_) => Failure::usage(&error),
+        _ => Failure::failed(format!("could not join: {error}")),
+    };
+    let hint = error.hint();
+    if hint.is_empty() { failure } else { failure.hint(hint) }
+}
+
+fn unwritable(error: io::Error) -> Failure {
+    Failure::failed(format!("nothing can be written any more: {error}"))
+}
+
+/// Ctrl-C and SIGTERM.
+struct Stop {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    fn listen() -> io::Result<Stop> {
+        Ok(Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
