@@ -43,9 +43,13 @@ export function svg(tag, attributes, ...children) {
   return made;
 }
 
-/** A picture from the sprite, hidden from screen readers: its neighbour says the same in words. @param {string} name */
+/**
+ * A picture from the page's own sprite, hidden from screen readers: its neighbour says the same in words. The sprite is
+ * part of the page, since pictures are needed most when the server is out of reach.
+ * @param {string} name
+ */
 export function icon(name) {
-  return svg("svg", { class: "icon", "aria-hidden": "true", focusable: "false" }, svg("use", { href: `/app/icons.svg#${name}` }));
+  return svg("svg", { class: "icon", "aria-hidden": "true", focusable: "false" }, svg("use", { href: `#icon-${name}` }));
 }
 
 /**

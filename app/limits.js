@@ -33,7 +33,7 @@ export const LINKS_PUBLISHED = 300;
 export const PUBLISH_STATES_MS = 150;
 export const PUBLISH_TIMES_MS = 2_000;
 /** Links that the drawing shows. */
-export const LINKS_DRAWN = 2_000;
+export const LINKS_DRAWN = 5_000;
 /** Members that the drawing labels with their names, and with their initials. */
 export const LABELLED = 14;
 export const INITIALED = 30;

@@ -28,6 +28,7 @@ showRoom(false);
 showCopied(false);
 table.rename(name.value);
 if (name.value === "") name.focus();
+document.documentElement.dataset["started"] = "";
 
 name.addEventListener("input", () => {
   table.rename(name.value);

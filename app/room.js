@@ -64,6 +64,7 @@ part(document, "#leave", HTMLButtonElement).addEventListener("click", leave);
 // Whoever named themselves in the lobby, came with a name, or reloads, goes straight in.
 if (stay !== "") go(stay);
 else store.dispatch({ type: "asking" });
+document.documentElement.dataset["started"] = "";
 
 /** @param {string} as */
 function go(as) {

@@ -18,6 +18,8 @@ const SETTLE_MS = 130;
 const PULSE_MS = 650;
 /** Longer pauses between frames count as this: a tab that comes back to the front does not jump. */
 const FRAME_MAX_MS = 64;
+/** Links beyond which each is drawn fainter, so that the few that are not well stand out. */
+const HAZY = 60;
 /** Characters of a name at a seat. */
 const LABEL_CHARS = 11;
 
@@ -46,12 +48,16 @@ export function mountTopology(commands) {
   const legend = part(document, "#legend", HTMLElement);
   const words = part(document, "#links-words", HTMLElement);
   const topology = part(document, "#topology", HTMLElement);
-  const details = part(document, "#links details", HTMLElement);
+  const details = part(document, "#links details", HTMLDetailsElement);
 
   const chordLayer = svg("g", { class: "chords" });
   const pulseLayer = svg("g", { class: "pulses" });
   const seatLayer = svg("g", { class: "seats" });
   figure.append(svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, "aria-hidden": "true", focusable: "false" }, chordLayer, pulseLayer, seatLayer));
+
+  /** Writes the text beside the drawing: only for who reads it, since it is long in large rooms. */
+  let inWords = () => {};
+  details.addEventListener("toggle", () => inWords());
 
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   /** @type {Map<string, Seat>} */
@@ -65,6 +71,8 @@ export function mountTopology(commands) {
   let pointed = "";
   let frame = 0;
   let lastFrame = 0;
+  /** Whether somebody is not at their seat yet, or a chord has no shape yet. */
+  let restless = false;
   /** @type {Pick<State, "people" | "reports"> | undefined} */
   let drawn;
   /** @type {State["spoke"]} */
@@ -79,6 +87,8 @@ export function mountTopology(commands) {
       const links = edges(state.people.map((person) => person.id), reports);
       drawChords(links.slice(0, LINKS_DRAWN));
       tell(state, links, state.people.filter((person) => !reports.has(person.id)).length);
+      inWords = () => tellInWords(state, links);
+      if (details.open) inWords();
     }
     if (chosen !== state.chosen || changed) {
       chosen = state.chosen;
@@ -88,19 +98,24 @@ export function mountTopology(commands) {
       for (const [id, times] of state.spoke) if (times !== spoke.get(id)) pulse(id);
       spoke = state.spoke;
     }
-    move();
+    if (restless || pulses.size > 0) move();
   };
 
   /** @param {readonly Person[]} people */
   function seatPeople(people) {
     radius = faceRadius(people.length);
     const here = new Set(people.map((person) => person.id));
-    for (const place of seats.values()) if (!here.has(place.id)) place.leaving = true;
+    for (const place of seats.values()) {
+      if (here.has(place.id)) continue;
+      place.leaving = true;
+      restless = true;
+    }
     for (const [at, person] of people.entries()) {
       const target = angle(at, people.length);
       const old = seats.get(person.id);
       const place = old ?? newSeat(person, target);
       if (old === undefined) seats.set(person.id, place);
+      restless ||= old === undefined || place.target !== target || place.leaving;
       place.target = target;
       place.leaving = false;
       dress(place, person, people.length);
@@ -145,16 +160,18 @@ export function mountTopology(commands) {
     for (const link of links) {
       const old = chords.get(link.key);
       const element = old?.element ?? svg("path", { class: "chord" });
-      if (old === undefined) chordLayer.append(element);
+      if (old === undefined) {
+        chordLayer.append(element);
+        restless = true;
+      }
       if (element.dataset["state"] !== link.state) element.dataset["state"] = link.state;
       chords.set(link.key, { element, edge: link });
     }
-    chordLayer.classList.toggle("dense", links.length > 60);
+    chordLayer.style.setProperty("--haze", String(Math.max(0.08, Math.min(1, HAZY / links.length))));
   }
 
   /** @param {State} state @param {readonly Edge[]} links @param {number} silent */
   function tell(state, links, silent) {
-    const nameOf = (/** @type {string} */ id) => (id === state.self ? "you" : state.names.get(id) ?? "someone");
     // Alone there is nothing to draw.
     figure.hidden = state.people.length < 2;
     details.hidden = figure.hidden;
@@ -164,6 +181,11 @@ export function mountTopology(commands) {
       const kind = line instanceof HTMLElement ? line.dataset["state"] : "";
       line.toggleAttribute("hidden", !links.some((link) => link.state === kind));
     }
+  }
+
+  /** @param {State} state @param {readonly Edge[]} links */
+  function tellInWords(state, links) {
+    const nameOf = (/** @type {string} */ id) => (id === state.self ? "you" : state.names.get(id) ?? "someone");
     const lines = state.people.map(({ id, name, self }) => `${self ? "You" : name}: ${linksInWords(id, links, nameOf)}.`);
     for (const [at, line] of lines.entries()) {
       const item = words.children[at] ?? words.appendChild(el("li", { dir: "auto" }));
@@ -210,7 +232,7 @@ export function mountTopology(commands) {
 
   /** Starts moving, unless it moves already. */
   function move() {
-    if (still.matches) step(Number.POSITIVE_INFINITY);
+    if (still.matches) restless = !step(Number.POSITIVE_INFINITY);
     else if (frame === 0) {
       lastFrame = performance.now();
       frame = requestAnimationFrame(tick);
@@ -221,8 +243,9 @@ export function mountTopology(commands) {
   function tick(now) {
     const elapsed = Math.min(FRAME_MAX_MS, Math.max(0, now - lastFrame));
     lastFrame = now;
-    const settled = step(elapsed);
-    frame = settled && pulses.size === 0 ? 0 : requestAnimationFrame(tick);
+    if (restless) restless = !step(elapsed);
+    run();
+    frame = !restless && pulses.size === 0 ? 0 : requestAnimationFrame(tick);
   }
 
   /** @param {number} elapsed @returns {boolean} whether everybody sits */
@@ -230,11 +253,14 @@ export function mountTopology(commands) {
     const part = 1 - Math.exp(-elapsed / SETTLE_MS);
     let settled = true;
     for (const place of seats.values()) {
-      const way = turn(place.angle, place.target);
-      const fade = (place.leaving ? 0 : 1) - place.presence;
-      const near = Math.abs(way) < 0.002 && Math.abs(fade) < 0.01;
-      place.angle = near ? place.target : place.angle + way * part;
-      place.presence += near ? fade : fade * part;
+      const wanted = place.leaving ? 0 : 1;
+      place.angle += turn(place.angle, place.target) * part;
+      place.presence += (wanted - place.presence) * part;
+      const near = Math.abs(turn(place.angle, place.target)) < 0.002 && Math.abs(wanted - place.presence) < 0.01;
+      if (near) {
+        place.angle = place.target;
+        place.presence = wanted;
+      }
       settled &&= near;
       if (place.leaving && near) {
         place.element.remove();
@@ -250,11 +276,16 @@ export function mountTopology(commands) {
       element.setAttribute("d", chord(a.at, b.at));
       element.style.opacity = String(Math.min(a.presence, b.presence));
     }
+    return settled;
+  }
+
+  /** Messages go on along their chords. */
+  function run() {
     for (const one of pulses) {
       const a = seats.get(one.from);
       const b = seats.get(one.to);
       const t = (performance.now() - one.start) / PULSE_MS;
-      if (t >= 1 || a === undefined || b === undefined || elapsed === Number.POSITIVE_INFINITY) {
+      if (t >= 1 || a === undefined || b === undefined) {
         one.element.remove();
         pulses.delete(one);
         continue;
@@ -263,7 +294,6 @@ export function mountTopology(commands) {
       one.element.setAttribute("cx", String(x));
       one.element.setAttribute("cy", String(y));
     }
-    return settled;
   }
 
   /** @param {Seat} place */
