@@ -1,14 +1,126 @@
 // Between the machine's shapes and the JSON that Rust's serde writes in golden files and traces: enums are externally
-// tagged, bytes are hex digits, options that are absent may be null.
+// tagged, bytes are hex digits, options that are absent are null (but for those within messages, which are left out).
 
-import { fromHex } from "../src/id.js";
+import { fromHex, toHex } from "../src/id.js";
+import { decodeClientMessage, decodeServerMessage, encodeMessage } from "../src/wire.js";
 
 /** A frame from its JSON. */
 export function frameFromSerde(json) {
-  const [[type, body]] = Object.entries(json);
-  if (type === "ack") return { type, acks: body };
+  const { type, ...body } = untag(json);
+  if (type === "ack") return { type, acks: json.ack };
   const frame = { type, ...body };
   if (type === "data") frame.last ??= false;
   if ("payload" in body) frame.payload = fromHex(body.payload);
   return frame;
+}
+
+/** A machine's configuration from its JSON. */
+export function configFromSerde(json) {
+  return present(json);
+}
+
+/** An input from its JSON. */
+export function inputFromSerde(json) {
+  if (json.hub) return { type: "hub", message: decodeServerMessage(JSON.stringify(json.hub)) };
+  const input = untag(json);
+  switch (input.type) {
+    case "set_attributes":
+    case "set_state":
+      return input;
+    case "reply":
+      return { ...input, answer: answerFromSerde(input.answer) };
+    case "packet":
+      return { ...input, bytes: fromHex(input.bytes) };
+    default:
+      return present("payload" in input ? { ...input, payload: fromHex(input.payload) } : input);
+  }
+}
+
+/** The JSON of an input. */
+export function inputToSerde(input) {
+  switch (input.type) {
+    case "connected":
+    case "leave":
+    case "timeout":
+      return input.type;
+    case "hub":
+      return { hub: JSON.parse(encodeMessage(input.message)) };
+    case "disconnected":
+      return tagged(input, ["code"]);
+    case "send":
+    case "publish":
+      return tagged(input, ["to"]);
+    case "call":
+      return tagged(input, ["timeout"]);
+    case "set_token":
+      return tagged(input, ["token"]);
+    case "reply":
+      return tagged({ ...input, answer: answerToSerde(input.answer) });
+    default:
+      return tagged(input);
+  }
+}
+
+/** The JSON of an output. */
+export function outputToSerde(output) {
+  switch (output.type) {
+    case "connect":
+    case "disconnect":
+      return output.type;
+    case "tell":
+      return { tell: JSON.parse(encodeMessage(decodeClientMessage(encodeMessage(output.message)))) };
+    case "event":
+      return { event: eventToSerde(output.event) };
+    default:
+      return tagged(output);
+  }
+}
+
+function eventToSerde(event) {
+  const { type, ...body } = event;
+  switch (type) {
+    case "joined": {
+      const { self, ...rest } = body;
+      return { joined: { this: self, ...rest } };
+    }
+    case "member_join":
+    case "member_update":
+      return { [type]: body.member };
+    case "link":
+      return tagged(event, ["path", "rtt", "reason"]);
+    case "called":
+      return { called: { ...body, answer: answerToSerde(body.answer) } };
+    case "state":
+      return tagged(event, ["by"]);
+    case "closed":
+      return tagged(event, ["code"]);
+    default:
+      return tagged(event);
+  }
+}
+
+function answerToSerde(answer) {
+  return "result" in answer ? { result: toHex(answer.result) } : answer;
+}
+
+function answerFromSerde(answer) {
+  return "result" in answer ? { result: fromHex(answer.result) } : answer;
+}
+
+/** Serde's form of an enum: `type` becomes the key, bytes hex, the named options null where absent. */
+function tagged({ type, ...body }, options = []) {
+  const fields = Object.entries(body).map(([key, value]) => [key, value instanceof Uint8Array ? toHex(value) : value]);
+  const absent = options.filter((name) => body[name] === undefined).map((name) => [name, null]);
+  return { [type]: Object.fromEntries([...fields.filter(([, value]) => value !== undefined), ...absent]) };
+}
+
+function untag(json) {
+  if (typeof json === "string") return { type: json };
+  const [[type, body]] = Object.entries(json);
+  return { type, ...body };
+}
+
+/** Without the options that are null. */
+function present(fields) {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null));
 }

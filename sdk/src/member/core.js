@@ -19,9 +19,9 @@ import { Session } from "./session.js";
 /** @import {Position} from "./courier.js" */
 /** @import {Config, MemberEvent, Output} from "./io.js" */
 
-/** Somebody else in the room. */
 /** Where a member's streams stood, and the attempt of its link. @typedef {{ position: Position, attempt: number }} Departed */
 
+/** Somebody else in the room. */
 export class Peer {
   /** @type {MemberInfo} */
   info;
