@@ -146,9 +146,21 @@ export class Driver {
         break;
       }
       case "event":
-        this.#tellApplication(output.event);
+        this.#tellApplication(this.#withPath(output.event));
         break;
     }
+  }
+
+  /**
+   * The machine knows a link's path as it was in the beginning; the connection knows it now.
+   *
+   * @param {MemberEvent} event
+   * @returns {MemberEvent}
+   */
+  #withPath(event) {
+    if (event.type !== "link" || event.state !== "open") return event;
+    const connection = this.#peers.get(event.peer);
+    return connection ? { ...event, path: connection.peer.path } : event;
   }
 
   /** @param {MemberEvent} event */

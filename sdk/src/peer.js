@@ -38,6 +38,9 @@ const RESUME = { reliable: LINK_RESUME, lossy: LINK_RESUME / 4 };
 /** Packets that may come before this side is up: HELLO, and what the lossy lane sends meanwhile. */
 const EARLY_MAX = 64;
 
+/** After which the other side's candidates have come, and a path that still looks reflexive is. */
+const PATH_SETTLES_MS = 1_000;
+
 /** One connection. */
 export class Peer {
   #connection;
@@ -50,6 +53,9 @@ export class Peer {
    * @type {{ lane: Lane, bytes: Uint8Array }[] | null}
    */
   #early = [];
+  /** As last looked up. @type {string | undefined} */
+  #path;
+  #upAt = 0;
   /** What the machine believes to be in each send buffer. @type {Record<Lane, number>} */
   #believed = { reliable: 0, lossy: 0 };
   /** @type {PeerHandlers | null} */
@@ -131,6 +137,21 @@ export class Peer {
     }
   }
 
+  /**
+   * How the two sides reach each other now: `host`, `reflexive` or `relayed`. Undefined while it is not certain: the other
+   * side's checks may come before the candidate that says where they come from.
+   *
+   * @returns {string | undefined}
+   */
+  get path() {
+    const pair = selectedPair(this.#connection);
+    if (pair) this.#path = pathOf(pair.local?.type, pair.remote?.type);
+    // Known the next time that somebody asks.
+    else pathByStatistics(this.#connection).then((path) => (this.#path = path), () => {});
+    const certain = this.#path !== "reflexive" || performance.now() - this.#upAt > PATH_SETTLES_MS;
+    return certain ? this.#path : undefined;
+  }
+
   /** Ends the connection. */
   close() {
     this.#handlers = null;
@@ -163,6 +184,8 @@ export class Peer {
   #up(path) {
     const early = this.#early ?? [];
     this.#early = null;
+    this.#path = path;
+    this.#upAt = performance.now();
     this.#handlers?.onup(path);
     for (const { lane, bytes } of early) this.#handlers?.onpacket(lane, bytes);
   }
