@@ -6,10 +6,10 @@ import { chromium } from "playwright-core";
 
 const EXECUTABLE = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
-/** Starts a browser that sees nothing but this machine. */
-export function launch() {
+/** A browser that sees nothing but this machine. */
+function options() {
   if (!existsSync(EXECUTABLE)) throw new Error(`no browser at ${EXECUTABLE}; run \`cargo xtask setup\``);
-  return chromium.launch({
+  return {
     executablePath: EXECUTABLE,
     headless: true,
     ignoreDefaultArgs: ["--headless", "--headless=old"],
@@ -34,5 +34,17 @@ export function launch() {
       "--disable-backgrounding-occluded-windows",
       "--disable-renderer-backgrounding",
     ],
-  });
+  };
+}
+
+/** Starts a browser. */
+export function launch() {
+  return chromium.launch(options());
+}
+
+/** Starts a browser that can be killed with everything that belongs to it: nothing is left to close its sockets. */
+export async function launchDoomed() {
+  const server = await chromium.launchServer(options());
+  const browser = await chromium.connect(server.wsEndpoint());
+  return { browser, kill: () => server.kill() };
 }

@@ -87,9 +87,8 @@ function linksOf(entries) {
   /** @type {Set<string>} */
   const open = new Set();
   for (const entry of entries) {
-    if (entry.event !== "link") continue;
-    if (entry.state === "open") open.add(entry.member);
-    else open.delete(entry.member);
+    if (entry.event === "link" && entry.state === "open") open.add(entry.member);
+    else if (entry.event === "link" || entry.event === "memberleave") open.delete(entry.member);
   }
   return open;
 }
