@@ -26,6 +26,7 @@ import { emptyTable } from "./table.js";
  */
 export function mountGate(context) {
   const gate = part(document, "#gate", HTMLElement);
+  const composer = part(document, "#composer", HTMLTextAreaElement);
   const behind = [...document.querySelectorAll(".chat, .side, .tabs, .skip")];
   let shown = "";
 
@@ -41,7 +42,10 @@ export function mountGate(context) {
     for (const panel of behind) panel.toggleAttribute("inert", open);
     gate.replaceChildren(...(open ? [el("div", { class: "card", "data-gate": phase.at }, ...content(state))] : []));
     const field = gate.querySelector("input");
-    if (open && phase.at !== "joining") (field ?? part(gate, "h2", HTMLElement)).focus({ preventScroll: first });
+    if (!open) {
+      // Whoever has a keyboard can write at once; elsewhere this would only bring up one on the screen.
+      if (matchMedia("(pointer: fine)").matches) composer.focus();
+    } else if (phase.at !== "joining") (field ?? part(gate, "h2", HTMLElement)).focus({ preventScroll: first });
   };
 
   /** @param {State} state @returns {Node[]} */

@@ -135,7 +135,7 @@ export function summary(members, links, silent) {
   else parts.push(`${open} of ${count(pairs - unseen, "link")} open`);
   if (shaky > 0) parts.push(`${shaky} gone quiet`);
   if (failed > 0) parts.push(`${failed} failed`);
-  if (unseen > 0) parts.push(`${count(silent, "member")} do not say who they are linked to`);
+  if (unseen > 0) parts.push(`${unseen} more that nobody tells of`);
   return `${parts.join(" · ")}.`;
 }
 

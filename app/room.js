@@ -37,6 +37,13 @@ let tickets = 0;
 const renameDialog = mountRename();
 const inviteDialog = mountInvite();
 mountTheme(part(document, "#theme", HTMLButtonElement));
+store.show(mountStatus({ room, retry: () => go(name) }));
+store.show(mountChat({ reading: (reading) => store.dispatch({ type: "reading", reading }), resend, discard }));
+store.show(mountComposer({ send, typing: (typing) => session?.typing(typing) }));
+store.show(mountMembers({ choose, rename: renameDialog }));
+store.show(mountTopology({ choose }));
+store.show(mountEmpty());
+// Last, since it hands the focus over to what the others have made ready.
 store.show(mountGate({
   room,
   name: () => name,
@@ -51,12 +58,6 @@ store.show(mountGate({
   retry: () => go(name),
   cancel: leave,
 }));
-store.show(mountStatus({ room, retry: () => go(name) }));
-store.show(mountChat({ reading: (reading) => store.dispatch({ type: "reading", reading }), resend, discard }));
-store.show(mountComposer({ send, typing: (typing) => session?.typing(typing) }));
-store.show(mountMembers({ choose, rename: renameDialog }));
-store.show(mountTopology({ choose }));
-store.show(mountEmpty());
 mountTabs();
 mountShortcuts();
 part(document, "#leave", HTMLButtonElement).addEventListener("click", leave);
@@ -113,7 +114,10 @@ function bring(panel) {
 function mountTabs() {
   // Skip links lead to panels that may not be in front.
   for (const skip of document.querySelectorAll(".skip")) {
-    skip.addEventListener("click", () => bring(skip.getAttribute("href") === "#composer" ? "chat" : "people"));
+    skip.addEventListener("click", () => {
+      bring(skip.getAttribute("href") === "#composer" ? "chat" : "people");
+      store.flush();
+    });
   }
   for (const tab of part(document, "#tabs", HTMLElement).querySelectorAll("button")) {
     tab.addEventListener("click", () => bring(/** @type {Panel} */ (tab.dataset["panel"])));
@@ -176,10 +180,11 @@ function mountRename() {
 
 function mountShortcuts() {
   const focus = (/** @type {string} */ selector) => part(document, selector, HTMLElement).focus();
-  // The panel comes to the front in a microtask; its parts can take the focus after that.
   const show = (/** @type {Panel} */ panel, /** @type {string} */ selector) => () => {
     bring(panel);
-    queueMicrotask(() => queueMicrotask(() => focus(selector)));
+    // Only what is in front can take the focus.
+    store.flush();
+    focus(selector);
   };
   mountKeys([
     { code: "KeyC", keys: "Alt + C", words: "Write a message", run: show("chat", "#composer") },

@@ -100,16 +100,22 @@ test("reconnecting comes and goes; leaving and failing empty the room but not th
   }
 });
 
-test("views see each turn's state once, and nothing where nothing changed", async () => {
-  const store = createStore(0, (/** @type {number} */ state, /** @type {number} */ more) => state + more);
+test("views see several changes as one, and nothing where nothing changed", () => {
+  /** @type {(() => void)[]} */
+  const scheduled = [];
+  const store = createStore(0, (/** @type {number} */ state, /** @type {number} */ more) => state + more, (render) => scheduled.push(render));
   /** @type {number[]} */
   const seen = [];
   store.show((state) => seen.push(state));
   store.dispatch(1);
   store.dispatch(2);
   store.dispatch(0);
-  await Promise.resolve();
+  assert.deepEqual(seen, [0]);
+  scheduled[0]?.();
   store.dispatch(0);
-  await Promise.resolve();
-  assert.deepEqual(seen, [0, 3]);
+  assert.equal(scheduled.length, 1);
+  store.dispatch(1);
+  store.flush();
+  for (const render of scheduled) render();
+  assert.deepEqual(seen, [0, 3, 4]);
 });
