@@ -35,8 +35,8 @@ use actor::{Actor, Fate};
 use links::Conn;
 use sockets::{HubSide, Socket};
 
-/// How long a room gets to settle once all work and faults are over: a hung member in a room of two, found by
-/// heartbeats, and whatever comes on top.
+/// How long a room in which nothing arrives gets to settle once all work and faults are over: a hung member in a room
+/// of two, found by heartbeats, and whatever comes on top.
 const SETTLE_MAX: Micros = Micros::from_secs(100);
 /// How often a room that settles is looked at.
 const SETTLE_STEP: Micros = Micros::from_millis(500);
@@ -88,8 +88,10 @@ enum Event {
     HubStart,
     /// Something of a connection reaches the machine at one end of it.
     Give { conn: u64, end: usize, input: Input },
+    /// A send buffer is as good as empty.
+    Drained { conn: u64, end: usize, lane: Lane },
     /// A packet has left its sender's uplink.
-    Depart { conn: u64, end: usize, lane: Lane, bytes: Bytes },
+    Depart { actor: usize, conn: u64, end: usize, lane: Lane, bytes: Bytes },
     /// A packet reaches an end.
     Arrive { conn: u64, end: usize, lane: Lane, bytes: Bytes },
     /// A connection has found its way, or has not.
@@ -152,9 +154,14 @@ impl World {
     /// Plays the whole schedule, lets the room settle, and checks what has become of it. Gives the time.
     pub(crate) fn run(&mut self) -> Time {
         self.run_until(self.end);
-        let give_up = self.end + SETTLE_MAX;
+        let (mut progress, mut give_up) = (0, self.end + SETTLE_MAX);
         while !self.is_settled() && self.now < give_up {
             self.run_until(self.now + SETTLE_STEP);
+            // Narrow uplinks take their time.
+            if progress != self.checks.delivery.totals.delivered {
+                progress = self.checks.delivery.totals.delivered;
+                give_up = self.now + SETTLE_MAX;
+            }
         }
         self.final_checks();
         self.now
@@ -178,9 +185,31 @@ impl World {
             }
             self.now = at;
             self.events += 1;
-            self.happen(event);
+            match self.sleeper(&event) {
+                Some(actor) => self.actors[actor].deferred.push(event),
+                None => self.happen(event),
+            }
         }
         self.now = end;
+    }
+
+    /// The member that would have to do something now, and sleeps.
+    fn sleeper(&self, event: &Event) -> Option<usize> {
+        let actor = match event {
+            Event::Act(place) => match self.schedule.actions[*place].1 {
+                Action::Leave(actor) => actor,
+                _ => return None,
+            },
+            Event::Wake { actor, .. } | Event::Consume { actor } => *actor,
+            Event::Give { conn, end, .. } | Event::Arrive { conn, end, .. } | Event::Drained { conn, end, .. } => {
+                self.attached(*conn, *end)?
+            }
+            Event::Connected { socket } | Event::Lost { socket, .. } | Event::ToMember { socket, .. } => {
+                self.socket_owner(*socket)?
+            }
+            _ => return None,
+        };
+        self.actors.get(actor).is_some_and(|actor| actor.asleep).then_some(actor)
     }
 
     fn happen(&mut self, event: Event) {
@@ -201,10 +230,11 @@ impl World {
             Event::HubStart => self.hub_start(),
             Event::Give { conn, end, input } => {
                 if let Some(actor) = self.attached(conn, end) {
-                    self.give(actor, input);
+                    self.turn(actor, input);
                 }
             }
-            Event::Depart { conn, end, lane, bytes } => self.depart(conn, end, lane, bytes),
+            Event::Drained { conn, end, lane } => self.drained(conn, end, lane),
+            Event::Depart { actor, conn, end, lane, bytes } => self.departed(actor, conn, end, lane, bytes),
             Event::Arrive { conn, end, lane, bytes } => self.arrive(conn, end, lane, bytes),
             Event::Establish { conn, opens } => self.establish(conn, opens),
             Event::Repair { conn } => self.repair(conn),
@@ -214,7 +244,7 @@ impl World {
             Event::ToHub { socket, message } => self.to_hub(socket, message),
             Event::ToMember { socket, message } => {
                 if let Some(actor) = self.socket_owner(socket) {
-                    self.give(actor, Input::Hub(ServerMessage::clone(&message)));
+                    self.turn(actor, Input::Hub(ServerMessage::clone(&message)));
                 }
             }
         }
@@ -229,7 +259,7 @@ impl World {
                 if self.is_alive(actor) {
                     self.actors[actor].fate = Fate::Leaving;
                     self.actors[actor].app.stop();
-                    self.give(actor, Input::Leave);
+                    self.turn(actor, Input::Leave);
                 }
             }
             Action::Crash { actor, hangs } => self.crash(actor, hangs),
@@ -302,15 +332,6 @@ impl World {
     }
 
     // ---- turns ---------------------------------------------------------------------------------------------------
-
-    /// Hands an input to a member, now or when it wakes.
-    fn give(&mut self, actor: usize, input: Input) {
-        if self.actors[actor].asleep {
-            self.actors[actor].deferred.push(input);
-            return;
-        }
-        self.turn(actor, input);
-    }
 
     fn turn(&mut self, actor: usize, input: Input) {
         let local = self.local(actor);
@@ -390,8 +411,6 @@ impl World {
         self.actors[actor].wake = None;
         let due = self.actors[actor].machine.as_ref().and_then(Member::poll_timeout);
         match due {
-            // A sleeper's timers ring when it wakes.
-            _ if self.actors[actor].asleep => {}
             Some(due) if due <= self.local(actor) => self.turn(actor, Input::Timeout),
             due => self.plan_wake(actor, due),
         }
@@ -399,20 +418,18 @@ impl World {
 
     fn awake(&mut self, actor: usize) {
         self.actors[actor].asleep = false;
-        let deferred = std::mem::take(&mut self.actors[actor].deferred);
         // Timers and messages come in either order after a sleep.
         let timers_first = self.dice.chance(0.5);
         if timers_first {
             self.turn(actor, Input::Timeout);
         }
-        for input in deferred {
-            self.turn(actor, input);
+        for event in std::mem::take(&mut self.actors[actor].deferred) {
+            self.happen(event);
         }
         if !timers_first {
             self.turn(actor, Input::Timeout);
         }
-        let due = self.actors[actor].machine.as_ref().and_then(Member::poll_timeout);
-        self.plan_wake(actor, due);
+        self.speak(actor);
     }
 
     /// A member is out of the room for good.

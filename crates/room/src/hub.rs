@@ -59,7 +59,7 @@ use crate::{
         frame::NUMBER_MAX,
         signal::{
             ClientMessage, Closing, Join, Json, LinkPlan, LinkReport, LinkTo, Member, RefusalCode, Refused, Role,
-            ServerMessage, SetAttributes, SetState, SignalFrom, SignalTo, StateChange, Update,
+            ServerMessage, SetAttributes, SetState, SignalFrom, SignalTo, StateChange, StateEntry, Update,
         },
     },
 };
@@ -302,6 +302,11 @@ impl Hub {
     /// The plan.
     pub fn planner(&self) -> &Planner {
         &self.planner
+    }
+
+    /// The shared state, removals included.
+    pub fn state(&self) -> &BTreeMap<String, StateEntry> {
+        self.state.entries()
     }
 
     /// What was done so far.

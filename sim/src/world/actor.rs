@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use room::{
     id::{MemberId, Secret},
-    member::{Config, Input, Member},
+    member::{Config, Member},
     time::Time,
 };
 
-use super::app::App;
+use super::{Event, app::App, links::Uplink};
 use crate::dice::Dice;
 
 /// What has become of an actor.
@@ -42,13 +42,13 @@ pub(super) struct Actor {
     pub(super) wake: Option<Time>,
     pub(super) asleep: bool,
     /// What came while it slept.
-    pub(super) deferred: Vec<Input>,
+    pub(super) deferred: Vec<Event>,
     /// Its current socket.
     pub(super) socket: Option<usize>,
     /// Its current connection with each peer.
     pub(super) links: BTreeMap<MemberId, EdgeLink>,
-    /// When its uplink is free again.
-    pub(super) uplink_free: Time,
+    /// What waits for its uplink.
+    pub(super) uplink: Uplink,
     pub(super) app: App,
 }
 
@@ -86,7 +86,7 @@ impl Actor {
             deferred: Vec::new(),
             socket: None,
             links: BTreeMap::new(),
-            uplink_free: Time(0),
+            uplink: Uplink::default(),
             app: App::default(),
         }
     }

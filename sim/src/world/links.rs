@@ -4,7 +4,7 @@
 //! nothing while the connection stands: what is lost comes later, what meets a broken path waits for another one. Its
 //! lossy lane loses and reorders.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use room::{
@@ -267,16 +267,29 @@ impl World {
             let (packet, buffer) = (bytes.len(), outgoing.buffered);
             self.checks.violation(self.now, format!("{actor} sends {packet} B into a buffer of {buffer} B"));
         }
-        let busy = self.network.serialization(bytes.len());
-        if busy == Micros(0) {
+        if self.network.serialization(bytes.len()) == Micros(0) {
             return self.depart(id, end, lane, bytes);
         }
-        let free = self.actors[actor].uplink_free.max(self.now) + busy;
-        self.actors[actor].uplink_free = free;
-        self.queue.push(free, Event::Depart { conn: id, end, lane, bytes });
+        self.actors[actor].uplink.push(id, end, lane, bytes);
+        self.serve_uplink(actor);
     }
 
-    pub(super) fn depart(&mut self, id: u64, end: usize, lane: Lane, bytes: Bytes) {
+    /// Puts an uplink's next packet on the wire, unless one is on it.
+    fn serve_uplink(&mut self, actor: usize) {
+        if let Some((conn, end, lane, bytes)) = self.actors[actor].uplink.next() {
+            let at = self.now + self.network.serialization(bytes.len());
+            self.queue.push(at, Event::Depart { actor, conn, end, lane, bytes });
+        }
+    }
+
+    /// An uplink is through with a packet.
+    pub(super) fn departed(&mut self, actor: usize, id: u64, end: usize, lane: Lane, bytes: Bytes) {
+        self.depart(id, end, lane, bytes);
+        self.actors[actor].uplink.done();
+        self.serve_uplink(actor);
+    }
+
+    fn depart(&mut self, id: u64, end: usize, lane: Lane, bytes: Bytes) {
         let Some(conn) = self.conns.get(&id).filter(|conn| conn.ends[end].attached) else { return };
         let [from, to] = [conn.ends[end].actor, conn.ends[1 - end].actor];
         let passes = !conn.broken && conn.ends[1 - end].attached && !self.network.is_cut(from, to);
@@ -306,14 +319,19 @@ impl World {
         };
         if outgoing.buffered <= bound && outgoing.untold >= often {
             outgoing.untold = 0;
-            let buffered = outgoing.buffered;
-            let Some((peer, attempt)) = self.far(id, end) else { return };
-            let input = Input::Buffered { peer, attempt, lane, bytes: buffered };
-            self.queue.push(self.now, Event::Give { conn: id, end, input });
+            self.queue.push(self.now, Event::Drained { conn: id, end, lane });
         }
         if !lost || lane == Lane::Reliable {
             self.queue.push(at, Event::Arrive { conn: id, end: 1 - end, lane, bytes });
         }
+    }
+
+    /// A machine hears how much is in a send buffer now.
+    pub(super) fn drained(&mut self, id: u64, end: usize, lane: Lane) {
+        let Some(actor) = self.attached(id, end) else { return };
+        let Some((peer, attempt)) = self.far(id, end) else { return };
+        let Some(bytes) = self.conns.get(&id).map(|conn| conn.ends[end].lanes[lane as usize].buffered) else { return };
+        self.turn(actor, Input::Buffered { peer, attempt, lane, bytes });
     }
 
     pub(super) fn arrive(&mut self, id: u64, end: usize, lane: Lane, bytes: Bytes) {
@@ -322,7 +340,7 @@ impl World {
         if lane == Lane::Reliable {
             self.checks.plan.data_frames += data_frames(&bytes);
         }
-        self.give(actor, Input::Packet { peer, attempt, lane, bytes });
+        self.turn(actor, Input::Packet { peer, attempt, lane, bytes });
     }
 
     /// What waited for a path goes on.
@@ -352,6 +370,52 @@ impl World {
                 self.depart(id, end, Lane::Reliable, bytes);
             }
         }
+    }
+}
+
+/// What waits for a member's uplink: lossy packets first, then the connections by turns, as SCTP's streams and the
+/// network's queues share a line.
+#[derive(Debug, Default)]
+pub(super) struct Uplink {
+    lossy: VecDeque<(u64, usize, Bytes)>,
+    reliable: BTreeMap<u64, VecDeque<(usize, Bytes)>>,
+    /// The connection that was served last.
+    last: u64,
+    busy: bool,
+}
+
+impl Uplink {
+    fn push(&mut self, conn: u64, end: usize, lane: Lane, bytes: Bytes) {
+        match lane {
+            Lane::Lossy => self.lossy.push_back((conn, end, bytes)),
+            Lane::Reliable => self.reliable.entry(conn).or_default().push_back((end, bytes)),
+        }
+    }
+
+    /// The packet whose turn it is, where the line is free.
+    fn next(&mut self) -> Option<(u64, usize, Lane, Bytes)> {
+        if self.busy {
+            return None;
+        }
+        let packet = match self.lossy.pop_front() {
+            Some((conn, end, bytes)) => (conn, end, Lane::Lossy, bytes),
+            None => {
+                let after = self.reliable.range(self.last + 1..).next().or(self.reliable.iter().next());
+                self.last = *after?.0;
+                let waiting = self.reliable.get_mut(&self.last)?;
+                let (end, bytes) = waiting.pop_front()?;
+                if waiting.is_empty() {
+                    self.reliable.remove(&self.last);
+                }
+                (self.last, end, Lane::Reliable, bytes)
+            }
+        };
+        self.busy = true;
+        Some(packet)
+    }
+
+    fn done(&mut self) {
+        self.busy = false;
     }
 }
 

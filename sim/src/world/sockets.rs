@@ -105,7 +105,7 @@ impl World {
         }
         self.sockets[socket].hub = true;
         self.sockets[socket].generation = self.hub.generation;
-        self.give(actor, Input::Connected);
+        self.turn(actor, Input::Connected);
     }
 
     pub(super) fn tell(&mut self, actor: usize, message: &ClientMessage) {
@@ -154,7 +154,7 @@ impl World {
         let Some(actor) = self.socket_owner(socket) else { return };
         self.sockets[socket].member = false;
         self.actors[actor].socket = None;
-        self.give(actor, Input::Disconnected { code, reason: "the socket ended".to_owned() });
+        self.turn(actor, Input::Disconnected { code, reason: "the socket ended".to_owned() });
     }
 
     /// The member that a socket still matters to.

@@ -35,6 +35,8 @@ pub(super) struct Session {
     pub(super) unanswered: bool,
     /// When it was last pinged because of a doubt.
     pub(super) probed: Option<Time>,
+    /// When those who hold it against the word of others were last asked whether they are there.
+    pub(super) questioned: Option<Time>,
     /// Whether a witness has come to doubt it since it was last examined.
     pub(super) newly_doubted: bool,
     /// Since when it has been away without a witness that counts.
@@ -90,6 +92,7 @@ impl Session {
         self.heard = now;
         self.pinged = None;
         self.unanswered = false;
+        self.questioned = None;
     }
 
     /// How long it has been silent.
@@ -115,6 +118,7 @@ impl Roster {
             pinged: None,
             unanswered: false,
             probed: None,
+            questioned: None,
             newly_doubted: false,
             unheld: None,
             op: 0,
@@ -290,6 +294,26 @@ impl Roster {
             }
         }
         evidence
+    }
+
+    /// Whose words make a member count as held: witnesses whose sockets stand, and those who hold the away ones.
+    pub(super) fn holders(&self, id: MemberId) -> BTreeSet<MemberId> {
+        let mut holders = BTreeSet::new();
+        for witness in self.vouchers(id) {
+            if witness.conn.is_some() {
+                holders.insert(witness.member.id);
+            } else {
+                let second = self.vouchers(witness.member.id).filter(|second| second.conn.is_some());
+                holders.extend(second.map(|second| second.member.id).filter(|second| *second != id));
+            }
+        }
+        holders
+    }
+
+    fn vouchers(&self, id: MemberId) -> impl Iterator<Item = &Session> {
+        let witnesses = self.get(id).into_iter().flat_map(|session| &session.witnesses);
+        let vouchers = witnesses.filter(|(_, testimony)| **testimony == Testimony::Vouches);
+        vouchers.filter_map(|(witness, _)| self.get(*witness))
     }
 
     /// Whether what a witness says about `about` counts.

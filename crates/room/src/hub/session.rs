@@ -1,6 +1,10 @@
 //! Sessions: entering, coming back, being away, and being found dead.
 
-use super::{ConnId, Grant, Hub, IdentityPolicy, LinkOp, Output, roster::Evidence, state};
+use super::{
+    ConnId, Grant, Hub, IdentityPolicy, LinkOp, Output,
+    roster::{Evidence, Session},
+    state,
+};
 use crate::{
     id::MemberId,
     limits,
@@ -342,19 +346,18 @@ impl Hub {
                 session.unanswered = true;
                 self.recheck_vouched(id);
             }
-            return Some(end);
+            let next = if evidence.doubted { self.question_holders(now, id) } else { end };
+            return Some(next.min(end));
         }
         let rested = session.probed.is_none_or(|probed| now >= probed + limits::PROBE_TIMEOUT);
         let probe_again = session.probed.map_or(now, |probed| probed.max(session.heard) + limits::PROBE_TIMEOUT);
         let heartbeat = session.heard + limits::HUB_PING.times(2);
         let probe = (newly_doubted && rested) || (alone && now >= probe_again);
         if probe || now >= heartbeat {
-            session.pinged = Some(now);
             if probe {
                 session.probed = Some(now);
             }
-            self.counters.pings += 1;
-            self.send(vec![conn], ServerMessage::Ping {});
+            self.ping(now, id);
             return Some((now + limits::PROBE_TIMEOUT).min(end));
         }
         Some(if alone { heartbeat.min(probe_again) } else { heartbeat })
@@ -370,7 +373,8 @@ impl Hub {
         }
         if evidence.held {
             session.unheld = None;
-            return Some(end);
+            let next = if evidence.doubted { self.question_holders(now, id) } else { end };
+            return Some(next.min(end));
         }
         let newly_unheld = session.unheld.is_none();
         let grace = *session.unheld.get_or_insert(now) + limits::UNVOUCHED_GRACE;
@@ -390,6 +394,35 @@ impl Hub {
             self.recheck_vouched(id);
         }
         Some(due.min(end))
+    }
+
+    /// Some doubt a member that is away or silent, and others hold it: those may be cut off themselves, so that their
+    /// last word is old. Asks them after a while, and again, unless they were heard. Gives when to look again.
+    fn question_holders(&mut self, now: Time, id: MemberId) -> Time {
+        let Some(session) = self.roster.get_mut(id) else { return now + limits::PROBE_TIMEOUT };
+        let due = *session.questioned.get_or_insert(now) + limits::PROBE_TIMEOUT;
+        if now < due {
+            return due;
+        }
+        session.questioned = Some(now);
+        for holder in self.roster.holders(id) {
+            let quiet = |session: &Session| session.pinged.is_none() && session.silence(now) >= limits::PROBE_TIMEOUT;
+            if self.roster.get(holder).is_some_and(quiet) {
+                self.ping(now, holder);
+                self.recheck.insert(holder);
+            }
+        }
+        now + limits::PROBE_TIMEOUT
+    }
+
+    fn ping(&mut self, now: Time, id: MemberId) {
+        if let Some(session) = self.roster.get_mut(id)
+            && let Some(conn) = session.conn
+        {
+            session.pinged = Some(now);
+            self.counters.pings += 1;
+            self.send(vec![conn], ServerMessage::Ping {});
+        }
     }
 
     /// Examines a member at a time, or earlier where that is planned already.

@@ -340,3 +340,34 @@ fn empty_room_says_so() {
     assert!(table.hub.is_empty());
     assert_eq!(table.hub.poll_timeout(), None);
 }
+
+#[test]
+fn witness_that_is_cut_off_itself_keeps_no_ghost() {
+    let mut table = Table::new();
+    let conns = table.linked(&[1, 2, 3]);
+    table.pass_alive(Micros::from_secs(4), &conns[2..]);
+    // 1 crashes; 2 vouches for it, and its own socket is dead without anybody knowing.
+    table.cut(conns[0]);
+    table.report(conns[2], &[], &[1], &[]);
+    table.inbox(conns[1]);
+    table.pass_alive(limits::PROBE_TIMEOUT, &conns[2..]);
+    assert_eq!(table.inbox(conns[1]), [ServerMessage::Ping {}]);
+    table.pass_alive(limits::PROBE_TIMEOUT, &conns[2..]);
+    assert_eq!(table.gone(conns[2]), []);
+    table.pass_alive(limits::UNVOUCHED_GRACE, &conns[2..]);
+    assert_eq!(table.gone(conns[2]), [(1, GoneReason::Crashed)]);
+    assert_eq!((table.hub.members(), table.hub.away()), (2, 0), "the witness is only silent");
+}
+
+#[test]
+fn witness_that_answers_keeps_an_away_member() {
+    let mut table = Table::new();
+    let conns = table.linked(&[1, 2, 3]);
+    table.pass(Micros::from_secs(4));
+    table.cut(conns[0]);
+    table.report(conns[2], &[], &[1], &[]);
+    table.pass_alive(Micros::from_secs(29), &conns[1..]);
+    assert_eq!(table.hub.away(), 1);
+    let again = table.join_as(resume(1, HUB, &[2]), Some(Grant::open()));
+    assert!(table.welcome(again).resumed);
+}
