@@ -21,8 +21,9 @@ import { decodeValue, encodeValue } from "./value.js";
 /** @import {TokenSource} from "./driver.js" */
 /** @import {RoomErrorCode} from "./errors.js" */
 /** @import {MemberId} from "./id.js" */
-/** @import {Answer, Joined, Lossy, MemberEvent as Heard} from "./member/io.js" */
+/** @import {Answer, Joined, Lossy, MemberEvent as Heard, NotSent} from "./member/io.js" */
 /** @import {ChannelMode} from "./room/channel.js" */
+/** @import {GoneReason, MemberInfo, RefusalCode} from "./wire.js" */
 
 /**
  * What answers calls of a method: gets the argument, who calls, and a signal that is aborted when they leave. What it
@@ -82,8 +83,12 @@ export class Room extends Emitter {
   /** @type {Map<MemberId, Member>} */
   #members = new Map();
   #topology = "";
-  /** Whether the page is in the browser's cache. */
-  #aside = false;
+  /**
+   * Settled once the member is in the room again after its page was put aside; undefined where it was not.
+   *
+   * @type {PromiseWithResolvers<void> | undefined}
+   */
+  #back;
   /** @type {Map<string, Channel<any>>} */
   #channels = new Map();
   #held = new Held();
@@ -214,7 +219,7 @@ export class Room extends Emitter {
    * @returns {Promise<void>}
    */
   leave() {
-    if (this.#aside) this.#end(undefined, "left", "");
+    if (this.#back) this.#end(undefined, "left", "");
     this.#driver.handle({ type: "leave" });
     return this.#left.promise;
   }
@@ -271,18 +276,20 @@ export class Room extends Emitter {
 
   /** The page is closed, or put aside: to the others this member has left. */
   #onpagehide = (/** @type {Event} */ event) => {
+    if (!(/** @type {PageTransitionEvent} */ (event).persisted)) {
+      this.#end(undefined, "the page was closed", "");
+      return;
+    }
     if (this.#status === "closed") return;
+    this.#back ??= withResolvers();
     this.#driver.abandon();
-    this.#failWaiters("the page was left");
-    if (!(/** @type {PageTransitionEvent} */ (event).persisted)) return;
-    this.#aside = true;
+    this.#failWaiters("the page was put aside");
     globalThis.addEventListener("pageshow", this.#onpageshow, { once: true });
   };
 
   /** The page is back from the browser's cache: the member enters anew, as another session. */
   #onpageshow = () => {
     if (this.#status === "closed") return;
-    this.#aside = false;
     const attributes = { ...this.#self.attributes };
     this.#entry = { ...this.#entry, attributes };
     this.#status = "reconnecting";
@@ -383,9 +390,11 @@ export class Room extends Emitter {
     for (const info of members) this.#enters(info);
     for (const key of [...this.state.keys()]) if (!Object.hasOwn(state, key)) this.state._apply(key, null);
     for (const [key, { value }] of Object.entries(state)) this.state._apply(key, value);
+    this.#back?.resolve();
+    this.#back = undefined;
   }
 
-  /** @param {import("./wire.js").MemberInfo} info */
+  /** @param {MemberInfo} info */
   #enters(info) {
     const known = this.#members.get(info.id);
     known?._update(info);
@@ -396,7 +405,7 @@ export class Room extends Emitter {
 
   /**
    * @param {MemberId} id
-   * @param {import("./wire.js").GoneReason} reason
+   * @param {GoneReason} reason
    */
   #leaves(id, reason) {
     const member = this.#members.get(id);
@@ -473,8 +482,9 @@ export class Room extends Emitter {
    * @param {number} ticket
    * @param {() => void} start
    */
-  #ask(ticket, start) {
-    if (this.#status === "closed") return Promise.reject(notSent("closed"));
+  async #ask(ticket, start) {
+    if (this.#back) await this.#back.promise;
+    if (this.#status === "closed") throw notSent("closed");
     return new Promise((resolve, reject) => {
       this.#waiters.set(ticket, { resolve, reject });
       start();
@@ -558,7 +568,7 @@ export class Room extends Emitter {
   /**
    * Out of the room, for good.
    *
-   * @param {import("./wire.js").RefusalCode | undefined} code
+   * @param {RefusalCode | undefined} code
    * @param {string} reason
    * @param {string} hint
    * @param {unknown} [error] what rejects `join`, where not the reason
@@ -570,6 +580,7 @@ export class Room extends Emitter {
     this.#entered.reject(error ?? new RoomError(code ?? "unreachable", reason, hint));
     // Where nobody waits for it (any more), nobody needs to hear of it.
     this.#entered.promise.catch(() => {});
+    this.#back?.resolve();
     this.#failWaiters("the room is closed");
     for (const calls of this.#answering.values()) for (const call of calls) call.abort();
     this.#answering.clear();
@@ -596,7 +607,7 @@ function failure(code, message) {
   return { failure: { code, message } };
 }
 
-/** Why a message was not sent. @param {import("./member/io.js").NotSent} why */
+/** Why a message was not sent. @param {NotSent} why */
 function notSent(why) {
   const [message, hint] = {
     too_large: ["the message is too large", "messages have at most 16 MiB, on lossy channels 16 KiB"],

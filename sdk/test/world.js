@@ -33,7 +33,7 @@ export class World {
   now = 1_000_000;
   agenda = new Agenda();
   members = [];
-  hub = new Hub(this, "00000000000000aa");
+  hub = new Hub("00000000000000aa");
   /** One-way, between members. */
   latency = 10_000;
   /** Pairs whose packets vanish, as "name name". */
@@ -73,7 +73,7 @@ export class World {
 
   /** Another hub in the place of this one; all sockets end. */
   restartHub() {
-    this.hub = new Hub(this, "00000000000000bb");
+    this.hub = new Hub("00000000000000bb");
     for (const member of this.members) member.loseSocket();
   }
 }
@@ -316,15 +316,13 @@ class Connection {
 }
 
 /** A room as the simplest hub keeps it: everybody is linked to everybody; who was there first offers. */
-class Hub {
-  #world;
+export class Hub {
   #id;
   #present = new Map();
   #state = {};
   #version = 1;
 
-  constructor(world, id) {
-    this.#world = world;
+  constructor(id) {
     this.#id = id;
   }
 
@@ -371,10 +369,6 @@ class Hub {
   left(member) {
     const entry = this.#present.get(member.id);
     if (entry) entry.away = true;
-  }
-
-  refuse(member, refusal) {
-    member.fromHub({ type: "refused", message: "no", hint: "ask", ...refusal });
   }
 
   #join(member, join, known) {

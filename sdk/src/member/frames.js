@@ -22,7 +22,7 @@ import { LinkError } from "./window.js";
  * @param {MemberId} id
  * @param {Lane} lane
  * @param {Uint8Array} bytes
- * @throws {LinkError | import("../frame.js").FrameError}
+ * @throws {LinkError} as do the readers of frames (`FrameError`)
  */
 export function packetCame(core, id, lane, bytes) {
   const from = core.peers.get(id);
