@@ -3,15 +3,18 @@
 mod input;
 mod screen;
 
-use std::{io, time::Duration};
+use std::{
+    io::{self, IsTerminal},
+    time::Duration,
+};
 
 use clap::{Args, ValueEnum};
 use roomful::{Event, JoinError, Room};
 use tokio::{
     runtime::Runtime,
     signal::unix::{SignalKind, signal},
-    task::JoinHandle,
-    time::sleep,
+    sync::mpsc,
+    time::{sleep, timeout},
 };
 
 use crate::{
@@ -114,7 +117,7 @@ impl Join {
         log::start(Format::Text, "warn");
         let runtime = Runtime::new().map_err(|error| Failure::failed(format!("no threads can be started: {error}")))?;
         let done = runtime.block_on(self.stay());
-        // Standard input may be read to no end, in a thread of its own.
+        // Not waiting for what a second signal cut short.
         runtime.shutdown_background();
         done
     }
@@ -122,6 +125,19 @@ impl Join {
     async fn stay(self) -> Result<(), Failure> {
         // Before anything is printed: whoever reads it may send a signal at once.
         let mut stop = Stop::listen().map_err(|error| Failure::failed(format!("no signals can be heard: {error}")))?;
+        let mut room = tokio::select! {
+            joined = self.enter() => joined.map_err(not_joined)?,
+            () = stop.asked() => return Ok(()),
+        };
+        let shown = self.show(&mut room, &mut stop).await;
+        if shown.is_err() {
+            // Where nothing can be shown any more, the room still is to be left. Already out: nothing to be done.
+            let _ = room.leave().await;
+        }
+        shown
+    }
+
+    async fn enter(&self) -> Result<Room, JoinError> {
         let mut joining = roomful::join(&self.address).name(&self.name).attributes(self.attributes.clone());
         if let Some(token) = &self.token {
             joining = joining.token(token);
@@ -129,44 +145,48 @@ impl Join {
         if let Some(topology) = self.topology {
             joining = joining.topology(topology.name());
         }
-        let mut room = tokio::select! {
-            joined = joining => joined.map_err(not_joined)?,
-            () = stop.asked() => return Ok(()),
-        };
+        let mut joining = joining.into_future();
+        if let Ok(joined) = timeout(SAY_WAITING, &mut joining).await {
+            return joined;
+        }
+        if io::stderr().is_terminal() {
+            eprintln!("The server does not answer; trying on.");
+        }
+        joining.await
+    }
+
+    /// Shows what happens and does what the input says, until the room is left.
+    async fn show(self, room: &mut Room, stop: &mut Stop) -> Result<(), Failure> {
         let mut screen: Box<dyn Screen> =
-            if self.json { Box::new(Json::new()) } else { Box::new(Text::new(&self.channel)) };
-        screen.joined(&room).map_err(unwritable)?;
-        let (answers, mut answered) = tokio::sync::mpsc::channel(input::ANSWERS_MAX);
-        let input =
-            Input { membership: room.membership().clone(), channel: self.channel, json: self.json_input, answers };
-        let linger = self.linger;
+            if self.json { Box::new(Json {}) } else { Box::new(Text::new(&self.channel)) };
+        screen.joined(room).map_err(unwritable)?;
+        let (answers, mut answered) = mpsc::channel(input::ANSWERS_MAX);
+        let membership = room.membership().clone();
+        let input = Input { membership, channel: self.channel, json: self.json_input, answers };
         let mut input = tokio::spawn(async move {
-            let heard = input.read().await;
-            if heard.is_ok() {
-                sleep(linger).await;
-            }
-            heard
+            input.read().await?;
+            sleep(self.linger).await;
+            Ok(())
         });
-        let mut bad_input = Ok(());
+        let mut outcome = Ok(());
         let mut leaving = false;
         loop {
             tokio::select! {
-                event = room.next() => match event {
-                    Some(Event::Closed(closed)) => {
-                        screen.event(&room, &Event::Closed(closed.clone())).map_err(unwritable)?;
-                        if leaving {
-                            return bad_input;
-                        }
-                        return Err(Failure::failed(format!("out of the room: {}", closed.reason)).hint(closed.hint));
+                event = room.next() => {
+                    let Some(event) = event else { return outcome };
+                    screen.event(&event).map_err(unwritable)?;
+                    if let Event::Closed(closed) = event
+                        && !leaving
+                    {
+                        let failure = Failure::failed(format!("out of the room: {}", closed.reason));
+                        outcome = Err(if closed.hint.is_empty() { failure } else { failure.hint(closed.hint) });
                     }
-                    Some(event) => screen.event(&room, &event).map_err(unwritable)?,
-                    None => return bad_input,
-                },
+                }
                 Some(answer) = answered.recv() => screen.answer(&answer).map_err(unwritable)?,
                 done = &mut input, if !leaving => {
                     leaving = true;
-                    leave(&room);
-                    bad_input = done.unwrap_or_else(|error| Err(Failure::failed(error)));
+                    leave(room);
+                    outcome = done.unwrap_or_else(|error| Err(Failure::failed(error)));
                 }
                 () = stop.asked() => {
                     // Who asks twice does not want to wait for what is on its way.
@@ -174,20 +194,20 @@ impl Join {
                         return Ok(());
                     }
                     leaving = true;
-                    leave(&room);
+                    leave(room);
                 }
             }
         }
     }
 }
 
+/// How long somebody at a terminal is left without a word.
+const SAY_WAITING: Duration = Duration::from_secs(2);
+
 /// Begins to leave; the room's events end when it is done.
-fn leave(room: &Room) -> JoinHandle<()> {
+fn leave(room: &Room) {
     let membership = room.membership().clone();
-    tokio::spawn(async move {
-        // Already out: its last event says so.
-        let _ = membership.leave().await;
-    })
+    tokio::spawn(async move { membership.leave().await });
 }
 
 fn not_joined(error: JoinError) -> Failure {

@@ -1,5 +1,7 @@
 //! `roomful serve` and `roomful token` as somebody at a terminal sees them.
 
+#![allow(clippy::unwrap_used, reason = "what fails fails the test")]
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},

@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     pin::pin,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use room::{
@@ -17,7 +17,7 @@ use room::{
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc, oneshot, watch},
-    time::{Sleep, sleep},
+    time::{Instant, Sleep, sleep},
 };
 
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
     call::{Handling, Incoming, no_handler},
     event::Mode,
     limits::TAKEN_PER_TURN,
-    links::Links,
+    links::{LinkId, Links},
     membership::{Command, Publish, Requests},
     shared::Shared,
     socket::{Failure, Socket, SocketEvent},
@@ -46,7 +46,11 @@ pub(crate) struct Driver {
     /// Who waits to be in the room.
     entering: Option<oneshot::Sender<Result<(), JoinError>>>,
     leaving: bool,
-    closed: bool,
+    closed: Option<Closed>,
+    /// The socket is being closed; perhaps for good.
+    parting: bool,
+    /// Links to be closed once the hub has told the others why: else they would see them fail.
+    parted: Vec<LinkId>,
     application: Application,
     /// Dropped with the driver, which is how leaving is waited for.
     _ended: watch::Sender<()>,
@@ -86,7 +90,9 @@ impl Driver {
             caused: VecDeque::new(),
             entering: Some(entering),
             leaving: false,
-            closed: false,
+            closed: None,
+            parting: false,
+            parted: Vec::new(),
             application: Application(shared),
             _ended: requests.driver,
         }
@@ -96,7 +102,7 @@ impl Driver {
         let mut timer = pin!(sleep(Duration::ZERO));
         loop {
             self.perform();
-            if self.closed {
+            if self.closed.is_some() {
                 break;
             }
             self.arm(timer.as_mut());
@@ -181,7 +187,7 @@ impl Driver {
         // Where nothing is due, something else will wake the driver.
         const IDLE: Micros = Micros::from_secs(3_600);
         let due = self.machine.poll_timeout().unwrap_or(self.now() + IDLE);
-        let deadline = tokio::time::Instant::from_std(self.started) + Duration::from(due.since(Time(0)));
+        let deadline = self.started + Duration::from(due.since(Time(0)));
         if timer.deadline() != deadline || timer.is_elapsed() {
             timer.reset(deadline);
         }
@@ -204,7 +210,7 @@ impl Driver {
                 {
                     // Nobody listens where the application does not want to enter any more.
                     let _ = entering.send(Err(not_entered(&reason)));
-                    self.closed = true;
+                    self.leave();
                     return;
                 }
                 tracing::debug!(%reason, "the socket to the server is down");
@@ -256,8 +262,18 @@ impl Driver {
             while let Some(output) = self.machine.poll_output() {
                 self.output(output);
             }
-            let Some(input) = self.caused.pop_front() else { return };
+            let Some(input) = self.caused.pop_front() else { break };
             self.handle(input);
+        }
+        if self.closed.is_none() {
+            self.part();
+        }
+    }
+
+    fn part(&mut self) {
+        self.parting = false;
+        for link in self.parted.drain(..) {
+            self.links.close(link);
         }
     }
 
@@ -269,20 +285,27 @@ impl Driver {
             }
             Output::Disconnect => {
                 self.socket.close();
+                self.parting = true;
                 Ok(())
             }
             Output::Tell(message) => {
                 self.socket.tell(&message);
                 Ok(())
             }
-            Output::Open { peer, attempt, role } => self.links.open((peer, attempt), role),
+            Output::Open { peer, attempt, role } => {
+                self.part();
+                self.links.open((peer, attempt), role)
+            }
             Output::Remote { peer, attempt, data } => self.links.remote((peer, attempt), data),
             Output::RestartIce { peer, attempt } => {
                 self.links.restart((peer, attempt));
                 Ok(())
             }
             Output::Close { peer, attempt } => {
-                self.links.close((peer, attempt));
+                self.parted.push((peer, attempt));
+                if !self.parting {
+                    self.part();
+                }
                 Ok(())
             }
             Output::Packet { peer, attempt, lane, bytes } => self.links.send((peer, attempt), lane, bytes),
@@ -413,7 +436,6 @@ impl Driver {
     }
 
     fn close(&mut self, closed: Closed) {
-        self.closed = true;
         if let Some(entering) = self.entering.take() {
             let Closed { code, reason, hint } = closed.clone();
             let _ = entering.send(Err(match code {
@@ -421,12 +443,19 @@ impl Driver {
                 None => JoinError::Unreachable { reason, hint },
             }));
         }
-        self.application.0.close(closed);
+        // From here on nothing can be sent.
+        self.application.0.update(|view| view.closed = Some(closed.clone()));
+        self.closed = Some(closed);
     }
 
-    /// After the last event: the farewell to the hub and to the peers goes out, then the sockets close.
+    /// The farewells go out, to the hub and then to the peers, before the application hears that it is over, and
+    /// perhaps ends its process.
     async fn finish(mut self) {
         self.socket.closed().await;
+        self.part();
+        if let Some(closed) = self.closed.take() {
+            self.application.0.close(closed);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::value::{
     array::{Number, TypedArray},
@@ -158,6 +158,19 @@ impl fmt::Debug for Payload {
             Some(text) if text.len() <= SHOWN => write!(f, "Payload({text:?})"),
             _ => write!(f, "Payload({} bytes)", self.0.len()),
         }
+    }
+}
+
+/// Inside of another value, the value that it is. In formats other than Roomful's, its bytes as on the wire.
+impl Serialize for Payload {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        struct Raw<'a>(&'a [u8]);
+        impl Serialize for Raw<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_bytes(self.0)
+            }
+        }
+        serializer.serialize_newtype_struct(encode::RAW, &Raw(&self.0))
     }
 }
 

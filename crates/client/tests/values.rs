@@ -145,6 +145,14 @@ fn bytes_and_typed_arrays_are_bytes_and_sequences() {
 }
 
 #[test]
+fn a_payload_inside_of_a_value_is_the_value_that_it_is() {
+    let array = Payload::array(&[1_u16, 2]);
+    assert_eq!(Payload::value(&array), Ok(array.clone()));
+    let both = Payload::value(&(&array, "text")).map(|both| (both.to_json(), both.check()));
+    assert_eq!(both, Ok((Ok(json!([{ "$uint16": [1, 2] }, "text"])), Ok(()))));
+}
+
+#[test]
 fn big_integers_keep_all_digits() {
     for n in [i128::from(i64::MIN), i128::from(u64::MAX), i128::MAX, i128::MIN, 1 << 53, -(1 << 53), 0, -1] {
         assert_eq!(Payload::value(&n).expect("a value").to(), Ok(n));

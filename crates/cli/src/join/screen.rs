@@ -15,7 +15,7 @@ pub trait Screen {
     /// The room was entered.
     fn joined(&mut self, room: &Room) -> io::Result<()>;
     /// Something happened in it.
-    fn event(&mut self, room: &Room, event: &Event) -> io::Result<()>;
+    fn event(&mut self, event: &Event) -> io::Result<()>;
     /// Something that the input asked for is done, or not.
     fn answer(&mut self, answer: &Answer) -> io::Result<()>;
 }
@@ -24,10 +24,6 @@ pub trait Screen {
 pub struct Json {}
 
 impl Json {
-    pub fn new() -> Json {
-        Json {}
-    }
-
     fn write(&self, event: &str, fields: Value) -> io::Result<()> {
         let mut object = Map::new();
         object.insert("event".to_owned(), event.into());
@@ -54,7 +50,7 @@ impl Screen for Json {
         self.write("joined", fields)
     }
 
-    fn event(&mut self, _: &Room, event: &Event) -> io::Result<()> {
+    fn event(&mut self, event: &Event) -> io::Result<()> {
         match event {
             Event::Message(Message { from, channel, mode, addressed, data }) => {
                 let (data, error) = match data.to_json() {
@@ -208,7 +204,7 @@ impl Screen for Text {
         self.notice(&format!("in the room as {}; {others}", plain(&me.name)))
     }
 
-    fn event(&mut self, _: &Room, event: &Event) -> io::Result<()> {
+    fn event(&mut self, event: &Event) -> io::Result<()> {
         match event {
             Event::Message(message) => {
                 let to_me = if message.addressed { self.style(DIM, " (to you)") } else { String::new() };

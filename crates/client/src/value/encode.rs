@@ -27,7 +27,7 @@ pub enum EncodeError {
 
 /// The bytes of a value.
 pub(crate) fn to_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, EncodeError> {
-    let mut encoder = Encoder { out: Vec::new(), depth: VALUE_DEPTH };
+    let mut encoder = Encoder { out: Vec::new(), depth: VALUE_DEPTH, raw: false };
     value.serialize(&mut encoder)?;
     Ok(encoder.out)
 }
@@ -115,10 +115,15 @@ pub(crate) fn push_text(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
+/// The name under which a [`crate::Payload`] gives its bytes to serde: they are a value already.
+pub(crate) const RAW: &str = "$roomful::Payload";
+
 struct Encoder {
     out: Vec<u8>,
     /// Levels that may still be entered.
     depth: usize,
+    /// Whether the next bytes are a value.
+    raw: bool,
 }
 
 impl Encoder {
@@ -261,7 +266,11 @@ impl<'a> Serializer for &'a mut Encoder {
 
     fn serialize_bytes(self, bytes: &[u8]) -> Result<(), EncodeError> {
         self.leave_room(9 + bytes.len())?;
-        push_bytes(&mut self.out, bytes);
+        if std::mem::take(&mut self.raw) {
+            self.out.extend_from_slice(bytes);
+        } else {
+            push_bytes(&mut self.out, bytes);
+        }
         Ok(())
     }
 
@@ -286,7 +295,8 @@ impl<'a> Serializer for &'a mut Encoder {
         self.serialize_str(variant)
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<(), EncodeError> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Result<(), EncodeError> {
+        self.raw = name == RAW;
         value.serialize(self)
     }
 

@@ -1,0 +1,235 @@
+//! `roomful join` as a process: what it reads, writes and exits with.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::SocketAddr,
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use server::{Config, Running, Server};
+use tokio::runtime::Runtime;
+
+/// How long anything may take on a busy machine before a test gives up on it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server that lets anyone in, with the runtime that it lives in.
+struct House {
+    running: Running,
+    _runtime: Runtime,
+}
+
+impl House {
+    fn open() -> House {
+        let runtime = Runtime::new().expect("threads");
+        let config = Config { dev: true, listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..Config::default() };
+        let running = runtime.block_on(Server::start(config)).expect("a free port");
+        House { running, _runtime: runtime }
+    }
+
+    fn room(&self) -> String {
+        format!("{}room", self.running.url())
+    }
+
+    fn join(&self, name: &str, options: &[&str]) -> Process {
+        let room = self.room();
+        Process::start(&[&["join", &room, "--name", name], options].concat())
+    }
+}
+
+/// A process, and the lines that it wrote.
+struct Process {
+    child: Child,
+    input: Option<ChildStdin>,
+    lines: Receiver<String>,
+    errors: Receiver<String>,
+}
+
+impl Process {
+    fn start(arguments: &[&str]) -> Process {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_roomful"));
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("it was built");
+        let lines = lines(child.stdout.take().expect("a pipe"));
+        let errors = lines_of_errors(&mut child);
+        Process { input: child.stdin.take(), child, lines, errors }
+    }
+
+    fn say(&mut self, line: &str) {
+        let input = self.input.as_mut().expect("not at its end");
+        writeln!(input, "{line}").expect("it reads");
+    }
+
+    fn line(&self) -> String {
+        self.lines.recv_timeout(PATIENCE).expect("another line in time")
+    }
+
+    /// The next JSON line of this event.
+    fn event(&self, name: &str) -> Value {
+        loop {
+            let event: Value = serde_json::from_str(&self.line()).expect("a line of JSON");
+            if event["event"] == name {
+                return event;
+            }
+        }
+    }
+
+    /// Ends its input; gives its exit code.
+    fn end(mut self) -> Option<i32> {
+        drop(self.input.take());
+        self.child.wait().expect("it was started").code()
+    }
+
+    fn signal(&self, signal: &str) {
+        let killed = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
+        assert!(killed.is_ok_and(|status| status.success()));
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It has ended, where the test went well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn lines_of_errors(child: &mut Child) -> Receiver<String> {
+    lines(child.stderr.take().expect("a pipe"))
+}
+
+fn lines(pipe: impl std::io::Read + Send + 'static) -> Receiver<String> {
+    let (sender, lines) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+#[test]
+fn lines_are_messages_and_messages_are_lines() {
+    let house = House::open();
+    let mut ada = house.join("Ada", &[]);
+    assert_eq!(ada.line(), "* in the room as Ada; nobody else is here");
+    let mut bob = house.join("Bob", &[]);
+    assert_eq!(bob.line(), "* in the room as Bob; here: Ada");
+    assert_eq!(ada.line(), "* Bob is here");
+    ada.say("hello");
+    assert_eq!(bob.line(), "Ada: hello");
+    bob.say("bye \u{1b}[2J");
+    assert_eq!(bob.end(), Some(0));
+    assert_eq!(ada.line(), "Bob: bye \u{fffd}[2J");
+    assert_eq!(ada.line(), "* Bob left");
+    assert_eq!(ada.end(), Some(0));
+}
+
+#[test]
+fn scripts_read_json() {
+    let house = House::open();
+    let ada = house.join("Ada", &["--json", "--topology", "mesh"]);
+    let joined = ada.event("joined");
+    assert_eq!(joined["members"], json!([]));
+    assert_eq!((&joined["name"], &joined["topology"]), (&json!("Ada"), &json!("mesh")));
+
+    let mut bob = house.join("Bob", &["--json", "--attribute", "role=bot"]);
+    let there = bob.event("joined");
+    assert_eq!(there["members"], json!([{ "id": joined["self"], "name": "Ada" }]));
+    let entered = ada.event("memberjoin");
+    assert_eq!((&entered["member"], &entered["name"]), (&there["self"], &json!("Bob")));
+    assert_eq!(entered["attributes"], json!({ "role": "bot" }));
+    loop {
+        let link = ada.event("link");
+        assert_eq!(link["member"], there["self"]);
+        if link["state"] == "open" {
+            assert_eq!(link["path"], "host");
+            break;
+        }
+    }
+    bob.say("hello");
+    let message = ada.event("message");
+    assert_eq!(message, json!({ "event": "message", "from": there["self"], "channel": "chat", "data": "hello" }));
+    assert_eq!(bob.end(), Some(0));
+    let left = ada.event("memberleave");
+    assert_eq!((&left["name"], &left["reason"]), (&json!("Bob"), &json!("left")));
+    ada.signal("-TERM");
+    assert_eq!(ada.event("close")["reason"], "left");
+    assert_eq!(ada.end(), Some(0));
+}
+
+#[test]
+fn scripts_write_json() {
+    let house = House::open();
+    let ada = house.join("Ada", &["--json"]);
+    let to = ada.event("joined")["self"].clone();
+    let mut bob = house.join("Bob", &["--json", "--json-input"]);
+    let from = bob.event("joined")["self"].clone();
+    ada.event("memberjoin");
+
+    let typed = json!({ "$float32": [0.5, 1] });
+    bob.say(&json!({ "send": { "channel": "points", "data": { "at": typed }, "to": to } }).to_string());
+    let message = ada.event("message");
+    assert_eq!(message["data"], json!({ "at": typed }));
+    assert_eq!((&message["from"], &message["channel"], &message["addressed"]), (&from, &json!("points"), &json!(true)));
+
+    bob.say(&json!({ "send": { "channel": "cursor", "mode": "latest", "data": [1, 2] } }).to_string());
+    assert_eq!(ada.event("message")["mode"], "latest");
+    bob.say(&json!({ "state": { "key": "title", "value": { "a": 1 } } }).to_string());
+    assert_eq!(ada.event("state"), json!({ "event": "state", "key": "title", "value": { "a": 1 }, "by": from }));
+    bob.say(&json!({ "attributes": { "mood": "good" } }).to_string());
+    assert_eq!(ada.event("memberupdate")["attributes"], json!({ "mood": "good" }));
+    bob.say(&json!({ "call": { "to": to, "method": "add", "data": [1, 2] } }).to_string());
+    assert_eq!(bob.event("called")["error"]["code"], "no_handler");
+    bob.say(&json!({ "send": { "data": 1, "to": "0000000000000000" } }).to_string());
+    assert_eq!(bob.event("notsent")["code"], "unknown_member");
+    bob.say(r#"{"leave":{}}"#);
+    assert_eq!(bob.event("close")["reason"], "left");
+    assert_eq!(bob.child.wait().expect("it was started").code(), Some(0));
+}
+
+#[test]
+fn input_that_asks_for_nothing_known_is_told() {
+    let house = House::open();
+    let mut ada = house.join("Ada", &["--json-input"]);
+    ada.say("hello");
+    let first = ada.errors.recv_timeout(PATIENCE).expect("an error");
+    assert!(first.starts_with("error: a line of the input asks for nothing known"), "{first}");
+    assert_eq!(ada.end(), Some(2));
+}
+
+#[test]
+fn it_lingers_after_its_input() {
+    let house = House::open();
+    let ada = house.join("Ada", &["--json"]);
+    ada.event("joined");
+    let mut bob = house.join("Bob", &["--json", "--linger", "30"]);
+    bob.event("joined");
+    bob.say("hi");
+    drop(bob.input.take());
+    assert_eq!(ada.event("message")["data"], "hi");
+    assert!(bob.child.try_wait().is_ok_and(|ended| ended.is_none()));
+    bob.signal("-INT");
+    assert_eq!(bob.event("close")["reason"], "left");
+    assert_eq!(bob.end(), Some(0));
+    assert_eq!(ada.event("memberleave")["reason"], "left");
+}
+
+#[test]
+fn who_cannot_join_is_told_why() {
+    let house = House::open();
+    let named = house.join(&"x".repeat(65), &[]);
+    let (error, hint) = (named.errors.recv_timeout(PATIENCE), named.errors.recv_timeout(PATIENCE));
+    assert!(error.is_ok_and(|error| error.starts_with("error: could not join: the server refused")));
+    assert!(hint.is_ok_and(|hint| hint.starts_with("hint: ")));
+    assert_eq!(named.end(), Some(1));
+    let nowhere = Process::start(&["join", "standup"]);
+    assert_eq!(nowhere.end(), Some(2));
+    let word = Process::start(&["join", "http://127.0.0.1:1/standup", "--topology", "ring"]);
+    assert_eq!(word.end(), Some(2));
+}
