@@ -43,8 +43,8 @@ pub const FAILED_JOINS_PER_SECOND: u32 = 1;
 
 // ---- members' connections -----------------------------------------------------------------------
 
-/// Bytes of a socket's read buffer. It grows to the largest message that came.
-pub const READ_BUFFER: usize = 4 * 1024;
+/// Bytes of a socket's read buffer. Larger messages have a larger one made for them.
+pub const READ_BUFFER: usize = 2 * 1024;
 /// Bytes of answers to pings that wait to be written.
 pub const CONTROL_BYTES: usize = 4 * 1024;
 /// Messages that one connection reads before others have their turn.

@@ -1,5 +1,7 @@
 //! Entering, leaving, going away and coming back.
 
+#![allow(clippy::unwrap_used, reason = "what fails fails the test")]
+
 mod support;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! Pages, files, metrics, TLS.
 
+#![allow(clippy::unwrap_used, reason = "what fails fails the test")]
+
 mod support;
 
 use std::{fs, path::PathBuf, process, sync::Arc};

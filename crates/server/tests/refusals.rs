@@ -1,5 +1,7 @@
 //! Hostile and mistaken input: a clear refusal to the sender, the others untouched.
 
+#![allow(clippy::unwrap_used, reason = "what fails fails the test")]
+
 mod support;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! Going down.
 
+#![allow(clippy::unwrap_used, reason = "what fails fails the test")]
+
 mod support;
 
 use std::time::Duration;

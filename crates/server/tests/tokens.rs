@@ -1,5 +1,7 @@
 //! Who may join with what token.
 
+#![allow(clippy::unwrap_used, reason = "what fails fails the test")]
+
 mod support;
 
 use std::{path::Path, process::Command, time::Duration};

@@ -112,9 +112,11 @@ fn admit(site: &Arc<Site>, peer: &Peer, request: &Request<Incoming>) -> Result<A
 async fn run(site: Arc<Site>, upgrade: OnUpgrade, peer: Arc<Peer>, admitted: Result<Admitted, Refused>) {
     let Ok(upgraded) = upgrade.await else { return };
     let Ok(parts) = upgraded.downcast::<TokioIo<Stream>>() else { return };
-    let socket = Socket::new(parts.io.into_inner(), &parts.read_buf);
+    let mut connection = {
+        let parts = parts;
+        Connection::new(Socket::new(parts.io.into_inner(), &parts.read_buf), site.clone())
+    };
     site.metrics.connections(1);
-    let connection = Connection::new(socket, site.clone());
     match admitted {
         Ok(Admitted { room, place, since }) => {
             let span = info_span!(parent: None, "connection", room = room.as_str(), id = connection.id());

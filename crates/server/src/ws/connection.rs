@@ -8,7 +8,7 @@ use std::{
 };
 
 use room::{
-    hub::ConnId,
+    hub::{ConnId, Grant},
     id::RoomName,
     limits::JOIN_TIMEOUT,
     wire::signal::{ClientMessage, Join, RefusalCode, Refused, ServerMessage},
@@ -54,6 +54,9 @@ enum Farewell {
     Cut,
 }
 
+/// What a connection enters with.
+type Entry = (Box<Join>, Option<Grant>);
+
 /// A connection that has joined.
 struct Joined<'a> {
     connection: &'a mut Connection,
@@ -85,9 +88,18 @@ impl Connection {
     }
 
     /// Serves the connection to its end. `since` is when the client connected.
-    pub(crate) async fn run(mut self, room: RoomName, place: &Place, since: Instant) {
-        let farewell = match self.enter(&room, since).await {
-            Ok((join, grant)) => self.joined(room, join, grant).await,
+    ///
+    /// The short phases at both ends are boxed: what they need is not held while a member is just there.
+    pub(crate) async fn run(&mut self, room: RoomName, place: &Place, since: Instant) {
+        let farewell = match Box::pin(self.enter(&room, since)).await {
+            Ok(enter) => match Box::pin(self.hand_over(room, enter)).await {
+                Ok(mut joined) => {
+                    let farewell = poll_fn(|cx| joined.poll(cx)).await;
+                    Box::pin(joined.close(&farewell)).await;
+                    farewell
+                }
+                Err(farewell) => farewell,
+            },
             Err(farewell) => {
                 if matches!(farewell, Farewell::Refuse(_)) {
                     place.failed(Instant::now());
@@ -95,20 +107,16 @@ impl Connection {
                 farewell
             }
         };
-        self.finish(farewell).await;
+        Box::pin(self.finish(farewell)).await;
     }
 
     /// Tells the client why it may not join, and ends the connection.
-    pub(crate) async fn refuse(mut self, refused: Refused) {
-        self.finish(Farewell::Refuse(refused)).await;
+    pub(crate) async fn refuse(&mut self, refused: Refused) {
+        Box::pin(self.finish(Farewell::Refuse(refused))).await;
     }
 
     /// Waits for the `join` and checks what the hub leaves to the edge.
-    async fn enter(
-        &mut self,
-        room: &RoomName,
-        since: Instant,
-    ) -> Result<(Box<Join>, Option<room::hub::Grant>), Farewell> {
+    async fn enter(&mut self, room: &RoomName, since: Instant) -> Result<Entry, Farewell> {
         let mut closing = self.site.closing();
         let first = tokio::select! {
             biased;
@@ -175,7 +183,7 @@ impl Connection {
             )));
         }
         match received {
-            Received::Control => Ok(None),
+            Received::Control(_) => Ok(None),
             Received::Text(text) => ClientMessage::decode(&text).map(Some).map_err(Farewell::Refuse),
             Received::Binary => Err(Farewell::Refuse(Refused::fatal(
                 RefusalCode::BadMessage,
@@ -185,22 +193,17 @@ impl Connection {
         }
     }
 
-    /// Hands the connection to its room and serves it there.
-    async fn joined(&mut self, room: RoomName, join: Box<Join>, grant: Option<room::hub::Grant>) -> Farewell {
+    /// Hands the connection to its room's shard.
+    async fn hand_over(&mut self, room: RoomName, (join, grant): Entry) -> Result<Joined<'_>, Farewell> {
         let conn = self.id;
         debug!(agent = join.agent.as_deref().unwrap_or("unknown"), "joins");
         let outbound = Arc::new(Outbound::new(self.site.depot.clone()));
         let inbox = Inbox { shard: self.site.shards.of(&room).clone(), conn, told: false };
         let enter = shard::Input::Enter { room, conn, join, grant, outbound: outbound.clone() };
         if inbox.shard.send(enter).await.is_err() {
-            return Farewell::Refuse(shard::shutting_down());
+            return Err(Farewell::Refuse(shard::shutting_down()));
         }
-        let mut joined = Joined { connection: self, outbound, inbox, waiting: None, stall: None };
-        let farewell = poll_fn(|cx| joined.poll(cx)).await;
-        joined.outbound.abandon();
-        let left = matches!(farewell, Farewell::Closed(Some(1000 | 1001)));
-        joined.inbox.closed(left).await;
-        farewell
+        Ok(Joined { connection: self, outbound, inbox, waiting: None, stall: None })
     }
 
     async fn finish(&mut self, farewell: Farewell) {
@@ -232,6 +235,13 @@ impl Connection {
 }
 
 impl Joined<'_> {
+    /// Tells the room that the connection has ended.
+    async fn close(mut self, farewell: &Farewell) {
+        self.outbound.abandon();
+        let left = matches!(farewell, Farewell::Closed(Some(1000 | 1001)));
+        self.inbox.closed(left).await;
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Farewell> {
         // Writing first makes room; what reading answers (pongs) goes out in the same turn.
         if let Poll::Ready(farewell) = self.poll_write(cx) {

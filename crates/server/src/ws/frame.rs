@@ -47,6 +47,17 @@ pub(crate) fn text(message: &ServerMessage) -> Bytes {
     frame
 }
 
+/// The shortest that a frame from a client with such a payload can be.
+pub(crate) fn masked_length(payload: usize) -> usize {
+    const MASK: usize = 4;
+    let head = match payload {
+        ..126 => 2,
+        126..65_536 => 4,
+        _ => HEAD_MAX,
+    };
+    head + MASK + payload
+}
+
 /// The frame that closes a connection. Without a code it says nothing.
 pub(crate) fn close(code: Option<u16>, reason: &str) -> Bytes {
     let Some(code) = code else { return Bytes::from_static(&[FINAL_CLOSE, 0]) };

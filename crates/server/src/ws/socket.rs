@@ -26,8 +26,8 @@ pub(crate) enum Received {
     Text(Utf8Bytes),
     /// A message of bytes, which no member sends.
     Binary,
-    /// A ping or pong of the WebSocket protocol.
-    Control,
+    /// A ping or pong of the WebSocket protocol, of this length.
+    Control(usize),
 }
 
 impl Received {
@@ -35,7 +35,8 @@ impl Received {
     pub(crate) fn len(&self) -> usize {
         match self {
             Received::Text(text) => text.len(),
-            Received::Binary | Received::Control => 0,
+            Received::Binary => 0,
+            Received::Control(length) => *length,
         }
     }
 }
@@ -68,47 +69,65 @@ pub(crate) struct Socket {
     flushed: bool,
     /// Whether what comes cannot be told apart into frames any more.
     broken: bool,
+    /// Bytes that the context has read, less those of the messages that it gave, if each came in one frame with the
+    /// shortest head. So it is never less than what the context still holds.
+    held: usize,
+    /// The largest message since the context was made.
+    largest: usize,
 }
 
 impl Socket {
     /// A WebSocket after its handshake; `read` has what came behind it.
     pub(crate) fn new(stream: Stream, read: &[u8]) -> Socket {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(limits::READ_BUFFER)
-            .write_buffer_size(0)
-            .max_write_buffer_size(limits::CONTROL_BYTES)
-            .max_message_size(Some(room::limits::SIGNAL_MAX))
-            .max_frame_size(Some(room::limits::SIGNAL_MAX));
-        let context = if read.is_empty() {
-            WebSocketContext::new(Role::Server, Some(config))
-        } else {
-            WebSocketContext::from_partially_read(read.to_vec(), Role::Server, Some(config))
-        };
-        Socket { stream, context, frames: VecDeque::new(), begun: false, written: 0, flushed: true, broken: false }
+        Socket {
+            stream,
+            context: context(read),
+            frames: VecDeque::new(),
+            begun: false,
+            written: 0,
+            flushed: true,
+            broken: false,
+            held: read.len(),
+            largest: 0,
+        }
     }
 
     /// The next thing that comes.
     pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, Ended>> {
-        let Socket { stream, context, frames, broken, .. } = self;
+        let Socket { stream, context: codec, frames, broken, held, largest, .. } = self;
         loop {
-            return Poll::Ready(match context.read(&mut Wire { stream, frames, cx }) {
-                Ok(Message::Text(text)) => Ok(Received::Text(text)),
-                Ok(Message::Binary(_)) => Ok(Received::Binary),
-                Ok(Message::Ping(_) | Message::Pong(_)) => Ok(Received::Control),
-                Ok(Message::Close(frame)) => Err(Ended::Closed(frame.map(|frame| frame.code.into()))),
+            let received = match codec.read(&mut Wire { stream, frames, held, cx }) {
+                Ok(Message::Text(text)) => Received::Text(text),
+                Ok(Message::Binary(_)) => Received::Binary,
+                Ok(Message::Ping(data) | Message::Pong(data)) => Received::Control(data.len()),
+                Ok(Message::Close(frame)) => {
+                    return Poll::Ready(Err(Ended::Closed(frame.map(|frame| frame.code.into()))));
+                }
                 Ok(Message::Frame(_)) => continue,
-                Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => return Poll::Pending,
+                Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {
+                    // Its buffer stays as large as the largest message made it.
+                    if *held == 0 && *largest > limits::READ_BUFFER && frames.is_empty() {
+                        *codec = context(&[]);
+                        *largest = 0;
+                    }
+                    return Poll::Pending;
+                }
                 Err(Error::Capacity(_)) => {
                     *broken = true;
-                    Err(Ended::TooLarge)
+                    return Poll::Ready(Err(Ended::TooLarge));
                 }
-                Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => Err(Ended::Cut),
+                Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => {
+                    return Poll::Ready(Err(Ended::Cut));
+                }
                 Err(Error::Protocol(_) | Error::Utf8(_)) => {
                     *broken = true;
-                    Err(Ended::Broken)
+                    return Poll::Ready(Err(Ended::Broken));
                 }
-                Err(_) => Err(Ended::Cut),
-            });
+                Err(_) => return Poll::Ready(Err(Ended::Cut)),
+            };
+            *held = held.saturating_sub(frame::masked_length(received.len()));
+            *largest = received.len().max(*largest);
+            return Poll::Ready(Ok(received));
         }
     }
 
@@ -198,11 +217,27 @@ impl Socket {
     }
 }
 
+/// What tells frames apart, and puts messages together.
+fn context(read: &[u8]) -> WebSocketContext {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(limits::READ_BUFFER)
+        .write_buffer_size(0)
+        .max_write_buffer_size(limits::CONTROL_BYTES)
+        .max_message_size(Some(room::limits::SIGNAL_MAX))
+        .max_frame_size(Some(room::limits::SIGNAL_MAX));
+    if read.is_empty() {
+        WebSocketContext::new(Role::Server, Some(config))
+    } else {
+        WebSocketContext::from_partially_read(read.to_vec(), Role::Server, Some(config))
+    }
+}
+
 /// A socket as `tungstenite` sees it: it reads from the stream; what it writes (pongs and closes) is put between the
 /// frames.
 struct Wire<'a, 'b> {
     stream: &'a mut Stream,
     frames: &'a mut VecDeque<Bytes>,
+    held: &'a mut usize,
     cx: &'a mut Context<'b>,
 }
 
@@ -210,7 +245,10 @@ impl Read for Wire<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut read = ReadBuf::new(buffer);
         match Pin::new(&mut *self.stream).poll_read(self.cx, &mut read) {
-            Poll::Ready(result) => result.map(|()| read.filled().len()),
+            Poll::Ready(result) => result.map(|()| {
+                *self.held += read.filled().len();
+                read.filled().len()
+            }),
             Poll::Pending => Err(ErrorKind::WouldBlock.into()),
         }
     }
