@@ -4,6 +4,7 @@ mod failure;
 mod join;
 mod log;
 mod serve;
+mod simulate;
 mod token;
 
 use std::process::ExitCode;
@@ -26,6 +27,7 @@ struct Roomful {
 enum Command {
     Join(join::Join),
     Serve(serve::Serve),
+    Simulate(simulate::Simulate),
     Token(token::Token),
 }
 
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
     let done = match Roomful::parse().command {
         Command::Join(join) => join.run(),
         Command::Serve(serve) => serve.run(),
+        Command::Simulate(simulate) => simulate.run(),
         Command::Token(token) => token.run(),
     };
     done.map_or_else(Failure::report, |()| ExitCode::SUCCESS)
