@@ -1,10 +1,10 @@
 //! Who is in the room, and who vouches for whom.
 //!
 //! A member's **witnesses** are those who reported a link to it as up. A witness vouches for the member until it
-//! reports the link suspect or down: then it doubts it. What a witness says counts while it is **credible**: its
-//! socket stands, and it does not leave the hub's ping unanswered. A witness that is away counts while a credible
-//! one holds a link to it in turn; so neither a member that only a ghost vouches for stays, nor does one go
-//! because those who could vouch for it happen to be away for a moment.
+//! reports the link suspect or down: then it doubts it. A witness's word **counts** while its socket stands and it does
+//! not leave the hub's ping unanswered. The word of one that is away is old: it does no more than give a member time
+//! against the doubts of others, so that ghosts do not keep each other in the room, and nobody goes because those who
+//! could vouch for it happen to be away for a moment.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,8 +39,8 @@ pub(super) struct Session {
     pub(super) questioned: Option<Time>,
     /// Whether a witness has come to doubt it since it was last examined.
     pub(super) newly_doubted: bool,
-    /// Since when it has been away without a witness that counts.
-    pub(super) unheld: Option<Time>,
+    /// Since when it has been away with nobody's word for it against others' doubts, or with no witness at all.
+    pub(super) failing: Option<Time>,
     /// The last of its own changes that was dealt with.
     pub(super) op: u64,
     /// Bytes of JSON that it takes in a welcome.
@@ -62,9 +62,9 @@ enum Testimony {
 /// How the evidence for a member's being alive stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Evidence {
-    /// A witness that counts vouches for it.
+    /// A witness whose word counts vouches for it.
     pub(super) held: bool,
-    /// Some witness vouches for it, though it may not count.
+    /// Some witness vouches for it, though its word may not count.
     pub(super) vouched: bool,
     /// A witness whose socket stands doubts it.
     pub(super) doubted: bool,
@@ -82,8 +82,8 @@ pub(super) struct Roster {
 }
 
 impl Session {
-    /// Whether what it reports counts.
-    fn credible(&self) -> bool {
+    /// Whether its word counts.
+    fn counts(&self) -> bool {
         self.conn.is_some() && !self.unanswered
     }
 
@@ -120,7 +120,7 @@ impl Roster {
             probed: None,
             questioned: None,
             newly_doubted: false,
-            unheld: None,
+            failing: None,
             op: 0,
             json_bytes,
             wake: None,
@@ -158,7 +158,7 @@ impl Roster {
         let session = self.sessions.get_mut(&id)?;
         session.hear(now);
         session.probed = None;
-        session.unheld = None;
+        session.failing = None;
         let old = session.conn.replace(conn);
         self.conns.insert(conn, id);
         if let Some(old) = old {
@@ -286,7 +286,7 @@ impl Roster {
                 Testimony::Doubts => evidence.doubted |= witness.conn.is_some(),
                 Testimony::Vouches => {
                     evidence.vouched = true;
-                    evidence.held = evidence.held || self.counts(witness, id);
+                    evidence.held |= witness.counts();
                 }
             }
             if evidence.held && evidence.doubted {
@@ -296,32 +296,12 @@ impl Roster {
         evidence
     }
 
-    /// Whose words make a member count as held: witnesses whose sockets stand, and those who hold the away ones.
-    pub(super) fn holders(&self, id: MemberId) -> BTreeSet<MemberId> {
-        let mut holders = BTreeSet::new();
-        for witness in self.vouchers(id) {
-            if witness.conn.is_some() {
-                holders.insert(witness.member.id);
-            } else {
-                let second = self.vouchers(witness.member.id).filter(|second| second.conn.is_some());
-                holders.extend(second.map(|second| second.member.id).filter(|second| *second != id));
-            }
-        }
-        holders
-    }
-
-    fn vouchers(&self, id: MemberId) -> impl Iterator<Item = &Session> {
+    /// Those who vouch for a member and are not away.
+    pub(super) fn holders(&self, id: MemberId) -> Vec<MemberId> {
         let witnesses = self.get(id).into_iter().flat_map(|session| &session.witnesses);
         let vouchers = witnesses.filter(|(_, testimony)| **testimony == Testimony::Vouches);
-        vouchers.filter_map(|(witness, _)| self.get(*witness))
-    }
-
-    /// Whether what a witness says about `about` counts.
-    fn counts(&self, witness: &Session, about: MemberId) -> bool {
-        let holds = |(id, testimony): (&MemberId, &Testimony)| {
-            *id != about && *testimony == Testimony::Vouches && self.get(*id).is_some_and(Session::credible)
-        };
-        witness.credible() || (witness.conn.is_none() && witness.witnesses.iter().any(holds))
+        let present = |id: &MemberId| self.get(*id).is_some_and(|session| session.conn.is_some());
+        vouchers.map(|(id, _)| *id).filter(present).collect()
     }
 }
 

@@ -371,27 +371,25 @@ impl Hub {
             self.gone(now, id, GoneReason::Timeout);
             return None;
         }
-        if evidence.held {
-            session.unheld = None;
-            let next = if evidence.doubted { self.question_holders(now, id) } else { end };
-            return Some(next.min(end));
-        }
-        let newly_unheld = session.unheld.is_none();
-        let grace = *session.unheld.get_or_insert(now) + limits::UNVOUCHED_GRACE;
         let due = match evidence {
+            Evidence { held: true, .. } => None,
             // Everybody who had a link to it has given it up.
-            Evidence { witnessed: true, vouched: false, .. } => now,
+            Evidence { witnessed: true, vouched: false, .. } => Some(now),
             // Only members vouch for it that are away or silent themselves, against the word of one that is here;
             // or nobody ever could.
-            Evidence { doubted: true, .. } | Evidence { witnessed: false, .. } => grace,
-            _ => end,
+            Evidence { doubted: true, .. } | Evidence { witnessed: false, .. } => {
+                Some(*session.failing.get_or_insert(now) + limits::UNVOUCHED_GRACE)
+            }
+            _ => None,
+        };
+        let Some(due) = due else {
+            session.failing = None;
+            let disputed = evidence.held && evidence.doubted;
+            return Some(if disputed { self.question_holders(now, id).min(end) } else { end });
         };
         if now >= due {
             self.gone(now, id, GoneReason::Crashed);
             return None;
-        }
-        if newly_unheld {
-            self.recheck_vouched(id);
         }
         Some(due.min(end))
     }
