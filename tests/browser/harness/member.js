@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 
 import { Participant } from "./participant.js";
-import { BINARY } from "./server.js";
+import { BINARY, endWithThisProcess } from "./server.js";
 import { describe, fromJson, toJson } from "./values.js";
 
 export class Member extends Participant {
@@ -39,6 +39,7 @@ export class Member extends Participant {
     });
     createInterface({ input: child.stderr }).on("line", (line) => log.push({ event: "err", line }));
     child.stdin.on("error", () => {});
+    endWithThisProcess(child);
     child.on("error", (error) => log.end(`did not start: ${error.message}`));
     child.on("exit", (code, signal) => log.end(`ended with ${code ?? signal}`));
     await member.joined();

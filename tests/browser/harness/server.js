@@ -23,6 +23,21 @@ export async function freePort() {
   return address.port;
 }
 
+/** @type {Set<import("node:child_process").ChildProcess>} */
+const children = new Set();
+process.on("exit", () => {
+  for (const child of children) child.kill("SIGKILL");
+});
+
+/**
+ * Whatever becomes of the tests, none of their processes stays behind.
+ * @param {import("node:child_process").ChildProcess} child
+ */
+export function endWithThisProcess(child) {
+  children.add(child);
+  child.on("exit", () => children.delete(child));
+}
+
 export class Server {
   /** @type {import("node:child_process").ChildProcess | undefined} */
   #process;
@@ -68,6 +83,7 @@ export class Server {
     this.#process = child;
     createInterface({ input: child.stdout }).on("line", (line) => log.push({ event: "out", line }));
     createInterface({ input: child.stderr }).on("line", (line) => log.push({ event: "err", line }));
+    endWithThisProcess(child);
     child.on("error", (error) => log.end(`did not start: ${error.message}`));
     child.on("exit", (code, signal) => log.end(`ended with ${code ?? signal}`));
     // It prints its address when it listens.
