@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use room::{
     id::Secret,
@@ -19,6 +19,7 @@ use server::{
     token::Claims,
 };
 use support::{Member, dev, join, secret, start};
+use tokio::{task::JoinSet, time::timeout};
 
 #[tokio::test]
 async fn newcomer_gets_the_roster_and_the_others_hear_of_it() {
@@ -148,6 +149,45 @@ async fn room_opened_anew_has_another_hub() {
     ada.close_page().await;
     let (_bob, second) = Member::join(&server, "standup", "Bob").await;
     assert_ne!(first.hub, second.hub);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flash_crowd_gets_all_its_signals() {
+    const CROWD: usize = 64;
+    /// An offer or answer and the candidates after it.
+    const SIGNALS: u32 = 8;
+    let server = Arc::new(dev().await);
+    let mut crowd = JoinSet::new();
+    for n in 0..CROWD {
+        let server = server.clone();
+        crowd.spawn(async move {
+            let (mut member, welcome) = Member::join(&server, "standup", &format!("member {n}")).await;
+            let mut linked: Vec<_> = welcome.links.iter().map(|link| link.peer).collect();
+            let (mut told, mut heard) = (0, BTreeMap::new());
+            while told < CROWD - 1 || heard.values().filter(|count| **count == SIGNALS).count() < CROWD - 1 {
+                while let Some(to) = linked.pop() {
+                    for attempt in 0..SIGNALS {
+                        let data = Json::from(&Negotiation::Offer("x".repeat(700))).unwrap();
+                        member.send(&ClientMessage::Signal(SignalTo { to, attempt, data })).await;
+                    }
+                    told += 1;
+                }
+                match member.next().await {
+                    ServerMessage::Links(plan) => linked.extend(plan.open.iter().map(|link| link.peer)),
+                    ServerMessage::Signal(signal) => {
+                        let count = heard.entry(signal.from).or_insert(0);
+                        assert_eq!(signal.attempt, *count, "in order");
+                        *count += 1;
+                    }
+                    ServerMessage::Member(_) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+            member
+        });
+    }
+    let members = timeout(Duration::from_secs(20), crowd.join_all()).await.expect("all have heard all");
+    assert_eq!(members.len(), CROWD);
 }
 
 // ---- identities -------------------------------------------------------------------------------------------------

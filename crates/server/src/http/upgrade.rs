@@ -13,7 +13,6 @@ use room::{
     wire::signal::{RefusalCode, Refused},
 };
 use tokio::time::Instant;
-use tracing::{Instrument, info_span};
 use tungstenite::handshake::derive_accept_key;
 
 use super::Peer;
@@ -118,10 +117,7 @@ async fn run(site: Arc<Site>, upgrade: OnUpgrade, peer: Arc<Peer>, admitted: Res
     };
     site.metrics.connections(1);
     match admitted {
-        Ok(Admitted { room, place, since }) => {
-            let span = info_span!(parent: None, "connection", room = room.as_str(), id = connection.id());
-            connection.run(room, &place, since).instrument(span).await;
-        }
+        Ok(Admitted { room, place, since }) => connection.run(room, &place, since).await,
         Err(refused) => connection.refuse(refused).await,
     }
     site.metrics.connections(-1);

@@ -17,7 +17,11 @@ use tokio::{
     sync::mpsc,
     time::{Instant, Sleep, sleep, timeout},
 };
-use tracing::{debug, info};
+use tracing::{
+    Span, debug,
+    field::{Empty, display},
+    info, info_span,
+};
 
 use super::{
     frame,
@@ -39,6 +43,8 @@ pub(crate) struct Connection {
     id: ConnId,
     messages: Bucket,
     bytes: Bucket,
+    /// Entered to log, not for each turn of the task: that would cost more than most turns.
+    span: Span,
 }
 
 /// What ends a connection.
@@ -79,12 +85,9 @@ impl Connection {
     pub(crate) fn new(socket: Socket, site: Arc<Site>) -> Connection {
         let now = Instant::now();
         let (messages, bytes) = (Bucket::new(site.messages, now), Bucket::new(limits::BYTES, now));
-        Connection { socket, id: site.next_conn(), site, messages, bytes }
-    }
-
-    /// The connection's number.
-    pub(crate) fn id(&self) -> u64 {
-        self.id.0
+        let id = site.next_conn();
+        let span = info_span!(parent: None, "connection", id = id.0, room = Empty, member = Empty);
+        Connection { socket, site, id, messages, bytes, span }
     }
 
     /// Serves the connection to its end. `since` is when the client connected.
@@ -196,7 +199,8 @@ impl Connection {
     /// Hands the connection to its room's shard.
     async fn hand_over(&mut self, room: RoomName, (join, grant): Entry) -> Result<Joined<'_>, Farewell> {
         let conn = self.id;
-        debug!(agent = join.agent.as_deref().unwrap_or("unknown"), "joins");
+        self.span.record("room", room.as_str()).record("member", display(join.secret.member_id()));
+        self.span.in_scope(|| debug!(agent = join.agent.as_deref().unwrap_or("unknown"), "joins"));
         let outbound = Arc::new(Outbound::new(self.site.depot.clone()));
         let inbox = Inbox { shard: self.site.shards.of(&room).clone(), conn, told: false };
         let enter = shard::Input::Enter { room, conn, join, grant, outbound: outbound.clone() };
@@ -218,7 +222,7 @@ impl Connection {
         match farewell {
             Farewell::Refuse(refused) => {
                 let code = refused.code;
-                info!(code = code.as_str(), "refused");
+                self.span.in_scope(|| info!(code = code.as_str(), "refused"));
                 self.site.metrics.refused(code);
                 self.socket.drop_unwritten();
                 self.socket.frames().push_back(frame::text(&ServerMessage::Refused(refused)));

@@ -149,13 +149,7 @@ impl Socket {
     /// Writes all that there is.
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.frames.is_empty() {
-            let mut slices = [IoSlice::new(&[]); limits::WRITE_BATCH];
-            let mut count = 0;
-            for (slice, frame) in slices.iter_mut().zip(&self.frames) {
-                *slice = IoSlice::new(frame);
-                count += 1;
-            }
-            let mut written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..count]))?;
+            let mut written = ready!(self.poll_write_frames(cx))?;
             if written == 0 {
                 return Poll::Ready(Err(ErrorKind::WriteZero.into()));
             }
@@ -180,6 +174,22 @@ impl Socket {
             self.flushed = true;
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Writes a part of what there is.
+    fn poll_write_frames(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let stream = Pin::new(&mut self.stream);
+        if let (Some(frame), 1) = (self.frames.front(), self.frames.len()) {
+            // The usual case, and a cheaper system call.
+            return stream.poll_write(cx, frame);
+        }
+        let mut slices = [IoSlice::new(&[]); limits::WRITE_BATCH];
+        let mut count = 0;
+        for (slice, frame) in slices.iter_mut().zip(&self.frames) {
+            *slice = IoSlice::new(frame);
+            count += 1;
+        }
+        stream.poll_write_vectored(cx, &slices[..count])
     }
 
     /// Puts a close frame behind what is to be written. Nothing is received by frames after it.
