@@ -35,6 +35,8 @@ struct Queue {
     last_served: u64,
     /// What the lane held when last looked at, here and in SCTP.
     seen: usize,
+    /// Bytes pushed since the writer was last told what is buffered. It may add them up.
+    untold: usize,
 }
 
 /// A lane's queue has no room.
@@ -52,6 +54,7 @@ impl Lanes {
                 passed_over: 0,
                 last_served: 0,
                 seen: 0,
+                untold: 0,
             })
             .collect();
         let urgent = lanes.iter().map(|lane| lane.priority).min().unwrap_or(0);
@@ -68,6 +71,7 @@ impl Lanes {
             return Err(Full);
         }
         lane.queued += message.len();
+        lane.untold += message.len();
         lane.messages.push_back(message);
         lane.seen = lane.queued + lane.in_sctp;
         Ok(())
@@ -91,8 +95,13 @@ impl Lanes {
         lane.in_sctp = bytes;
         let total = lane.queued + lane.in_sctp;
         let before = std::mem::replace(&mut lane.seen, total);
-        let resume = [LANE_RESUME_BYTES, resume_at].into_iter().any(|at| before > at && total <= at);
-        resume.then_some(total)
+        let crossed = [LANE_RESUME_BYTES, resume_at].into_iter().any(|at| before > at && total <= at);
+        // A lane that drains as fast as it is filled crosses nothing: its writer would never hear of it.
+        let overdue = total <= LANE_RESUME_BYTES && lane.untold > LANE_RESUME_BYTES;
+        if crossed || overdue {
+            lane.untold = 0;
+        }
+        (crossed || overdue).then_some(total)
     }
 
     /// The lane whose first message should be written to SCTP now, if any fits.
@@ -185,6 +194,23 @@ mod tests {
         assert_eq!(write_all(&mut lanes), [1; 4]);
         lanes.push(0, message(200)).expect("room");
         assert_eq!(write_all(&mut lanes), [0]);
+    }
+
+    #[test]
+    fn a_writer_that_adds_up_what_it_wrote_hears_that_it_went() {
+        let mut lanes = Lanes::new([0].into_iter(), Instant::now());
+        let (mut believed, mut told) = (0, 0);
+        for _ in 0..4_096 {
+            lanes.push(0, message(1024)).expect("room");
+            believed += 1024;
+            write_all(&mut lanes);
+            if let Some(bytes) = lanes.set_in_sctp(0, 0) {
+                believed = bytes;
+                told += 1;
+            }
+            assert!(believed < LANE_PAUSE_BYTES, "nobody would write any more");
+        }
+        assert!(told <= 4_096 * 1024 / LANE_RESUME_BYTES, "told {told} times");
     }
 
     #[test]
