@@ -13,6 +13,9 @@ import { others } from "./state.js";
 
 /** Distance from the end, in px, at which the reader still counts as being there. */
 const AT_END = 64;
+// Made once: a format costs far more to make than to use.
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const CALENDAR = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "short" });
 /** Names that a notice shows before “and 5 others”. */
 const NOTICE_SHOWN = 4;
 
@@ -139,8 +142,7 @@ function bubble(message, continued, commands) {
   node.classList.toggle("continued", continued);
 
   const at = new Date(message.at);
-  const time = el("time", { datetime: at.toISOString(), title: at.toLocaleString() },
-    at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }));
+  const time = el("time", { datetime: at.toISOString(), title: CALENDAR.format(at) }, CLOCK.format(at));
   const who = el("span", { class: "who", dir: "auto" }, message.own ? "You" : message.name);
   const head = el("header", {}, who, " ", time);
   const body = el("div", { class: "bubble" }, text);
