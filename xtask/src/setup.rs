@@ -6,8 +6,8 @@ use crate::shell::{Command, is_installed, root};
 const SYSTEM: [(&str, &str); 3] = [("chromium", "chromium"), ("ip", "iproute2"), ("nft", "nftables")];
 /// Debian packages without a program of their own: what Chromium draws text with.
 const FONTS: [&str; 2] = ["fonts-dejavu-core", "fonts-noto-color-emoji"];
-/// Cargo's subcommands: name and version. Built without optimisation: they are built once and mostly wait for others.
-const SUBCOMMANDS: [(&str, &str); 2] = [("cargo-nextest", "0.9.151"), ("cargo-deny", "0.20.2")];
+/// Cargo's subcommands: name and the oldest version that will do, which is the one to install. Built without optimisation: they are built once and mostly wait for others.
+const SUBCOMMANDS: [(&str, &str); 2] = [("cargo-nextest", "0.9.143"), ("cargo-deny", "0.20.2")];
 /// Folders with npm packages.
 pub const NPM: [&str; 3] = ["sdk", "tests/browser", "crates/server/tests/livekit"];
 /// The oldest Node that the tests run on.
@@ -86,8 +86,25 @@ fn npm(folder: &str) -> Result<(), String> {
 
 fn subcommand(name: &str, version: &str) -> Result<(), String> {
     let there = Command::new(name).args(&["--version"]).output().unwrap_or_default();
-    if there.split_whitespace().nth(1) == Some(version) {
+    if there.split_whitespace().nth(1).is_some_and(|there| numbers(there) >= numbers(version)) {
         return Ok(());
     }
     Command::cargo("install --locked --debug --config profile.dev.debug=0 --version").args(&[version, name]).run()
+}
+
+/// A version's numbers, in an order in which they can be compared.
+fn numbers(version: &str) -> Vec<u32> {
+    version.split(['.', '-', '+']).map_while(|part| part.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::numbers;
+
+    #[test]
+    fn versions_compare_by_number() {
+        assert!(numbers("0.9.143") > numbers("0.9.99"));
+        assert!(numbers("0.20.2") >= numbers("0.20.2"));
+        assert!(numbers("1.0.0-rc.1") > numbers("0.99.9"));
+    }
 }
