@@ -27,7 +27,7 @@ pub(crate) struct Checks {
     pub(crate) plan: plan::PlanLog,
     /// When whom a crash befell.
     crashed: BTreeMap<usize, Time>,
-    /// The longest that a crashed member stood in anybody's roster.
+    /// The longest that a crashed member stood in the roster of anybody whom the hub reached.
     pub(crate) ghost: Micros,
     ghost_max: Micros,
     pub(crate) violations: Vec<String>,
@@ -60,10 +60,10 @@ impl Checks {
         self.calls.caller_left(actor);
     }
 
-    /// Somebody was told that a member is gone.
-    pub(crate) fn dropped(&mut self, who: usize, now: Time) {
+    /// Somebody, whom the hub welcomed (again) at `welcomed`, was told that a member is gone.
+    pub(crate) fn dropped(&mut self, who: usize, welcomed: Time, now: Time) {
         if let Some(at) = self.crashed.get(&who) {
-            let stood = now.since(*at);
+            let stood = now.since(welcomed.max(*at));
             self.ghost = self.ghost.max(stood);
             if stood > self.ghost_max {
                 self.violation(now, format!("{who} was a ghost for {} ms", stood.as_millis()));

@@ -15,6 +15,7 @@
 
 mod check;
 mod dice;
+mod fingerprint;
 mod network;
 mod payload;
 mod queue;

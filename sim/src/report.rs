@@ -55,7 +55,7 @@ pub struct Report {
     pub degree_max: u64,
     /// The planner's time for a join or leave, in µs of this machine.
     pub planner_us_per_event: f64,
-    /// The longest that a crashed member stood in anybody's roster, in ms.
+    /// The longest that a crashed member stood in the roster of anybody whom the hub reached, in ms.
     pub ghost_ms_max: u64,
     /// Calls that were answered.
     pub calls_answered: u64,

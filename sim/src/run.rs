@@ -1,7 +1,6 @@
 //! Runs a scenario: its rooms, which know nothing of each other, on all processors.
 
 use std::{
-    hash::{DefaultHasher, Hash, Hasher},
     sync::atomic::{AtomicUsize, Ordering},
     thread,
     time::Instant,
@@ -12,6 +11,7 @@ use room::time::Time;
 use crate::{
     Report, Scenario,
     check::{Checks, delivery::percentile, plan::PlanCost},
+    fingerprint::Fingerprint,
     report,
     world::World,
 };
@@ -69,11 +69,11 @@ fn summary(scenario: &Scenario, outcomes: Vec<Outcome>) -> Report {
         rerun: report::rerun(scenario),
         ..Report::default()
     };
-    let mut hasher = DefaultHasher::new();
+    let mut print = Fingerprint::default();
     let (mut latencies, mut plan) = (Vec::new(), PlanCost::default());
     let (mut chunks, mut frames) = (0, 0);
     for Outcome { room, mut checks, plan: cost, hash, events, settled } in outcomes {
-        hash.hash(&mut hasher);
+        print.number(hash);
         let totals = checks.delivery.totals;
         report.sent += totals.sent;
         report.delivered += totals.delivered;
@@ -113,6 +113,6 @@ fn summary(scenario: &Scenario, outcomes: Vec<Outcome>) -> Report {
     report.planner_us_per_event = ratio(plan.nanos, plan.joins + plan.leaves) / 1e3;
     // In a mesh every link leads to where a message is for.
     (report.last_hop_mean, report.last_hop_max) = if report.delivered > 0 { (1.0, 1) } else { (0.0, 0) };
-    report.hash = format!("{:016x}", hasher.finish());
+    report.hash = format!("{:016x}", print.value());
     report
 }

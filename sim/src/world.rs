@@ -10,7 +10,7 @@ mod links;
 mod settle;
 mod sockets;
 
-use std::{collections::BTreeMap, hash::{DefaultHasher, Hash, Hasher}, rc::Rc};
+use std::{collections::BTreeMap, rc::Rc};
 
 use bytes::Bytes;
 use room::{
@@ -25,6 +25,7 @@ use room::{
 use crate::{
     check::Checks,
     dice::Dice,
+    fingerprint::Fingerprint,
     network::Network,
     queue::Queue,
     scenario::Scenario,
@@ -64,7 +65,7 @@ pub(crate) struct World {
     pub(crate) checks: Checks,
     pub(crate) recorder: Option<Recorder>,
     /// Of everything that any machine put out.
-    hasher: DefaultHasher,
+    print: Fingerprint,
     pub(crate) events: u64,
     turns: u32,
 }
@@ -87,7 +88,7 @@ enum Event {
     /// The hub starts.
     HubStart,
     /// Something of a connection reaches the machine at one end of it.
-    Give { conn: u64, end: usize, input: Input },
+    Give { conn: u64, end: usize, input: Box<Input> },
     /// A send buffer is as good as empty.
     Drained { conn: u64, end: usize, lane: Lane },
     /// A packet has left its sender's uplink.
@@ -105,7 +106,7 @@ enum Event {
     /// A socket has ended at the hub's end.
     HubLost { socket: usize, left: bool },
     /// Somebody's message reaches the hub.
-    ToHub { socket: usize, message: ClientMessage },
+    ToHub { socket: usize, message: Box<ClientMessage> },
     /// The hub's message reaches a member.
     ToMember { socket: usize, message: Rc<ServerMessage> },
 }
@@ -145,7 +146,7 @@ impl World {
             dice,
             checks: Checks::new(scenario),
             recorder: None,
-            hasher: DefaultHasher::new(),
+            print: Fingerprint::default(),
             events: 0,
             turns: 0,
         }
@@ -169,7 +170,7 @@ impl World {
 
     /// What the machines put out, in one number.
     pub(crate) fn hash(&self) -> u64 {
-        self.hasher.finish()
+        self.print.value()
     }
 
     fn run_until(&mut self, end: Time) {
@@ -230,7 +231,7 @@ impl World {
             Event::HubStart => self.hub_start(),
             Event::Give { conn, end, input } => {
                 if let Some(actor) = self.attached(conn, end) {
-                    self.turn(actor, input);
+                    self.turn(actor, *input);
                 }
             }
             Event::Drained { conn, end, lane } => self.drained(conn, end, lane),
@@ -241,7 +242,7 @@ impl World {
             Event::Connected { socket } => self.socket_connected(socket),
             Event::Lost { socket, code } => self.socket_lost(socket, code),
             Event::HubLost { socket, left } => self.hub_lost(socket, left),
-            Event::ToHub { socket, message } => self.to_hub(socket, message),
+            Event::ToHub { socket, message } => self.reach_hub(socket, *message),
             Event::ToMember { socket, message } => {
                 if let Some(actor) = self.socket_owner(socket) {
                     self.turn(actor, Input::Hub(ServerMessage::clone(&message)));
@@ -336,8 +337,12 @@ impl World {
     fn turn(&mut self, actor: usize, input: Input) {
         let local = self.local(actor);
         let recorded = self.recorder.as_ref().filter(|recorder| recorder.actor == actor).map(|_| input.clone());
+        let says = matches!(input, Input::Send { .. } | Input::Call { .. } | Input::Reply { .. });
         let Some(machine) = self.actors[actor].machine.as_mut() else { return };
         machine.handle(local, input);
+        if says {
+            self.check_outboxes(actor);
+        }
         self.after_turn(actor, recorded);
     }
 
@@ -361,15 +366,6 @@ impl World {
         if let Some(recorder) = self.recorder.as_mut().filter(|recorder| recorder.actor == actor) {
             recorder.turn(local, input, outputs, due);
         }
-        if let Some(machine) = &self.actors[actor].machine {
-            let most = limits::OUTBOX_MAX + 2 * limits::MESSAGE_MAX.min(limits::OUTBOX_MAX);
-            let streams = 1 + self.actors[actor].app.roster.len();
-            if machine.outbox_bytes() > streams * most {
-                self.checks.violation(self.now, format!("the outbox of {actor} holds {} B", machine.outbox_bytes()));
-            }
-            let waits = machine.is_waiting();
-            self.checks.delivery.waiting(actor, waits, self.now);
-        }
         self.plan_wake(actor, due);
         if self.actors[actor].fate.is_over() {
             self.bury(actor);
@@ -377,6 +373,18 @@ impl World {
         }
         while let Some(next) = self.actors[actor].app.follow_ups.pop_front() {
             self.turn(actor, next);
+        }
+    }
+
+    /// Outboxes have a bound; a full one is a reason for gaps.
+    fn check_outboxes(&mut self, actor: usize) {
+        let Some(machine) = &self.actors[actor].machine else { return };
+        let streams = 1 + self.actors[actor].app.roster.len();
+        if machine.outbox_bytes() > streams * (limits::OUTBOX_MAX + 2 * limits::CHUNK) {
+            self.checks.violation(self.now, format!("the outboxes of {actor} hold {} B", machine.outbox_bytes()));
+        }
+        if machine.is_waiting() {
+            self.checks.delivery.full(actor);
         }
     }
 
@@ -440,17 +448,22 @@ impl World {
     }
 
     fn fingerprint(&mut self, actor: usize, output: &Output) {
-        (self.now.0, actor).hash(&mut self.hasher);
+        self.print.number(self.now.0);
+        self.print.number(actor as u64);
         match output {
             Output::Packet { peer, attempt, lane, bytes } => {
-                (peer, attempt, *lane as u8).hash(&mut self.hasher);
-                bytes.hash(&mut self.hasher);
+                self.print.number(peer.to_u64());
+                self.print.number(u64::from(*attempt) << 1 | *lane as u64);
+                self.print.bytes(bytes);
             }
-            Output::Event(MemberEvent::Message { from, channel, payload, .. }) => {
-                (from, channel).hash(&mut self.hasher);
-                payload.hash(&mut self.hasher);
+            Output::Event(
+                MemberEvent::Message { from, channel, payload, .. } | MemberEvent::Lossy { from, channel, payload, .. },
+            ) => {
+                self.print.number(from.to_u64());
+                self.print.bytes(channel.as_bytes());
+                self.print.bytes(payload);
             }
-            output => format!("{output:?}").hash(&mut self.hasher),
+            output => self.print.bytes(format!("{output:?}").as_bytes()),
         }
     }
 

@@ -128,11 +128,9 @@ impl Delivery {
         self.parted.insert((a.min(b), a.max(b)), now);
     }
 
-    /// Whether messages wait for room in a sender's outbox.
-    pub(crate) fn waiting(&mut self, from: usize, waits: bool, _now: Time) {
-        if waits {
-            self.full.insert(from);
-        }
+    /// Messages wait for room in a sender's outbox.
+    pub(crate) fn full(&mut self, from: usize) {
+        self.full.insert(from);
     }
 
     /// A message that somebody who stands is still owed, for a word in a report.

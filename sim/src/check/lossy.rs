@@ -51,9 +51,9 @@ impl LossyCheck {
         let published = self.published.iter().filter(|((from, _), _)| standing.contains(from));
         published.into_iter().find_map(|((from, channel), newest)| {
             let others = standing.iter().filter(|at| *at != from);
-            let behind = others.into_iter().find(|at| {
-                self.seen.get(&(**at, *from, channel.clone())).is_none_or(|seen| seen < newest)
-            })?;
+            let behind = others
+                .into_iter()
+                .find(|at| self.seen.get(&(**at, *from, channel.clone())).is_none_or(|seen| seen < newest))?;
             Some(format!("{behind} waits for the newest value of {from} on {channel}"))
         })
     }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use room::{
     id::MemberId,
     limits,
-    member::{Answer, Event, Input, Lossy, NotSent},
+    member::{Answer, Event, Input, Lossy, Member, NotSent},
+    time::Time,
     wire::signal::{Json, Member as MemberInfo, RefusalCode},
 };
 
@@ -29,6 +30,8 @@ pub(super) struct App {
     /// The room's state, by its events.
     pub(super) state: BTreeMap<String, Json>,
     joined: bool,
+    /// When the hub welcomed it last.
+    welcomed: Time,
     tickets: u64,
     /// The send that it waits for, and where that stands in its stream.
     busy: Option<(u64, Option<usize>, u64)>,
@@ -71,14 +74,14 @@ impl World {
             && self.actors[actor].app.busy.is_none()
             && let Some(saying) = self.actors[actor].app.backlog.pop_front()
         {
-            if let Some(input) = self.input_of(actor, saying) {
+            if let Some(input) = self.input_of(actor, &saying) {
                 self.actors[actor].app.follow_ups.push_back(input);
             }
         }
     }
 
-    fn input_of(&mut self, actor: usize, saying: Saying) -> Option<Input> {
-        match saying {
+    fn input_of(&mut self, actor: usize, saying: &Saying) -> Option<Input> {
+        match *saying {
             Saying::Message { to, bytes } => {
                 let to = self.target(actor, to)?;
                 let owed = match to {
@@ -138,7 +141,7 @@ impl World {
     /// Whom a member's machine lists.
     pub(super) fn known(&self, actor: usize) -> Vec<usize> {
         let machine = self.actors[actor].machine.iter();
-        machine.flat_map(|machine| machine.members()).map(|info| self.numbers[&info.id]).collect()
+        machine.flat_map(Member::members).map(|info| self.numbers[&info.id]).collect()
     }
 
     /// An application hears something.
@@ -147,6 +150,7 @@ impl World {
             Event::Joined(joined) => {
                 let app = &mut self.actors[actor].app;
                 app.joined = true;
+                app.welcomed = self.now;
                 app.roster = joined.members.into_iter().map(|info| (info.id, info)).collect();
                 let state = joined.state.into_iter().filter(|(_, entry)| !entry.value.is_null());
                 app.state = state.map(|(key, entry)| (key, entry.value)).collect();
@@ -164,12 +168,11 @@ impl World {
                 }
                 let other = self.numbers[&member.id];
                 self.checks.delivery.parted(actor, other, self.now);
-                self.checks.dropped(other, self.now);
+                let welcomed = self.actors[actor].app.welcomed;
+                self.checks.dropped(other, welcomed, self.now);
             }
-            Event::MemberUpdate(info) => {
-                if info.id != self.actors[actor].id {
-                    self.actors[actor].app.roster.insert(info.id, info);
-                }
+            Event::MemberUpdate(info) if info.id != self.actors[actor].id => {
+                self.actors[actor].app.roster.insert(info.id, info);
             }
             Event::Message { from, addressed, payload, .. } => {
                 let sender = self.sender(actor, from);
@@ -228,11 +231,9 @@ impl World {
                     state.insert(key, value);
                 }
             }
-            Event::Refused { code, message, .. } => {
-                // Somebody left while a signal was on its way to them.
-                if code != RefusalCode::UnknownMember {
-                    self.odd(actor, &format!("is refused something: {message}"));
-                }
+            // Else somebody left while a signal was on its way to them.
+            Event::Refused { code, message, .. } if code != RefusalCode::UnknownMember => {
+                self.odd(actor, &format!("is refused something: {message}"));
             }
             Event::Closed { reason, .. } => {
                 let app = &self.actors[actor].app;
@@ -243,6 +244,7 @@ impl World {
                 self.actors[actor].fate = fate;
                 self.checks.calls.caller_left(actor);
             }
+            Event::Reconnected { .. } => self.actors[actor].app.welcomed = self.now,
             _ => {}
         }
     }

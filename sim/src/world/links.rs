@@ -85,7 +85,8 @@ impl World {
     fn negotiate(&mut self, conn: u64, end: usize, data: Negotiation) {
         let Some((peer, attempt)) = self.far(conn, end) else { return };
         let think = Micros(self.network.dice().between(500, 5_000));
-        self.queue.push(self.now + think, Event::Give { conn, end, input: Input::Local { peer, attempt, data } });
+        self.queue
+            .push(self.now + think, Event::Give { conn, end, input: Box::new(Input::Local { peer, attempt, data }) });
     }
 
     fn trickle(&mut self, conn: u64, end: usize) {
@@ -154,7 +155,8 @@ impl World {
             for end in 0..2 {
                 let Some((peer, attempt)) = self.far(id, end) else { return };
                 let reason = "no way was found".to_owned();
-                self.queue.push(self.now, Event::Give { conn: id, end, input: Input::LinkDown { peer, attempt, reason } });
+                let input = Box::new(Input::LinkDown { peer, attempt, reason });
+                self.queue.push(self.now, Event::Give { conn: id, end, input });
             }
             return;
         }
@@ -166,7 +168,7 @@ impl World {
                 conn.ends[end].up = Some(up);
             }
             let Some((peer, attempt)) = self.far(id, end) else { return };
-            let input = Input::LinkUp { peer, attempt, path: "host".to_owned() };
+            let input = Box::new(Input::LinkUp { peer, attempt, path: "host".to_owned() });
             self.queue.push(up, Event::Give { conn: id, end, input });
         }
     }
@@ -210,7 +212,7 @@ impl World {
             let Some((peer, attempt)) = self.far(id, 1 - link.end) else { return };
             let at = self.now + self.network.delay(actor, other);
             let reason = "the other side closed it".to_owned();
-            let input = Input::LinkDown { peer, attempt, reason };
+            let input = Box::new(Input::LinkDown { peer, attempt, reason });
             self.queue.push(at, Event::Give { conn: id, end: 1 - link.end, input });
         }
     }
@@ -254,7 +256,8 @@ impl World {
         let Some((EdgeLink { end, .. }, id)) = link.and_then(|link| Some((*link, link.conn?))) else {
             return self.checks.violation(self.now, format!("{actor} sends to {peer} without a connection"));
         };
-        let Some(conn) = self.conns.get_mut(&id).filter(|conn| conn.ends[end].up.is_some_and(|up| up <= self.now)) else {
+        let Some(conn) = self.conns.get_mut(&id).filter(|conn| conn.ends[end].up.is_some_and(|up| up <= self.now))
+        else {
             return self.checks.violation(self.now, format!("{actor} sends to {peer} before the link is up"));
         };
         let outgoing = &mut conn.ends[end].lanes[lane as usize];

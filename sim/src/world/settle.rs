@@ -8,7 +8,8 @@ impl World {
     /// Why the room is not settled: at most so many reasons.
     pub(super) fn unsettled(&self, most: usize) -> Vec<String> {
         let mut reasons = Vec::new();
-        let standing: Vec<usize> = (0..self.actors.len()).filter(|actor| self.actors[*actor].machine.is_some()).collect();
+        let standing: Vec<usize> =
+            (0..self.actors.len()).filter(|actor| self.actors[*actor].machine.is_some()).collect();
         let mut say = |reason: String| {
             reasons.push(reason);
             reasons.len() >= most

@@ -9,7 +9,6 @@ use room::{
     time::{Micros, Time},
     wire::signal::{ClientMessage, RefusalCode, ServerMessage},
 };
-use std::hash::Hash;
 
 use super::{Event, World};
 use crate::dice::Dice;
@@ -114,7 +113,7 @@ impl World {
         };
         let text = message.encode();
         match ClientMessage::decode(&text) {
-            Ok(decoded) => self.send_up(socket, Event::ToHub { socket, message: decoded }),
+            Ok(decoded) => self.send_up(socket, Event::ToHub { socket, message: Box::new(decoded) }),
             Err(refused) => self.checks.violation(self.now, format!("{actor} sends what cannot be read: {refused:?}")),
         }
     }
@@ -218,15 +217,13 @@ impl World {
         self.sockets[socket].hub && self.sockets[socket].generation == self.hub.generation
     }
 
-    pub(super) fn to_hub(&mut self, socket: usize, message: ClientMessage) {
+    pub(super) fn reach_hub(&mut self, socket: usize, message: ClientMessage) {
         if !self.leads_to_hub(socket) {
             return;
         }
         let conn = ConnId(socket as u64);
         let input = match message {
-            ClientMessage::Join(join) => {
-                HubInput::Join { conn, join: Box::new(join), grant: Some(Grant::open()) }
-            }
+            ClientMessage::Join(join) => HubInput::Join { conn, join: Box::new(join), grant: Some(Grant::open()) },
             message => HubInput::Message { conn, message },
         };
         self.hub_turn(input);
@@ -292,7 +289,7 @@ impl World {
         match output {
             HubOutput::Send { to, message } => {
                 let text = message.encode();
-                (self.now.0, &text).hash(&mut self.hasher);
+                self.print.bytes(text.as_bytes());
                 self.checks.plan.watch(&message);
                 let message = match ServerMessage::decode(&text) {
                     Ok(message) => Rc::new(message),
@@ -309,7 +306,7 @@ impl World {
             }
             HubOutput::Close { conn, code } => {
                 let socket = conn.0 as usize;
-                (self.now.0, conn.0, code.map(RefusalCode::close_code)).hash(&mut self.hasher);
+                self.print.number(conn.0 << 16 | u64::from(code.map_or(0, RefusalCode::close_code)));
                 self.sockets[socket].hub = false;
                 self.send_down(socket, Event::Lost { socket, code });
             }
