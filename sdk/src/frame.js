@@ -116,7 +116,7 @@ export function decodeFrame(bytes) {
  * @returns {Uint8Array}
  */
 export function encodeFrame(frame) {
-  const out = new Writer("payload" in frame ? frame.payload.length + 160 : 64);
+  const out = new Writer("payload" in frame ? frame.payload.length + HEAD_GUESS : HEAD_GUESS);
   switch (frame.type) {
     case "hello":
       out.byte(1);
@@ -193,24 +193,31 @@ export function encodeFrame(frame) {
 
 /** Gathers encoded frames into one packet. */
 export class PacketWriter {
-  #out = new Writer(1024);
+  /** @type {Uint8Array[]} */
+  #frames = [];
+  #length = 0;
 
   /** Bytes so far. */
   get length() {
-    return this.#out.length;
+    return this.#length;
   }
 
   /** @param {Uint8Array} frame an encoded frame */
   push(frame) {
-    this.#out.varint(frame.length);
-    this.#out.bytes(frame);
+    this.#frames.push(frame);
+    this.#length += varintLength(frame.length) + frame.length;
   }
 
   /** The packet; the writer starts anew. */
   take() {
-    const packet = this.#out.finish();
-    this.#out = new Writer(1024);
-    return packet;
+    const out = new Writer(this.#length);
+    for (const frame of this.#frames) {
+      out.varint(frame.length);
+      out.bytes(frame);
+    }
+    this.#frames = [];
+    this.#length = 0;
+    return out.finish();
   }
 }
 
@@ -284,8 +291,17 @@ function decodeBody(reader) {
   }
 }
 
+/** Bytes that a frame's head seldom exceeds. */
+const HEAD_GUESS = 64;
 const UTF8 = new TextEncoder();
 const FROM_UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** @param {number} number */
+function varintLength(number) {
+  let length = 1;
+  for (; number >= 0x80; number = Math.floor(number / 0x80)) length += 1;
+  return length;
+}
 
 class Writer {
   #buffer;

@@ -7,27 +7,42 @@ import { LINK_RESUME } from "../src/limits.js";
 
 const HUB_LATENCY = 5_000;
 
-/** What happens when, in order. */
+/** What happens when, in order: a binary heap. */
 class Agenda {
   #entries = [];
   #count = 0;
 
   add(at, run) {
     const entry = { at, order: this.#count++, run };
-    let low = 0;
-    let high = this.#entries.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.#entries[middle].at <= at) low = middle + 1;
-      else high = middle;
+    let place = this.#entries.push(entry) - 1;
+    for (let parent; place > 0 && before(entry, this.#entries[(parent = (place - 1) >> 1)]); place = parent) {
+      this.#entries[place] = this.#entries[parent];
     }
-    this.#entries.splice(low, 0, entry);
+    this.#entries[place] = entry;
   }
 
   next(until) {
-    return this.#entries.length > 0 && this.#entries[0].at <= until ? this.#entries.shift() : undefined;
+    const first = this.#entries[0];
+    if (!first || first.at > until) return undefined;
+    const last = this.#entries.pop();
+    if (this.#entries.length > 0) this.#sink(last);
+    return first;
+  }
+
+  #sink(entry) {
+    let place = 0;
+    for (;;) {
+      let child = 2 * place + 1;
+      if (child + 1 < this.#entries.length && before(this.#entries[child + 1], this.#entries[child])) child += 1;
+      if (child >= this.#entries.length || before(entry, this.#entries[child])) break;
+      this.#entries[place] = this.#entries[child];
+      place = child;
+    }
+    this.#entries[place] = entry;
   }
 }
+
+const before = (a, b) => a.at < b.at || (a.at === b.at && a.order < b.order);
 
 export class World {
   now = 1_000_000;

@@ -151,6 +151,7 @@ export class LossyFlow {
    * @param {number} now
    */
   #queueDueValue(rtt, now) {
+    if (this.#unseen.size === 0) return;
     const isDue = (/** @type {Value} */ { sent }) => sent === undefined || sent + resendAfter(rtt) <= now;
     const due = sortedEntries(this.#unseen).find(([, value]) => isDue(value))?.[1];
     if (!due) return;
