@@ -26,7 +26,7 @@ pub struct Config {
     pub dev: bool,
     /// Origins of pages on other sites whose scripts may join, as `https://example.org`.
     pub allowed_origins: Vec<Origin>,
-    /// Reverse proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+    /// Reverse proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Who wants `/metrics` must know this, as `Authorization: Bearer …`. Without it, anyone may see them.
     pub metrics_token: Option<Secret>,

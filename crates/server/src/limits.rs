@@ -49,6 +49,8 @@ pub const READ_BUFFER: usize = 2 * 1024;
 pub const CONTROL_BYTES: usize = 4 * 1024;
 /// Messages that one connection reads before others have their turn.
 pub const READ_TURN: usize = 32;
+/// Batches that one connection writes before it reads, and others have their turn.
+pub const WRITE_TURN: usize = 16;
 /// Messages that are written with one system call.
 pub const WRITE_BATCH: usize = 64;
 /// Bytes that a connection takes from its queue at once, beyond the first message.

@@ -131,9 +131,10 @@ impl Metrics {
         self.rooms.increment(f64::from(change));
     }
 
-    /// A WebSocket was opened (1) or closed (−1).
-    pub(crate) fn connections(&self, change: i8) {
-        self.connections.increment(f64::from(change));
+    /// A WebSocket is open, until what is returned is dropped.
+    pub(crate) fn connection(&self) -> OpenConnection {
+        self.connections.increment(1.0);
+        OpenConnection(self.connections.clone())
     }
 
     /// A room ended by a bug.
@@ -163,6 +164,15 @@ impl Metrics {
         if members != &now.1 {
             self.members.increment(now.1 as f64 - *members as f64);
         }
+    }
+}
+
+/// Counts an open WebSocket.
+pub(crate) struct OpenConnection(Gauge);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
     }
 }
 

@@ -40,7 +40,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Server {}
 
-/// A server at work. Dropped, it stops at once; [`Running::shutdown`] is kinder.
+/// A server at work. Dropped, it takes nobody in any more, and tells nobody: [`Running::shutdown`] is kinder.
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,

@@ -115,12 +115,11 @@ async fn run(site: Arc<Site>, upgrade: OnUpgrade, peer: Arc<Peer>, admitted: Res
         let parts = parts;
         Connection::new(Socket::new(parts.io.into_inner(), &parts.read_buf), site.clone())
     };
-    site.metrics.connections(1);
+    let _open = site.metrics.connection();
     match admitted {
         Ok(Admitted { room, place, since }) => connection.run(room, &place, since).await,
         Err(refused) => connection.refuse(refused).await,
     }
-    site.metrics.connections(-1);
     drop(peer);
 }
 

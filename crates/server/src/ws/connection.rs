@@ -258,7 +258,7 @@ impl Joined<'_> {
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Farewell> {
-        loop {
+        for _ in 0..limits::WRITE_TURN {
             match self.connection.socket.poll_write(cx) {
                 Poll::Ready(Ok(())) => self.stall = None,
                 Poll::Ready(Err(_)) => return Poll::Ready(Farewell::Cut),
@@ -269,6 +269,8 @@ impl Joined<'_> {
                 Next::End(end) => return Poll::Ready(Farewell::End(end)),
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Waits with a socket that takes nothing, as long as there is hope.

@@ -278,3 +278,79 @@ impl Write for Wire<'_, '_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::SinkExt;
+    use tokio::{
+        io::AsyncWriteExt,
+        net::{TcpListener, TcpStream},
+    };
+    use tokio_tungstenite::WebSocketStream;
+
+    use super::*;
+
+    /// A client and the server's side of its connection.
+    async fn pair() -> (WebSocketStream<TcpStream>, Socket) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        (WebSocketStream::from_raw_socket(client, Role::Client, None).await, Socket::new(Stream::Plain(server), &[]))
+    }
+
+    async fn receive(socket: &mut Socket) -> Result<Received, Ended> {
+        poll_fn(|cx| socket.poll_receive(cx)).await
+    }
+
+    #[tokio::test]
+    async fn large_messages_leave_no_large_buffer_and_nothing_is_lost() {
+        let (mut client, mut socket) = pair().await;
+        // In the way of all kinds of frames, the last of them in two parts.
+        let [large, small] = ["x".repeat(60_000), "y".repeat(200)];
+        for _ in 0..3 {
+            client.feed(Message::text(large.clone())).await.unwrap();
+            client.feed(Message::Ping(Bytes::from_static(b"are you there"))).await.unwrap();
+            client.feed(Message::text(small.clone())).await.unwrap();
+        }
+        client.flush().await.unwrap();
+        for _ in 0..3 {
+            for length in [60_000, 13, 200] {
+                assert_eq!(receive(&mut socket).await.unwrap().len(), length);
+                poll_fn(|cx| socket.poll_write(cx)).await.unwrap();
+            }
+        }
+        let idle = poll_fn(|cx| Poll::Ready(socket.poll_receive(cx))).await;
+        assert!(idle.is_pending());
+        assert_eq!((socket.held, socket.largest), (0, 0), "the buffer was given up");
+
+        // A text of 16 bits' length, with a mask that changes nothing.
+        let length = u16::try_from(large.len()).unwrap().to_be_bytes();
+        let bytes = [&[0x81, 0x80 | 126][..], &length, &[0; 4], large.as_bytes()].concat();
+        let (head, tail) = bytes.split_at(30_000);
+        client.get_mut().write_all(head).await.unwrap();
+        for _ in 0..50 {
+            assert!(poll_fn(|cx| Poll::Ready(socket.poll_receive(cx))).await.is_pending());
+            tokio::task::yield_now().await;
+        }
+        assert!(socket.held > 0);
+        client.get_mut().write_all(tail).await.unwrap();
+        let Received::Text(text) = receive(&mut socket).await.unwrap() else { panic!("no text") };
+        assert_eq!(text.as_str(), large);
+    }
+
+    #[tokio::test]
+    async fn pings_that_nobody_reads_the_answers_of_pile_up_nowhere() {
+        let (mut client, mut socket) = pair().await;
+        for _ in 0..10_000 {
+            client.feed(Message::Ping(Bytes::from_static(&[7; 125]))).await.unwrap();
+            if poll_fn(|cx| Poll::Ready(client.poll_flush_unpin(cx))).await.is_pending() {
+                break;
+            }
+            while poll_fn(|cx| Poll::Ready(socket.poll_receive(cx))).await.is_ready() {}
+        }
+        assert!(socket.frames.len() <= 2 * limits::WRITE_BATCH, "{}", socket.frames.len());
+        poll_fn(|cx| socket.poll_write(cx)).await.unwrap();
+        while poll_fn(|cx| Poll::Ready(socket.poll_receive(cx))).await.is_ready() {}
+        assert!(!socket.frames.is_empty() && socket.frames.len() <= 2 * limits::WRITE_BATCH, "and goes on");
+    }
+}
