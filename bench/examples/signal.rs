@@ -11,6 +11,7 @@ fn main() {
     let options = Options {
         roomful: folder.join("roomful"),
         raw: folder.join("roomful-bench-raw-ws"),
+        deepstream: env::var_os("DEEPSTREAM").map(Into::into),
         idle: number("IDLE", 5_000),
         rooms: number("ROOMS", 10),
         deliveries: number("DELIVERIES", 36_000) as u64,

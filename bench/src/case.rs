@@ -6,7 +6,7 @@ use serde::Serialize;
 #[derive(Clone, Debug, Serialize)]
 pub struct Case {
     /// What was measured.
-    pub case: &'static str,
+    pub case: String,
     /// Who is measured.
     pub subject: &'static str,
     /// Beside whom; empty where there is nobody to compare with.
@@ -28,7 +28,7 @@ pub struct Case {
 impl Case {
     /// A case of runs that were made in turn.
     pub fn of(
-        case: &'static str,
+        case: impl Into<String>,
         unit: &'static str,
         (subject, values): (&'static str, &[f64]),
         (peer, peer_values): (&'static str, &[f64]),
@@ -36,7 +36,7 @@ impl Case {
         let ([low, value, high], [peer_low, peer_value, peer_high]) = (summary(values), summary(peer_values));
         let ratio = value / peer_value;
         let spread = [low, high, peer_low, peer_high];
-        Case { case, subject, peer, unit, value, peer_value, ratio, runs: values.len(), spread }
+        Case { case: case.into(), subject, peer, unit, value, peer_value, ratio, runs: values.len(), spread }
     }
 }
 

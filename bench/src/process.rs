@@ -20,15 +20,13 @@ impl Process {
     /// Starts a program and waits for its address.
     ///
     /// # Errors
-    /// Where it cannot be started, or prints no `http://` address.
+    /// Where it cannot be started, or prints no `http://` or `ws://` address.
     pub fn start<A: AsRef<OsStr>>(program: impl AsRef<OsStr>, arguments: &[A]) -> io::Result<Process> {
         let mut child = Command::new(program).args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let output = child.stdout.take().ok_or_else(|| io::Error::other("no standard output"))?;
-        let mut line = String::new();
-        BufReader::new(output).read_line(&mut line)?;
-        let url = line.split_whitespace().find_map(|word| word.strip_prefix("http://"));
-        let address = url.ok_or_else(|| io::Error::other("it printed no address"))?.trim_end_matches('/').to_owned();
-        Ok(Process { child, address })
+        let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+        let address = lines.find_map(|line| line.split_whitespace().find_map(address));
+        Ok(Process { child, address: address.ok_or_else(|| io::Error::other("it printed no address"))? })
     }
 
     /// The processor time that all its threads have used.
@@ -61,4 +59,10 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Host and port of a URL.
+fn address(url: &str) -> Option<String> {
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("ws://"))?;
+    rest.split('/').next().map(str::to_owned)
 }
