@@ -1,7 +1,6 @@
 //! Documents, licences and lock files.
 
 use super::{Finding, files::Files};
-use crate::setup::NPM;
 
 /// What somebody looks for.
 const EXPECTED: [&str; 20] = [
@@ -18,11 +17,10 @@ const EXPECTED: [&str; 20] = [
     "docs/guide/browser.md",
     "docs/guide/rust.md",
     "docs/guide/server.md",
-    "docs/guide/tokens.md",
-    "docs/guide/deployment.md",
+    "docs/guide/terminal.md",
     "docs/guide/promise.md",
     "docs/guide/troubleshooting.md",
-    "docs/adr/README.md",
+    "roomful.example.toml",
     "bench/RESULTS.md",
     ".ci/run",
 ];
@@ -35,7 +33,6 @@ pub fn check(files: &Files) -> Vec<Finding> {
     }
     licences(files, &mut findings);
     links(files, &mut findings);
-    decisions_are_listed(files, &mut findings);
     findings
 }
 
@@ -46,15 +43,15 @@ fn licences(files: &Files, findings: &mut Vec<Finding>) {
     if !files.text("Cargo.toml").contains("unsafe_code = \"forbid\"") {
         findings.push(("Cargo.toml".to_owned(), "unsafe code is forbidden".to_owned()));
     }
-    for folder in NPM {
-        let manifest = format!("{folder}/package.json");
-        if !files.text(&manifest).contains(&format!("\"license\": \"{LICENCE}\"")) {
-            findings.push((manifest, format!("the licence is {LICENCE}")));
+    for manifest in ["sdk/package.json", "tests/browser/package.json"] {
+        if !files.text(manifest).contains(&format!("\"license\": \"{LICENCE}\"")) {
+            findings.push((manifest.to_owned(), format!("the licence is {LICENCE}")));
         }
-        let lock = format!("{folder}/package-lock.json");
-        if files.text(&lock).contains("\"resolved\"") {
+    }
+    for (path, text) in files.below("", &["json"]) {
+        if path.ends_with("package-lock.json") && text.contains("\"resolved\"") {
             let what = "names a registry; write it with omit-lockfile-registry-resolved=true".to_owned();
-            findings.push((lock, what));
+            findings.push((path.to_owned(), what));
         }
     }
 }
@@ -93,16 +90,6 @@ fn joined(folder: &str, target: &str) -> String {
         }
     }
     parts.join("/")
-}
-
-fn decisions_are_listed(files: &Files, findings: &mut Vec<Finding>) {
-    let list = files.text("docs/adr/README.md");
-    for (path, _) in files.below("docs/adr/", &["md"]) {
-        let name = path.trim_start_matches("docs/adr/");
-        if name != "README.md" && !list.contains(&format!("({name})")) {
-            findings.push((path.to_owned(), "is not listed in docs/adr/README.md".to_owned()));
-        }
-    }
 }
 
 #[cfg(test)]
