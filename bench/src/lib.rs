@@ -1,5 +1,6 @@
 //! Benchmarks of Roomful beside its peers.
 
 pub mod case;
+pub mod mesh;
 pub mod process;
 pub mod signal;

@@ -126,7 +126,7 @@ impl Join {
         // Before anything is printed: whoever reads it may send a signal at once.
         let mut stop = Stop::listen().map_err(|error| Failure::failed(format!("no signals can be heard: {error}")))?;
         let mut room = tokio::select! {
-            joined = self.enter() => joined.map_err(not_joined)?,
+            joined = self.enter() => joined.map_err(|error| not_joined(&error))?,
             () = stop.asked() => return Ok(()),
         };
         let shown = self.show(&mut room, &mut stop).await;
@@ -159,7 +159,7 @@ impl Join {
     async fn show(self, room: &mut Room, stop: &mut Stop) -> Result<(), Failure> {
         let mut screen: Box<dyn Screen> =
             if self.json { Box::new(Json {}) } else { Box::new(Text::new(&self.channel)) };
-        screen.joined(room).map_err(unwritable)?;
+        screen.joined(room).map_err(|error| unwritable(&error))?;
         let (answers, mut answered) = mpsc::channel(input::ANSWERS_MAX);
         let membership = room.membership().clone();
         let input = Input { membership, channel: self.channel, json: self.json_input, answers };
@@ -174,7 +174,7 @@ impl Join {
             tokio::select! {
                 event = room.next() => {
                     let Some(event) = event else { return outcome };
-                    screen.event(&event).map_err(unwritable)?;
+                    screen.event(&event).map_err(|error| unwritable(&error))?;
                     if let Event::Closed(closed) = event
                         && !leaving
                     {
@@ -182,7 +182,7 @@ impl Join {
                         outcome = Err(if closed.hint.is_empty() { failure } else { failure.hint(closed.hint) });
                     }
                 }
-                Some(answer) = answered.recv() => screen.answer(&answer).map_err(unwritable)?,
+                Some(answer) = answered.recv() => screen.answer(&answer).map_err(|error| unwritable(&error))?,
                 done = &mut input, if !leaving => {
                     leaving = true;
                     leave(room);
@@ -210,16 +210,16 @@ fn leave(room: &Room) {
     tokio::spawn(async move { membership.leave().await });
 }
 
-fn not_joined(error: JoinError) -> Failure {
+fn not_joined(error: &JoinError) -> Failure {
     let failure = match error {
-        JoinError::Address(_) => Failure::usage(&error),
+        JoinError::Address(_) => Failure::usage(error),
         _ => Failure::failed(format!("could not join: {error}")),
     };
     let hint = error.hint();
     if hint.is_empty() { failure } else { failure.hint(hint) }
 }
 
-fn unwritable(error: io::Error) -> Failure {
+fn unwritable(error: &io::Error) -> Failure {
     Failure::failed(format!("nothing can be written any more: {error}"))
 }
 

@@ -1,5 +1,6 @@
 //! The binary `roomful`: one file a command.
 
+mod bench;
 mod failure;
 mod join;
 mod log;
@@ -25,6 +26,7 @@ struct Roomful {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Bench(bench::Bench),
     Join(join::Join),
     Serve(serve::Serve),
     Simulate(simulate::Simulate),
@@ -33,6 +35,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Roomful::parse().command {
+        Command::Bench(bench) => bench.run(),
         Command::Join(join) => join.run(),
         Command::Serve(serve) => serve.run(),
         Command::Simulate(simulate) => simulate.run(),

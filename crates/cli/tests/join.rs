@@ -1,6 +1,7 @@
 //! `roomful join` as a process: what it reads, writes and exits with.
 
 use std::{
+    fs,
     io::{BufRead, BufReader, Write},
     net::SocketAddr,
     process::{Child, ChildStdin, Command, Stdio},
@@ -10,7 +11,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use server::{Config, Running, Server};
+use server::{Config, Running, Server, config::Tls};
 use tokio::runtime::Runtime;
 
 /// How long anything may take on a busy machine before a test gives up on it.
@@ -24,8 +25,12 @@ struct House {
 
 impl House {
     fn open() -> House {
+        House::with(None)
+    }
+
+    fn with(tls: Option<Tls>) -> House {
         let runtime = Runtime::new().expect("threads");
-        let config = Config { dev: true, listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..Config::default() };
+        let config = Config { dev: true, listen: SocketAddr::from(([127, 0, 0, 1], 0)), tls, ..Config::default() };
         let running = runtime.block_on(Server::start(config)).expect("a free port");
         House { running, _runtime: runtime }
     }
@@ -50,12 +55,16 @@ struct Process {
 
 impl Process {
     fn start(arguments: &[&str]) -> Process {
+        Process::start_with(arguments, &[])
+    }
+
+    fn start_with(arguments: &[&str], variables: &[(&str, &str)]) -> Process {
         let mut command = Command::new(env!("CARGO_BIN_EXE_roomful"));
+        command.env_remove("ROOMFUL_TOKEN").env_remove("RUST_LOG").envs(variables.iter().copied());
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("it was built");
-        let lines = lines(child.stdout.take().expect("a pipe"));
-        let errors = lines_of_errors(&mut child);
-        Process { input: child.stdin.take(), child, lines, errors }
+        let (output, errors) = (child.stdout.take().expect("a pipe"), child.stderr.take().expect("a pipe"));
+        Process { input: child.stdin.take(), child, lines: lines(output), errors: lines(errors) }
     }
 
     fn say(&mut self, line: &str) {
@@ -95,10 +104,6 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn lines_of_errors(child: &mut Child) -> Receiver<String> {
-    lines(child.stderr.take().expect("a pipe"))
 }
 
 fn lines(pipe: impl std::io::Read + Send + 'static) -> Receiver<String> {
@@ -232,4 +237,24 @@ fn who_cannot_join_is_told_why() {
     assert_eq!(nowhere.end(), Some(2));
     let word = Process::start(&["join", "http://127.0.0.1:1/standup", "--topology", "ring"]);
     assert_eq!(word.end(), Some(2));
+}
+
+#[test]
+fn an_encrypted_room_is_entered_where_its_certificate_is_trusted() {
+    let folder = std::env::temp_dir().join(format!("roomful-join-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a folder for certificates");
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let tls = Tls { certificate: folder.join("certificate.pem"), key: folder.join("key.pem") };
+    fs::write(&tls.certificate, made.cert.pem()).expect("a file");
+    fs::write(&tls.key, made.signing_key.serialize_pem()).expect("a file");
+    let house = House::with(Some(tls.clone()));
+    let room = format!("https://localhost:{}/room", house.running.address().port());
+
+    let trusted = tls.certificate.display().to_string();
+    let ada = Process::start_with(&["join", &room, "--json"], &[("SSL_CERT_FILE", &trusted)]);
+    ada.event("joined");
+    assert_eq!(ada.end(), Some(0));
+    let doubtful = Process::start(&["join", &room, "--json"]);
+    assert_eq!(doubtful.end(), Some(1));
+    fs::remove_dir_all(&folder).expect("it was made");
 }

@@ -52,8 +52,8 @@ impl Address {
         };
         let mut socket = url;
         socket.set_fragment(None);
-        // These four schemes may all be changed into each other.
-        let changed = socket.set_scheme(scheme);
+        // An address with a host can do without a user, and these four schemes may all be changed into each other.
+        let changed = socket.set_username("").and(socket.set_password(None)).and(socket.set_scheme(scheme));
         debug_assert!(changed.is_ok());
         Ok(Address { socket, loopback })
     }
@@ -89,6 +89,8 @@ mod tests {
         assert_eq!(address.socket.as_str(), "wss://example.org/standup");
         assert_eq!(address.host_and_port(), ("example.org".to_owned(), 443));
         assert!(address.is_secure() && !address.loopback);
+        let address = Address::parse("http://ada:s3cret@example.org/standup").expect("an address");
+        assert_eq!(address.socket.as_str(), "ws://example.org/standup");
         let address = Address::parse("http://[::1]:7800/a").expect("an address");
         assert_eq!(address.socket.as_str(), "ws://[::1]:7800/a");
         assert_eq!(address.host_and_port(), ("::1".to_owned(), 7800));

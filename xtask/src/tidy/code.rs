@@ -29,23 +29,6 @@ const IMPURE: [&str; 17] = [
 ];
 /// Crates without I/O.
 const PURE: [&str; 2] = ["crates/room", "crates/deepstream"];
-/// What the SDK's pure modules must not name.
-const IMPURE_JS: [&str; 11] = [
-    "Date.now",
-    "new Date(",
-    "Math.random",
-    "crypto.getRandomValues",
-    "performance.now",
-    "WebSocket(",
-    "RTCPeerConnection",
-    "setTimeout",
-    "setInterval",
-    "fetch(",
-    "document.",
-];
-/// The SDK's pure modules.
-const PURE_JS: [&str; 2] = ["sdk/src/member", "sdk/src/pure"];
-
 /// Each of our crates by the name that others import it under, its folder, and whom it may import.
 const MAY_KNOW: [(&str, &str, &[&str]); 10] = [
     ("deepstream", "crates/deepstream", &[]),
@@ -123,21 +106,6 @@ fn purity(files: &Files, findings: &mut Vec<Finding>) {
             }
         }
     }
-    for (path, text) in files.below("sdk/src/", &["js"]) {
-        if !PURE_JS.iter().any(|pure| path.starts_with(pure)) {
-            continue;
-        }
-        for (at, line) in text.lines().enumerate().filter(|(_, line)| !is_comment(line)) {
-            if let Some(word) = IMPURE_JS.iter().find(|word| line.contains(**word)) {
-                findings.push((format!("{path}:{}", at + 1), format!("a pure module names `{word}`; hand it in")));
-            }
-        }
-    }
-}
-
-fn is_comment(line: &str) -> bool {
-    let line = line.trim_start();
-    line.starts_with("//") || line.starts_with('*') || line.starts_with("/*")
 }
 
 fn only_rtc_names_str0m(files: &Files, findings: &mut Vec<Finding>) {

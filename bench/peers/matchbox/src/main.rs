@@ -1,0 +1,120 @@
+//! matchbox_socket doing what `roomful bench mesh` does: `roomful-bench-matchbox MEMBERS SIZE MESSAGES`.
+//!
+//! The workload and what is printed are those of `bench/src/mesh.rs`.
+
+use std::{
+    collections::BTreeSet,
+    env,
+    net::Ipv4Addr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::StreamExt as _;
+use matchbox_signaling::SignalingServer;
+use matchbox_socket::{PeerId, PeerState, RtcIceServerConfig, WebRtcSocket};
+use rustix::time::{ClockId, clock_gettime};
+use tokio::{sync::Barrier, task::JoinSet, time::timeout};
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+#[derive(Clone, Copy)]
+struct Workload {
+    members: usize,
+    size: usize,
+    messages: usize,
+}
+
+#[tokio::main]
+async fn main() {
+    let numbers: Vec<usize> = env::args().skip(1).filter_map(|word| word.parse().ok()).collect();
+    let [members, size, messages] = numbers[..] else { panic!("give three numbers: MEMBERS SIZE MESSAGES") };
+    timeout(PATIENCE, meet(Workload { members, size, messages })).await.expect("it takes too long");
+}
+
+async fn meet(workload: Workload) {
+    let mut server = SignalingServer::full_mesh_builder((Ipv4Addr::LOCALHOST, 0)).build();
+    let address = server.bind().expect("a free port");
+    tokio::spawn(server.serve());
+    let room = format!("ws://{address}/bench");
+
+    let started = Instant::now();
+    let mut entering = JoinSet::new();
+    for _ in 0..workload.members {
+        entering.spawn(linked(room.clone(), workload.members - 1));
+    }
+    let sockets = entering.join_all().await;
+    let open_ms = started.elapsed().as_secs_f64() * 1e3;
+
+    let ready = Arc::new(Barrier::new(workload.members));
+    let (cpu, started) = (cpu_seconds(), Instant::now());
+    let mut talking = JoinSet::new();
+    for (socket, others) in sockets {
+        talking.spawn(talk(socket, others, workload, Arc::clone(&ready)));
+    }
+    let heard = talking.join_all().await;
+    let (cpu_s, wall_s) = (cpu_seconds() - cpu, started.elapsed().as_secs_f64());
+    let delivered: usize = heard.iter().map(|(_, heard)| heard).sum();
+    let expected = workload.members * (workload.members - 1) * workload.messages;
+    println!(
+        "{{\"open_ms\":{open_ms},\"expected\":{expected},\"delivered\":{delivered},\"cpu_s\":{cpu_s},\"wall_s\":{wall_s}}}"
+    );
+    std::process::exit(0);
+}
+
+/// A socket that is connected to so many others, and those.
+async fn linked(room: String, others: usize) -> (WebRtcSocket, BTreeSet<PeerId>) {
+    // No STUN: everybody is on this machine.
+    let nowhere = RtcIceServerConfig { urls: Vec::new(), username: None, credential: None };
+    let (mut socket, driver) = WebRtcSocket::builder(room).ice_server(nowhere).add_reliable_channel().build();
+    tokio::spawn(driver);
+    let mut peers = BTreeSet::new();
+    while peers.len() < others {
+        match socket.next().await {
+            Some((peer, PeerState::Connected)) => drop(peers.insert(peer)),
+            Some((peer, PeerState::Disconnected)) => drop(peers.remove(&peer)),
+            None => panic!("the socket was closed"),
+        }
+    }
+    (socket, peers)
+}
+
+async fn talk(
+    mut socket: WebRtcSocket,
+    others: BTreeSet<PeerId>,
+    workload: Workload,
+    ready: Arc<Barrier>,
+) -> (WebRtcSocket, usize) {
+    let (sender, mut messages) = socket.take_channel(0).expect("one was added").split();
+    ready.wait().await;
+    let sending = tokio::spawn(async move {
+        let bytes = vec![7; workload.size];
+        for n in 0..workload.messages {
+            for peer in &others {
+                let message: Box<[u8]> = bytes.as_slice().into();
+                sender.unbounded_send((*peer, message)).expect("an open socket");
+            }
+            // Its queues have no bound and never make anybody wait.
+            if n % 64 == 63 {
+                tokio::task::yield_now().await;
+            }
+        }
+        sender
+    });
+    let expected = (workload.members - 1) * workload.messages;
+    let mut heard = 0;
+    while heard < expected {
+        // What is not there by then is lost.
+        match timeout(Duration::from_secs(20), messages.next()).await {
+            Ok(Some((_, message))) if message.len() == workload.size => heard += 1,
+            _ => break,
+        }
+    }
+    let _ = sending.await;
+    (socket, heard)
+}
+
+fn cpu_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
