@@ -334,7 +334,15 @@ impl World {
 
     // ---- turns ---------------------------------------------------------------------------------------------------
 
+    /// A member's turn, and those that its application asks for at once.
     fn turn(&mut self, actor: usize, input: Input) {
+        self.one_turn(actor, input);
+        while let Some(next) = self.actors[actor].app.follow_ups.pop_front() {
+            self.one_turn(actor, next);
+        }
+    }
+
+    fn one_turn(&mut self, actor: usize, input: Input) {
         let local = self.local(actor);
         let recorded = self.recorder.as_ref().filter(|recorder| recorder.actor == actor).map(|_| input.clone());
         let says = matches!(input, Input::Send { .. } | Input::Call { .. } | Input::Reply { .. });
@@ -351,7 +359,7 @@ impl World {
         Time(self.now.since(self.actors[actor].born).0)
     }
 
-    /// Carries out what a member wants, and what follows from it at once.
+    /// Carries out what a member wants.
     fn after_turn(&mut self, actor: usize, input: Option<Input>) {
         let mut outputs = Vec::new();
         while let Some(output) = self.actors[actor].machine.as_mut().and_then(Member::poll_output) {
@@ -369,10 +377,6 @@ impl World {
         self.plan_wake(actor, due);
         if self.actors[actor].fate.is_over() {
             self.bury(actor);
-            return;
-        }
-        while let Some(next) = self.actors[actor].app.follow_ups.pop_front() {
-            self.turn(actor, next);
         }
     }
 
