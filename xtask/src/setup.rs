@@ -6,7 +6,8 @@ use crate::shell::{Command, is_installed, root};
 const SYSTEM: [(&str, &str); 3] = [("chromium", "chromium"), ("ip", "iproute2"), ("nft", "nftables")];
 /// Debian packages without a program of their own: what Chromium draws text with.
 const FONTS: [&str; 2] = ["fonts-dejavu-core", "fonts-noto-color-emoji"];
-/// Cargo's subcommands: name and the oldest version that will do, which is the one to install. Built without optimisation: they are built once and mostly wait for others.
+/// Cargo's subcommands: name and the oldest version that will do, which is the one to install. Built without
+/// optimisation: they are built once and mostly wait for others.
 const SUBCOMMANDS: [(&str, &str); 2] = [("cargo-nextest", "0.9.143"), ("cargo-deny", "0.20.2")];
 /// Folders with npm packages.
 pub const NPM: [&str; 3] = ["sdk", "tests/browser", "crates/server/tests/livekit"];
