@@ -39,6 +39,9 @@ pub(super) struct Session {
     pub(super) questioned: Option<Time>,
     /// Whether a witness has come to doubt it since it was last examined.
     pub(super) newly_doubted: bool,
+    /// Whether a witness, or the hub itself, has come to doubt it since it was last heard: that stands even when the
+    /// witness leaves.
+    pub(super) contested: bool,
     /// Since when it has been away with nobody's word for it against others' doubts, or with no witness at all.
     pub(super) failing: Option<Time>,
     /// The last of its own changes that was dealt with.
@@ -66,7 +69,7 @@ pub(super) struct Evidence {
     pub(super) held: bool,
     /// Some witness vouches for it, though its word may not count.
     pub(super) vouched: bool,
-    /// A witness whose socket stands doubts it.
+    /// A witness whose socket stands doubts it, or one did, or the hub, after it was last heard.
     pub(super) doubted: bool,
     /// It has, or had, links to members that are still here.
     pub(super) witnessed: bool,
@@ -93,6 +96,7 @@ impl Session {
         self.pinged = None;
         self.unanswered = false;
         self.questioned = None;
+        self.contested = false;
     }
 
     /// How long it has been silent.
@@ -120,6 +124,7 @@ impl Roster {
             probed: None,
             questioned: None,
             newly_doubted: false,
+            contested: false,
             failing: None,
             op: 0,
             json_bytes,
@@ -203,6 +208,17 @@ impl Roster {
         self.sessions.get_mut(&id)
     }
 
+    /// The hub got no turn for a while: what was not heard meanwhile says nothing of anybody.
+    pub(super) fn slept(&mut self, now: Time) {
+        for session in self.sessions.values_mut() {
+            match session.conn {
+                Some(_) => session.hear(now),
+                None => session.away_since = now,
+            }
+            session.failing = None;
+        }
+    }
+
     /// Whose connection this is.
     pub(super) fn by_conn(&self, conn: ConnId) -> Option<MemberId> {
         self.conns.get(&conn).copied()
@@ -240,6 +256,7 @@ impl Roster {
             let news = former != Some(testimony) && (former.is_some() || testimony == Testimony::Vouches);
             if news {
                 session.witnesses.insert(witness, testimony);
+                session.contested |= testimony == Testimony::Doubts;
             }
             return news;
         }
@@ -279,6 +296,7 @@ impl Roster {
     pub(super) fn evidence(&self, id: MemberId) -> Evidence {
         let mut evidence = Evidence::default();
         let Some(session) = self.get(id) else { return evidence };
+        evidence.doubted = session.contested;
         for (witness, testimony) in &session.witnesses {
             let Some(witness) = self.get(*witness) else { continue };
             evidence.witnessed = true;

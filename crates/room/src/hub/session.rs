@@ -70,12 +70,10 @@ impl Hub {
         for id in replaced {
             self.gone(now, id, GoneReason::Replaced);
         }
-        // What a member brings from this very hub is older than what the hub knows: it was gone in between.
-        let resume = join.resume.filter(|resume| resume.hub != self.config.hub_id).unwrap_or_default();
+        let Resume { up, state, .. } = join.resume.unwrap_or_default();
         let may_write = grant.publish_data;
         self.counters.joined += 1;
         self.roster.insert(now, member.clone(), grant, conn);
-        let Resume { up, state, .. } = resume;
         let changed = if may_write { self.state.merge(now, state) } else { Vec::new() };
         let ops = self.planner.apply(&Event::Join { id, held: &up });
         for peer in up.into_iter().filter(|peer| *peer != id) {
@@ -90,7 +88,7 @@ impl Hub {
             }
         }
         self.tell_links(&ops, Some(id));
-        self.recheck.insert(id);
+        self.recheck_arrival(id);
         Ok(())
     }
 
@@ -139,8 +137,16 @@ impl Hub {
         }
         self.welcome(id, conn, true);
         self.tell_links(&ops, Some(id));
-        self.recheck.insert(id);
+        self.recheck_arrival(id);
         Ok(())
+    }
+
+    /// Examines somebody who has come; where everybody was away, everybody: now somebody is there to be misled.
+    fn recheck_arrival(&mut self, id: MemberId) {
+        if self.roster.present() == 1 {
+            self.recheck.extend(self.roster.iter().map(|session| session.member.id));
+        }
+        self.recheck.insert(id);
     }
 
     /// What a returning member holds now replaces what it reported before.
@@ -290,8 +296,11 @@ impl Hub {
         }
     }
 
-    /// Looks after everybody whose time has come.
+    /// Looks after everybody whose time has come. Where that was long ago, the hub itself has slept.
     pub(super) fn wake(&mut self, now: Time) {
+        if self.wakes.first().is_some_and(|(at, _)| now.since(*at) > limits::SLEPT_AFTER) {
+            self.roster.slept(now);
+        }
         while let Some((at, id)) = self.wakes.first().copied().filter(|(at, _)| *at <= now) {
             self.wakes.remove(&(at, id));
             if let Some(session) = self.roster.get_mut(id) {
@@ -328,6 +337,9 @@ impl Hub {
         if silence >= limits::HUB_PING.times(3) {
             self.refuse(conn, silent(silence.as_millis()));
             self.go_away(now, id);
+            if let Some(session) = self.roster.get_mut(id) {
+                session.contested = true;
+            }
             return None;
         }
         let end = session.heard + limits::HUB_PING.times(3);
@@ -365,6 +377,7 @@ impl Hub {
 
     fn examine_away(&mut self, now: Time, id: MemberId, evidence: Evidence) -> Option<Time> {
         let resume_window = self.config.resume_window;
+        let nobody_present = self.roster.present() == 0;
         let session = self.roster.get_mut(id)?;
         let end = session.away_since + resume_window;
         if now >= end {
@@ -375,6 +388,8 @@ impl Hub {
             Evidence { held: true, .. } => None,
             // Everybody who had a link to it has given it up.
             Evidence { witnessed: true, vouched: false, .. } => Some(now),
+            // Nobody is there who could be misled by it, or know better.
+            _ if nobody_present => None,
             // Only members vouch for it that are away or silent themselves, against the word of one that is here;
             // or nobody ever could.
             Evidence { doubted: true, .. } | Evidence { witnessed: false, .. } => {

@@ -335,8 +335,9 @@ fn empty_room_says_so() {
     let mut table = Table::new();
     let conn = table.join(1);
     table.cut(conn);
-    assert!(!table.hub.is_empty());
-    table.pass(limits::UNVOUCHED_GRACE);
+    table.pass(Micros::from_secs(29));
+    assert!(!table.hub.is_empty(), "who is alone may take its time to come back");
+    table.pass(Micros::from_secs(1));
     assert!(table.hub.is_empty());
     assert_eq!(table.hub.poll_timeout(), None);
 }
@@ -370,4 +371,49 @@ fn witness_that_answers_keeps_an_away_member() {
     assert_eq!(table.hub.away(), 1);
     let again = table.join_as(resume(1, HUB, &[2]), Some(Grant::open()));
     assert!(table.welcome(again).resumed);
+}
+
+#[test]
+fn doubts_outlast_the_doubter() {
+    let mut table = Table::new();
+    let conns = table.linked(&[1, 2, 3]);
+    table.pass(Micros::from_secs(3));
+    table.report(conns[2], &[], &[1, 2], &[]);
+    table.pass(Micros::from_secs(1));
+    table.say(conns[2], ClientMessage::Leave {});
+    let late = table.join(4);
+    table.inbox(late);
+    table.pass(limits::PROBE_TIMEOUT);
+    assert_eq!(table.gone(late), [(1, GoneReason::Unresponsive), (2, GoneReason::Unresponsive)]);
+}
+
+#[test]
+fn hub_that_slept_blames_nobody() {
+    let mut table = Table::new();
+    let conns = table.linked(&[1, 2, 3]);
+    table.cut(conns[2]);
+    table.pass(Micros::from_secs(3));
+    table.report(conns[1], &[], &[1], &[]);
+    assert_eq!(table.inbox(conns[0]), [ServerMessage::Ping {}]);
+    table.now = table.now + Micros::from_secs(600);
+    table.input(Input::Timeout);
+    assert_eq!((table.hub.members(), table.hub.away()), (3, 1));
+    let again = table.join_as(resume(3, HUB, &[1, 2]), Some(Grant::open()));
+    assert!(table.welcome(again).resumed);
+    table.pass(Micros::from_secs(1));
+    assert_eq!((table.hub.members(), table.hub.away()), (3, 0));
+}
+
+#[test]
+fn ghosts_of_before_are_gone_soon_after_somebody_comes() {
+    let mut table = Table::new();
+    let conns = table.linked(&[1, 2]);
+    table.pass(limits::HUB_PING.times(3));
+    assert_eq!(table.closed(conns[0]), Some(Some(RefusalCode::Silent)));
+    table.pass(Micros::from_secs(10));
+    assert_eq!(table.hub.away(), 2, "nobody is there to be misled");
+    let late = table.join(3);
+    table.inbox(late);
+    table.pass(limits::UNVOUCHED_GRACE);
+    assert_eq!(table.gone(late), [(1, GoneReason::Crashed), (2, GoneReason::Crashed)]);
 }

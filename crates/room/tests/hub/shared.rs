@@ -169,15 +169,12 @@ fn restarted_hub_takes_over_the_newest_state() {
         _ => None,
     });
     assert_eq!(told, Some(("title".to_owned(), fresh - 2, 0)));
-    // The same hub knows better than who comes back to it, and a mute member brings nothing.
-    for (hub, publish_data) in [(HUB, true), ("00000000000000ff", false)] {
-        let mut join = resume(3, HUB, &[]);
-        let state = BTreeMap::from([("mine".to_owned(), entry("1", fresh))]);
-        join.resume = Some(Resume { hub: hub.to_owned(), up: Vec::new(), state });
-        let c = table.join_as(join, Some(Grant { publish_data, ..Grant::open() }));
-        assert_eq!(table.welcome(c).state.len(), 2);
-        table.say(c, ClientMessage::Leave {});
-    }
+    // A mute member brings nothing.
+    let mut join = resume(3, HUB, &[]);
+    let state = BTreeMap::from([("mine".to_owned(), entry("1", fresh))]);
+    join.resume = Some(Resume { hub: HUB.to_owned(), up: Vec::new(), state });
+    let c = table.join_as(join, Some(Grant { publish_data: false, ..Grant::open() }));
+    assert_eq!(table.welcome(c).state.len(), 2);
 }
 
 #[test]
