@@ -16,7 +16,7 @@ Usage: cargo xtask COMMAND
   setup            install what the tests need: system packages (as root), npm packages, cargo-nextest, cargo-deny
   test [PART…]     run all tests, or these parts: fmt tidy clippy build rust doc sdk app browser deny
   tidy             check the rules of the house
-  golden           write protocol/golden and protocol/traces again
+  golden           write protocol/traces again, after the member has changed on purpose
   bench [ARG…]     run the benchmarks, as `roomful bench ARG…`
   fuzz [SECONDS]   run every fuzz target for that long (60), with a nightly compiler and cargo-fuzz
 
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Writes the files that both languages are tested against.
+/// Writes the traces that both languages repeat.
 fn golden() -> Result<(), String> {
     Command::cargo("run --profile checked --package roomful-tests --bin golden").run()
 }
