@@ -25,4 +25,4 @@ for (const name of traces) {
   });
 }
 
-test("there are traces to repeat", { skip: traces.length === 0 && "protocol/traces/ is empty" }, () => {});
+test("there are traces to repeat", () => assert.notEqual(traces.length, 0));
