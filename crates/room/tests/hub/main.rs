@@ -1,7 +1,7 @@
 //! The hub's side of a room, driven from outside.
 
 mod links;
-
+mod properties;
 mod refusals;
 mod sessions;
 mod shared;
