@@ -151,3 +151,5 @@ export const CALL_TIMEOUT = secs(15);
 export const LEAVE_FLUSH = secs(5);
 /** Nesting of a value. */
 export const VALUE_DEPTH = 64;
+/** Items in a value, those within it and the keys of maps included: an item takes one byte on the wire and a hundred in memory. */
+export const VALUE_ITEMS = 1024 * 1024;

@@ -19,7 +19,7 @@
  * @module
  */
 
-import { MESSAGE_MAX, VALUE_DEPTH } from "./limits.js";
+import { MESSAGE_MAX, VALUE_DEPTH, VALUE_ITEMS } from "./limits.js";
 
 /** Bytes that are not a value. */
 export class ValueError extends Error {
@@ -36,7 +36,8 @@ export class ValueError extends Error {
  * @param {unknown} value
  * @returns {Uint8Array<ArrayBuffer>}
  * @throws {TypeError} Where something in it has no form on the wire, or contains itself.
- * @throws {RangeError} Where it is nested deeper than `VALUE_DEPTH` or longer than `MESSAGE_MAX`.
+ * @throws {RangeError} Where it is nested deeper than `VALUE_DEPTH`, longer than `MESSAGE_MAX` or of more than
+ *   `VALUE_ITEMS` items.
  */
 export function encodeValue(value) {
   const encoder = new Encoder();
@@ -82,6 +83,8 @@ const UTF8 = new TextEncoder();
 const FROM_UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 class Encoder {
+  /** Items written so far. */
+  #count = 0;
   #buffer = new Uint8Array(256);
   #view = new DataView(this.#buffer.buffer);
   #at = 0;
@@ -95,6 +98,7 @@ class Encoder {
 
   /** @param {unknown} value */
   value(value) {
+    this.#item();
     switch (typeof value) {
       case "string":
         return this.#text(value);
@@ -153,6 +157,7 @@ class Encoder {
     const entries = Object.entries(record);
     this.#head(5, entries.length);
     for (const [key, entry] of entries) {
+      this.#item();
       this.#text(key);
       this.value(entry);
     }
@@ -212,8 +217,13 @@ class Encoder {
 
   /** @param {number} tag */
   #tag(tag) {
+    this.#item();
     this.#checkDepth();
     this.#head(6, tag);
+  }
+
+  #item() {
+    if (++this.#count > VALUE_ITEMS) throw new RangeError(`the value has more than ${VALUE_ITEMS} items`);
   }
 
   #checkDepth() {
@@ -291,6 +301,8 @@ class Decoder {
   #bytes;
   #view;
   #at = 0;
+  /** Items begun so far. */
+  #count = 0;
 
   /** @param {Uint8Array} bytes */
   constructor(bytes) {
@@ -308,6 +320,7 @@ class Decoder {
    * @returns {unknown}
    */
   value(depth) {
+    if (++this.#count > VALUE_ITEMS) throw new ValueError(`more than ${VALUE_ITEMS} items`);
     const initial = this.#byte();
     const major = initial >> 5;
     const info = initial & 0x1f;

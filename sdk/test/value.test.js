@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { MESSAGE_MAX, VALUE_DEPTH } from "../src/limits.js";
+import { MESSAGE_MAX, VALUE_DEPTH, VALUE_ITEMS } from "../src/limits.js";
 import { ValueError, decodeValue, encodeValue } from "../src/value.js";
 
 const trip = (value) => decodeValue(encodeValue(value));
@@ -112,4 +112,13 @@ test("random bytes decode or are refused, and what decodes encodes", () => {
     }
     assert.deepEqual(trip(value), value);
   }
+});
+
+test("a value of too many items is neither made nor read", () => {
+  const hostile = new Uint8Array(VALUE_ITEMS + 2).fill(0xa0);
+  hostile[0] = 0x9f;
+  hostile[VALUE_ITEMS + 1] = 0xff;
+  assert.throws(() => decodeValue(hostile), { name: "ValueError", message: /items/ });
+  assert.throws(() => encodeValue(new Array(VALUE_ITEMS).fill(0)), { name: "RangeError", message: /items/ });
+  assert.equal(decodeValue(encodeValue(new Array(VALUE_ITEMS - 1).fill(0))).length, VALUE_ITEMS - 1);
 });

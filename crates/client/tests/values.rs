@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use proptest::prelude::*;
-use roomful::{ArrayKind, DecodeError, Payload};
+use roomful::{ArrayKind, DecodeError, EncodeError, Payload};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -212,4 +212,16 @@ proptest! {
         }
         let _ = payload.to::<Value>();
     }
+}
+
+#[test]
+fn a_value_of_too_many_items_is_neither_made_nor_read() {
+    let small = vec![0u8; 2 * room::limits::VALUE_ITEMS];
+    // As bytes it is one item, as an array of numbers two million.
+    assert!(Payload::from(small.clone()).check().is_ok());
+    assert_eq!(Payload::value(&small).unwrap_err(), EncodeError::TooMany);
+    let mut hostile = vec![0x9f];
+    hostile.extend(std::iter::repeat_n(0xa0, room::limits::VALUE_ITEMS));
+    hostile.push(0xff);
+    assert_eq!(Payload::from_cbor(hostile.into()).check(), Err(DecodeError::TooMany));
 }

@@ -141,3 +141,6 @@ pub const CALL_TIMEOUT: Micros = Micros::from_secs(15);
 pub const LEAVE_FLUSH: Micros = Micros::from_secs(5);
 /// Nesting of a value.
 pub const VALUE_DEPTH: usize = 64;
+/// Items in a value, those within it and the keys of maps included: an item takes one byte on the wire and a hundred
+/// in memory.
+pub const VALUE_ITEMS: usize = 1024 * 1024;

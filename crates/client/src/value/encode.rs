@@ -2,10 +2,13 @@
 
 use std::ops::Range;
 
-use room::limits::{MESSAGE_MAX, VALUE_DEPTH};
+use room::limits::{MESSAGE_MAX, VALUE_DEPTH, VALUE_ITEMS};
 use serde::ser::{self, Serialize, Serializer};
 
-use super::{BIG_NEGATIVE, BIG_POSITIVE, SAFE_INTEGER};
+use super::{
+    BIG_NEGATIVE, BIG_POSITIVE, SAFE_INTEGER,
+    reader::{DecodeError, check},
+};
 
 /// A value that has no form on the wire.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,6 +17,9 @@ pub enum EncodeError {
     /// Nested deeper than [`room::limits::VALUE_DEPTH`].
     #[error("the value is nested deeper than {VALUE_DEPTH}")]
     TooDeep,
+    /// Of more items than [`room::limits::VALUE_ITEMS`].
+    #[error("the value has more than {VALUE_ITEMS} items")]
+    TooMany,
     /// A map whose keys are arrays, maps, bytes or the like.
     #[error("a map's keys can only be texts, numbers, booleans or nothing")]
     Key,
@@ -29,7 +35,15 @@ pub enum EncodeError {
 pub(crate) fn to_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, EncodeError> {
     let mut encoder = Encoder { out: Vec::new(), depth: VALUE_DEPTH, raw: false };
     value.serialize(&mut encoder)?;
-    Ok(encoder.out)
+    bounded(encoder.out)
+}
+
+/// The bytes, where there are not too many items in them: each takes at least one.
+pub(super) fn bounded(bytes: Vec<u8>) -> Result<Vec<u8>, EncodeError> {
+    if bytes.len() > VALUE_ITEMS && check(&bytes) == Err(DecodeError::TooMany) {
+        return Err(EncodeError::TooMany);
+    }
+    Ok(bytes)
 }
 
 /// The major types (RFC 8949, 3.1).

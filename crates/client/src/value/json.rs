@@ -168,7 +168,10 @@ pub enum FromJsonError {
 pub(crate) fn from_json(json: &Value) -> Result<Vec<u8>, FromJsonError> {
     let mut out = Vec::new();
     push(&mut out, json, VALUE_DEPTH)?;
-    if out.len() > room::limits::MESSAGE_MAX { Err(EncodeError::TooLarge.into()) } else { Ok(out) }
+    if out.len() > room::limits::MESSAGE_MAX {
+        return Err(EncodeError::TooLarge.into());
+    }
+    Ok(encode::bounded(out)?)
 }
 
 fn push(out: &mut Vec<u8>, json: &Value, depth: usize) -> Result<(), FromJsonError> {

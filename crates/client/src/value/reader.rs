@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeSet};
 
-use room::limits::VALUE_DEPTH;
+use room::limits::{VALUE_DEPTH, VALUE_ITEMS};
 
 use super::{BIG_NEGATIVE, BIG_POSITIVE, DATE, DATE_MS_MAX, SAFE_INTEGER, array::ArrayKind};
 
@@ -22,6 +22,9 @@ pub enum DecodeError {
     /// Nested deeper than [`room::limits::VALUE_DEPTH`].
     #[error("the value is nested deeper than {VALUE_DEPTH}")]
     TooDeep,
+    /// Of more items than [`room::limits::VALUE_ITEMS`].
+    #[error("the value has more than {VALUE_ITEMS} items")]
+    TooMany,
     /// A value of another shape than the type that was asked for.
     #[error("the value has another shape: {0}")]
     Shape(String),
@@ -51,17 +54,23 @@ pub(crate) enum Item<'de> {
 #[derive(Clone, Debug)]
 pub(crate) struct Reader<'de> {
     rest: &'de [u8],
+    /// Begun so far.
+    items: usize,
 }
 
 const BREAK: u8 = 0xff;
 
 impl<'de> Reader<'de> {
     pub(crate) fn new(bytes: &'de [u8]) -> Reader<'de> {
-        Reader { rest: bytes }
+        Reader { rest: bytes, items: 0 }
     }
 
     /// The next item.
     pub(crate) fn item(&mut self) -> Result<Item<'de>, DecodeError> {
+        self.items += 1;
+        if self.items > VALUE_ITEMS {
+            return Err(DecodeError::TooMany);
+        }
         let (major, info) = self.initial()?;
         if major == 7 {
             return self.simple(info);
