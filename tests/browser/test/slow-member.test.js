@@ -50,7 +50,9 @@ test("an application that never reads holds nobody up for long, and is told what
 
   // More than outbox and window hold together, so that somebody has to give way.
   const messages = 40;
+  const start = performance.now();
   for (let at = 0; at < messages; at++) await sender.do("sayBytes", MIB);
+  assert.ok(performance.now() - start > 1_000, "the sender had to wait, rather than hold ever more");
   const words = await reader.hears(sender, messages);
   assert.equal(words.length, messages);
   assert.equal(new Set(words).size, 1);

@@ -42,6 +42,9 @@ const MAY_KNOW: [(&str, &str, &[&str]); 10] = [
     ("bench", "bench", &["room", "rtc", "roomful", "server", "sim"]),
     ("xtask", "xtask", &[]),
 ];
+/// Libraries that one crate of ours hides from the others.
+const HIDDEN: [(&str, &str); 4] =
+    [("str0m", "rtc"), ("quinn-udp", "rtc"), ("metrics", "server"), ("metrics-exporter-prometheus", "server")];
 /// Inside `room`: which module may name which.
 const ROOM_MODULES: [(&str, &[&str]); 7] = [
     ("time", &[]),
@@ -150,8 +153,8 @@ fn crates_know_their_place(files: &Files, findings: &mut Vec<Finding>) {
             if known.contains_key(import) && !known[name].contains(&import) {
                 findings.push((path.to_owned(), format!("`{name}` must not know `{import}`; see ARCHITECTURE.md")));
             }
-            if import == "str0m" && *name != "rtc" {
-                findings.push((path.to_owned(), "only crates/rtc depends on str0m".to_owned()));
+            if let Some((hidden, by)) = HIDDEN.iter().find(|(hidden, by)| *hidden == import && by != name) {
+                findings.push((path.to_owned(), format!("only `{by}` depends on {hidden}")));
             }
         }
         if !manifest.contains("[lints]\nworkspace = true") {
