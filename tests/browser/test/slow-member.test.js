@@ -34,7 +34,9 @@ test("a member that hangs does not slow the others, and is given up", async (t) 
 
   // Awake again it finds that it was given up, and comes back as the same member.
   hung.thaw();
+  const awake = performance.now();
   await meshed([...pages, hung]);
+  t.diagnostic(`linked again ${Math.round(performance.now() - awake)} ms after it woke`);
   await sender.say("welcome back");
   await hung.log.entry({ event: "message", from: sender.id, data: describe("welcome back") });
 });
