@@ -55,6 +55,12 @@ pub struct Report {
     pub degree_max: u64,
     /// The planner's time for a join or leave, in µs of this machine.
     pub planner_us_per_event: f64,
+    /// How often the hub welcomed somebody new, or somebody that it had lost.
+    pub joins: u64,
+    /// How often the hub said that somebody is gone.
+    pub leaves: u64,
+    /// How often any application heard that somebody left.
+    pub leaves_heard: u64,
     /// The longest that a crashed member stood in the roster of anybody whom the hub reached, in ms.
     pub ghost_ms_max: u64,
     /// Calls that were answered.

@@ -92,7 +92,8 @@ fn summary(scenario: &Scenario, outcomes: Vec<Outcome>) -> Report {
         report.settled_s = report.settled_s.max(settled.0 as f64 / 1e6);
         chunks += totals.chunks + checks.calls.delivered();
         frames += checks.plan.data_frames;
-        latencies.append(&mut checks.delivery.latencies);
+        report.leaves_heard += checks.plan.leaves_heard;
+        latencies.extend(std::mem::take(&mut checks.delivery.latencies).into_values().flatten());
         plan.joins += cost.joins;
         plan.leaves += cost.leaves;
         plan.opened_by_joins += cost.opened_by_joins;
@@ -110,6 +111,7 @@ fn summary(scenario: &Scenario, outcomes: Vec<Outcome>) -> Report {
     report.links_per_join = ratio(plan.opened_by_joins, plan.joins);
     report.links_per_leave = ratio(plan.opened_by_leaves, plan.leaves);
     report.degree_max = plan.degree_max;
+    (report.joins, report.leaves) = (plan.joins, plan.leaves);
     report.planner_us_per_event = ratio(plan.nanos, plan.joins + plan.leaves) / 1e3;
     // In a mesh every link leads to where a message is for.
     (report.last_hop_mean, report.last_hop_max) = if report.delivered > 0 { (1.0, 1) } else { (0.0, 0) };

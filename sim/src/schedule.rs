@@ -43,8 +43,8 @@ pub(crate) enum Saying {
     Latest { channel: u64, bytes: usize },
     /// A datagram.
     Datagram { bytes: usize },
-    /// A write to the room's state.
-    State { key: u64, remove: bool, bytes: usize },
+    /// A write to the room's state; to an entry that others write too, or to the actor's own.
+    State { key: u64, own: bool, remove: bool, bytes: usize },
     /// A change of own attributes.
     Attribute { key: u64, remove: bool },
 }
@@ -276,7 +276,12 @@ impl<'a> Draw<'a> {
             2 => Saying::Call { to: somebody, bytes: small },
             3 => Saying::Latest { channel: self.dice.below(3), bytes: small },
             4 => Saying::Datagram { bytes: small },
-            5 => Saying::State { key: self.dice.below(8), remove: self.dice.chance(0.2), bytes: small },
+            5 => Saying::State {
+                key: self.dice.below(4),
+                own: self.dice.chance(0.5),
+                remove: self.dice.chance(0.2),
+                bytes: small,
+            },
             _ => Saying::Attribute { key: self.dice.below(4), remove: self.dice.chance(0.2) },
         }
     }

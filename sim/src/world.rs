@@ -490,3 +490,36 @@ impl World {
         self.hub.hub.as_ref()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::{Saying, To};
+
+    /// Three members; the first sends 60 kB ten times a second for ten seconds, while the last takes nothing.
+    fn flood(stalls: bool) -> World {
+        let mut actions: Vec<(Time, Action)> = (0..3).map(|actor| (Time(0), Action::Enter(actor))).collect();
+        for number in 0..100 {
+            let saying = Saying::Message { to: To::Room, bytes: 60_000 };
+            actions.push((Time(1_000_000 + 100_000 * number), Action::Say { actor: 0, saying }));
+        }
+        if stalls {
+            actions.push((Time(1_000_000), Action::Stall { actor: 2, length: Micros::from_secs(10) }));
+        }
+        let network = crate::Network { loss: 0.0, burst_starts: 0.0, ..crate::Network::default() };
+        let scenario = Scenario { seconds: 0, network, ..Scenario::default() };
+        let mut world = World::of(&scenario, 0, Schedule::of(actions));
+        world.run();
+        assert!(world.checks.violations.is_empty(), "{:#?}", world.checks.violations);
+        world
+    }
+
+    #[test]
+    fn a_reader_that_stops_slows_nobody_else() {
+        let (calm, stalled) = (flood(false), flood(true));
+        let slowest = |world: &World, receiver: usize| world.checks.delivery.latencies[&receiver].iter().copied().max();
+        assert!(slowest(&stalled, 2) > Some(5_000_000), "its window never closed");
+        assert_eq!(stalled.checks.delivery.latencies[&1].len(), 100);
+        assert!(slowest(&stalled, 1) <= slowest(&calm, 1).map(|most| most + 2_000));
+    }
+}

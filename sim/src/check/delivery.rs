@@ -17,7 +17,8 @@ pub(crate) struct Delivery {
     /// Senders whose outbox was full once.
     full: BTreeSet<usize>,
     violations: Vec<String>,
-    pub(crate) latencies: Vec<u32>,
+    /// In µs, by receiver.
+    pub(crate) latencies: BTreeMap<usize, Vec<u32>>,
     pub(crate) totals: Totals,
 }
 
@@ -88,7 +89,8 @@ impl Delivery {
         }
         self.totals.delivered += 1;
         self.totals.chunks += sent.chunks;
-        self.latencies.push(u32::try_from(now.since(sent.at).0).unwrap_or(u32::MAX));
+        let latency = u32::try_from(now.since(sent.at).0).unwrap_or(u32::MAX);
+        self.latencies.entry(at).or_default().push(latency);
         let progress = self.progress.entry((at, from, addressed)).or_default();
         if number < progress.next {
             if progress.skipped.remove(&number) {

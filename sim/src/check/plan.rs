@@ -14,6 +14,8 @@ pub(crate) struct PlanLog {
     events: Vec<(MemberId, bool)>,
     /// DATA frames that reached anybody.
     pub(crate) data_frames: u64,
+    /// How often anybody was told that somebody left.
+    pub(crate) leaves_heard: u64,
 }
 
 /// What it cost.

@@ -223,5 +223,5 @@ fn message(actor: usize, to: To, bytes: usize) -> Action {
 }
 
 fn write(actor: usize, key: u64, remove: bool) -> Action {
-    Action::Say { actor, saying: Saying::State { key, remove, bytes: 8 } }
+    Action::Say { actor, saying: Saying::State { key, own: false, remove, bytes: 8 } }
 }

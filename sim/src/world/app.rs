@@ -29,6 +29,9 @@ pub(super) struct App {
     pub(super) roster: BTreeMap<MemberId, MemberInfo>,
     /// The room's state, by its events.
     pub(super) state: BTreeMap<String, Json>,
+    /// What it wrote last to each of its own entries of the room's state, and to its attributes.
+    pub(super) own_state: BTreeMap<String, Json>,
+    pub(super) own_attributes: BTreeMap<String, Option<String>>,
     joined: bool,
     /// When the hub welcomed it last.
     welcomed: Time,
@@ -114,13 +117,18 @@ impl World {
                 let payload = payload::make(self.checks.lossy.sent(actor), bytes);
                 Some(Input::Publish { mode: Lossy::Datagram, channel: "dust".to_owned(), to: None, payload })
             }
-            Saying::State { key, remove, bytes } => {
+            Saying::State { key, own, remove, bytes } => {
                 let value = if remove { Json::null() } else { Json::from(&"x".repeat(bytes)).ok()? };
-                Some(Input::SetState { key: format!("key-{key}"), value })
+                let key = if own { format!("{actor}-{key}") } else { format!("key-{key}") };
+                if own {
+                    self.actors[actor].app.own_state.insert(key.clone(), value.clone());
+                }
+                Some(Input::SetState { key, value })
             }
             Saying::Attribute { key, remove } => {
-                let value = (!remove).then(|| format!("at {}", self.now));
-                Some(Input::SetAttributes { set: BTreeMap::from([(format!("key-{key}"), value)]) })
+                let (key, value) = (format!("key-{key}"), (!remove).then(|| format!("at {}", self.now)));
+                self.actors[actor].app.own_attributes.insert(key.clone(), value.clone());
+                Some(Input::SetAttributes { set: BTreeMap::from([(key, value)]) })
             }
         }
     }
@@ -166,6 +174,7 @@ impl World {
                 if self.actors[actor].app.roster.remove(&member.id).is_none() {
                     self.odd(actor, &format!("hears of {} leaving, who was not there", member.id));
                 }
+                self.checks.plan.leaves_heard += 1;
                 let other = self.numbers[&member.id];
                 self.checks.delivery.parted(actor, other, self.now);
                 let welcomed = self.actors[actor].app.welcomed;

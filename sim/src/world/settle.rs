@@ -88,7 +88,19 @@ impl World {
         if !state.map(|(key, entry)| (key, &entry.value)).eq(app.state.iter()) {
             return Some(format!("{actor} has another state than the hub"));
         }
+        let lost = app
+            .own_state
+            .iter()
+            .find(|(key, value)| hub.state().get(*key).map_or("null", |entry| entry.value.as_str()) != value.as_str());
+        if let Some((key, _)) = lost {
+            return Some(format!("what {actor} wrote to {key} is not there"));
+        }
         hub.roster().find_map(|(member, _)| {
+            if member.id == self.actors[actor].id {
+                let stands = |(key, value): &(&String, &Option<String>)| member.attributes.get(*key) == value.as_ref();
+                let lost = app.own_attributes.iter().find(|attribute| !stands(attribute));
+                return lost.map(|(key, _)| format!("{actor} does not have its attribute {key}"));
+            }
             let here = app.roster.get(&member.id)?;
             (here != member).then(|| format!("{actor} sees {} otherwise than the hub does", self.numbers[&member.id]))
         })
