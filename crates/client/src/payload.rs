@@ -112,7 +112,7 @@ impl Payload {
     /// | value | JSON |
     /// | --- | --- |
     /// | byte string | `{"$bytes": "base64"}` |
-    /// | typed array | `{"$float32": [0.5, 1]}`, by [`ArrayKind::name`](crate::ArrayKind::name) |
+    /// | typed array | `{"$float32": [0.5, 1]}`, by [`ArrayKind::name`](crate::ArrayKind::name); base64 where it is long |
     /// | date | `{"$date": ms since 1970}` |
     /// | big integer | `{"$bigint": "-18446744073709551616"}` |
     /// | NaN, infinities, −0 | `{"$number": "NaN"}`, `"Infinity"`, `"-Infinity"`, `"-0"` |

@@ -5,7 +5,7 @@
 //! | value | JSON |
 //! | --- | --- |
 //! | byte string | `{"$bytes": "base64"}` |
-//! | typed array | `{"$float32": [0.5, 1]}`, by [`ArrayKind::name`] |
+//! | typed array | `{"$float32": [0.5, 1]}`, by [`ArrayKind::name`]; `{"$float32": "base64"}` where it is long |
 //! | date | `{"$date": ms since 1970}` |
 //! | big integer | `{"$bigint": "-18446744073709551616"}` |
 //! | NaN, infinities, −0 | `{"$number": "NaN"}`, `"Infinity"`, `"-Infinity"`, `"-0"` |
@@ -22,6 +22,9 @@ use super::{
     encode::{self, EncodeError, Major},
     reader::{DecodeError, Item, Reader, array_bytes, big_integer, check, date_ms, half},
 };
+
+/// Numbers of a typed array up to which JSON has them one by one: there each takes many times its size.
+const ARRAY_NUMBERS_MAX: usize = 16 * 1024;
 
 /// JSON of a value.
 pub(crate) fn to_json(bytes: &[u8]) -> Result<Value, DecodeError> {
@@ -52,8 +55,12 @@ fn value(reader: &mut Reader<'_>) -> Result<Value, DecodeError> {
         }
         Item::Tag(tag) => match ArrayKind::of_tag(tag) {
             Some(kind) => {
-                let numbers = numbers(kind, &array_bytes(kind, reader.item()?)?);
-                json!({ format!("${}", kind.name()): numbers })
+                let bytes = array_bytes(kind, reader.item()?)?;
+                let key = format!("${}", kind.name());
+                if bytes.len() / kind.size() > ARRAY_NUMBERS_MAX {
+                    return Ok(json!({ key: BASE64.encode(bytes) }));
+                }
+                json!({ key: numbers(kind, &bytes) })
             }
             None => value(reader)?,
         },
@@ -240,8 +247,12 @@ fn push_special(out: &mut Vec<u8>, key: &str, content: &Value, depth: usize) -> 
         _ => {
             let kind = ArrayKind::of_name(key.strip_prefix('$')?)?;
             let mut bytes = Vec::new();
-            for number in content.as_array()? {
-                push_element(&mut bytes, kind, number)?;
+            if let Some(text) = content.as_str() {
+                bytes = BASE64.decode(text).ok().filter(|bytes| bytes.len().is_multiple_of(kind.size()))?;
+            } else {
+                for number in content.as_array()? {
+                    push_element(&mut bytes, kind, number)?;
+                }
             }
             encode::push_head(out, Major::Tag, kind.tag());
             encode::push_bytes(out, &bytes);
@@ -315,11 +326,20 @@ mod tests {
     }
 
     #[test]
+    fn long_typed_arrays_are_base64() {
+        let long = crate::Payload::array(&[7_u16; ARRAY_NUMBERS_MAX + 1]);
+        let json = long.to_json().expect("a value");
+        assert!(json["$uint16"].is_string());
+        assert_eq!(crate::Payload::from_json(&json), Ok(long));
+    }
+
+    #[test]
     fn json_that_stands_for_nothing_is_refused() {
         for json in [
             json!({ "$what": 1 }),
             json!({ "$bytes": "%" }),
             json!({ "$uint8": [256] }),
+            json!({ "$uint16": "AQID" }),
             json!({ "$date": "today" }),
             json!({ "$map": [[1]] }),
         ] {
