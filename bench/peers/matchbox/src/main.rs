@@ -1,20 +1,29 @@
 //! matchbox_socket doing what `roomful bench mesh` does: `roomful-bench-matchbox MEMBERS SIZE MESSAGES`.
 //!
-//! The workload and what is printed are those of `bench/src/mesh.rs`.
+//! The workload and what is printed are those of `bench/src/mesh.rs`. Its queues have no bound, and what floods them does
+//! not all arrive, so senders look at what was received, which costs them nothing in one process, and stay at most a
+//! window ahead: `WINDOW` bytes for each link (an environment variable; 65536).
 
 use std::{
     collections::BTreeSet,
     env,
     net::Ipv4Addr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use futures_util::StreamExt as _;
 use matchbox_signaling::SignalingServer;
-use matchbox_socket::{PeerId, PeerState, RtcIceServerConfig, WebRtcSocket};
+use matchbox_socket::{Packet, PeerId, PeerState, RtcIceServerConfig, WebRtcSocket};
 use rustix::time::{ClockId, clock_gettime};
-use tokio::{sync::Barrier, task::JoinSet, time::timeout};
+use tokio::{
+    sync::Barrier,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -47,10 +56,11 @@ async fn meet(workload: Workload) {
     let open_ms = started.elapsed().as_secs_f64() * 1e3;
 
     let ready = Arc::new(Barrier::new(workload.members));
+    let received = Arc::new((0..workload.members).map(|_| AtomicUsize::new(0)).collect::<Vec<_>>());
     let (cpu, started) = (cpu_seconds(), Instant::now());
     let mut talking = JoinSet::new();
-    for (socket, others) in sockets {
-        talking.spawn(talk(socket, others, workload, Arc::clone(&ready)));
+    for (at, (socket, others)) in sockets.into_iter().enumerate() {
+        talking.spawn(talk(at, socket, others, workload, Arc::clone(&ready), Arc::clone(&received)));
     }
     let heard = talking.join_all().await;
     let (cpu_s, wall_s) = (cpu_seconds() - cpu, started.elapsed().as_secs_f64());
@@ -79,24 +89,30 @@ async fn linked(room: String, others: usize) -> (WebRtcSocket, BTreeSet<PeerId>)
     (socket, peers)
 }
 
+/// `received`: of each sender's messages, how many arrived in all.
 async fn talk(
+    at: usize,
     mut socket: WebRtcSocket,
     others: BTreeSet<PeerId>,
     workload: Workload,
     ready: Arc<Barrier>,
+    received: Arc<Vec<AtomicUsize>>,
 ) -> (WebRtcSocket, usize) {
     let (sender, mut messages) = socket.take_channel(0).expect("one was added").split();
     ready.wait().await;
+    let counted = Arc::clone(&received);
     let sending = tokio::spawn(async move {
-        let bytes = vec![7; workload.size];
+        let mut bytes = vec![7; workload.size];
+        bytes[0] = at as u8;
+        let window = env::var("WINDOW").ok().and_then(|text| text.parse().ok()).unwrap_or(32_768);
+        let ahead = (window / workload.size).max(1);
         for n in 0..workload.messages {
-            for peer in &others {
-                let message: Box<[u8]> = bytes.as_slice().into();
-                sender.unbounded_send((*peer, message)).expect("an open socket");
+            while n - counted[at].load(Ordering::Relaxed) / others.len() >= ahead {
+                sleep(Duration::from_micros(200)).await;
             }
-            // Its queues have no bound and never make anybody wait.
-            if n % 64 == 63 {
-                tokio::task::yield_now().await;
+            let message = Packet::from(bytes.clone());
+            for peer in &others {
+                sender.unbounded_send((*peer, message.clone())).expect("an open socket");
             }
         }
         sender
@@ -105,8 +121,11 @@ async fn talk(
     let mut heard = 0;
     while heard < expected {
         // What is not there by then is lost.
-        match timeout(Duration::from_secs(20), messages.next()).await {
-            Ok(Some((_, message))) if message.len() == workload.size => heard += 1,
+        match timeout(Duration::from_secs(5), messages.next()).await {
+            Ok(Some((_, message))) if message.len() == workload.size => {
+                received[usize::from(message[0])].fetch_add(1, Ordering::Relaxed);
+                heard += 1;
+            }
             _ => break,
         }
     }
