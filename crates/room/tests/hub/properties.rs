@@ -20,10 +20,13 @@ use crate::table::{config, id, join};
 const PEOPLE: u8 = 6;
 const START: Time = Time(1_700_000_000_000_000);
 
+/// Whether it comes back to the same hub, whom it holds links to, and what state it brings: keys, values, versions.
+type Brought = (bool, Vec<u8>, Vec<(u8, u8, u64)>);
+
 /// One thing that happens to a hub.
 #[derive(Clone, Debug)]
 enum Step {
-    Join { who: u8, resume: Option<(bool, Vec<u8>, Vec<(u8, u8, u64)>)>, grant: u8, oddity: u8 },
+    Join { who: u8, resume: Option<Brought>, grant: u8, oddity: u8 },
     Say { conn: u8, message: ClientMessage },
     Close { conn: u8, left: bool },
     Pass(u64),
@@ -89,7 +92,7 @@ impl Run {
         ConnId(u64::from(number) % (self.conns + 1))
     }
 
-    fn odd_join(&self, who: u8, resume: Option<(bool, Vec<u8>, Vec<(u8, u8, u64)>)>, oddity: u8) -> Join {
+    fn odd_join(&self, who: u8, resume: Option<Brought>, oddity: u8) -> Join {
         let mut join = join(who % PEOPLE);
         join.resume = resume.map(|(same, up, state)| Resume {
             hub: if same { config().hub_id } else { "00000000000000ff".to_owned() },
