@@ -42,6 +42,7 @@
 //! # Ok::<(), room::id::IdError>(())
 //! ```
 
+mod liveness;
 mod roster;
 mod session;
 mod state;
@@ -248,6 +249,7 @@ impl Hub {
 
     /// Takes an input in. Drain [`Hub::poll_output`] afterwards.
     pub fn handle(&mut self, now: Time, input: Input) {
+        self.notice_sleep(now);
         match input {
             Input::Join { conn, join, grant } => self.join(now, conn, *join, grant),
             Input::Message { conn, message } => {

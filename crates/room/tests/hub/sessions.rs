@@ -396,6 +396,8 @@ fn hub_that_slept_blames_nobody() {
     table.report(conns[1], &[], &[1], &[]);
     assert_eq!(table.inbox(conns[0]), [ServerMessage::Ping {}]);
     table.now = table.now + Micros::from_secs(600);
+    table.report(conns[1], &[1], &[], &[]);
+    table.report(conns[1], &[], &[1], &[]);
     table.input(Input::Timeout);
     assert_eq!((table.hub.members(), table.hub.away()), (3, 1));
     let again = table.join_as(resume(3, HUB, &[1, 2]), Some(Grant::open()));
