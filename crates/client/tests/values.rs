@@ -164,7 +164,7 @@ fn big_integers_keep_all_digits() {
 fn values_too_deep_are_refused_on_both_sides() {
     let nested = |levels: usize| (0..levels).fold(json!(0), |inner, _| json!([inner]));
     assert!(Payload::value(&nested(64)).is_ok_and(|payload| payload.to::<Value>().is_ok()));
-    assert_eq!(Payload::value(&nested(65)), Err(roomful::EncodeError::TooDeep));
+    assert_eq!(Payload::value(&nested(65)), Err(EncodeError::TooDeep));
     let hostile = Payload::from_cbor([vec![0x81; 1_000_000], vec![0]].concat().into());
     assert_eq!(hostile.to::<Value>(), Err(DecodeError::TooDeep));
     assert_eq!(hostile.to_json(), Err(DecodeError::TooDeep));
@@ -173,7 +173,7 @@ fn values_too_deep_are_refused_on_both_sides() {
 #[test]
 fn maps_with_structured_keys_are_refused() {
     let map = std::collections::BTreeMap::from([(vec![1], 2)]);
-    assert_eq!(Payload::value(&map), Err(roomful::EncodeError::Key));
+    assert_eq!(Payload::value(&map), Err(EncodeError::Key));
 }
 
 fn any_json() -> impl Strategy<Value = Value> {
