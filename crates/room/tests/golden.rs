@@ -1,6 +1,8 @@
 //! The files of `protocol/golden/`: every message and frame decodes, and encodes again to the same bytes; what is
 //! broken is refused for the reason that the file names. `sdk/test/golden.test.js` does the same in JavaScript.
 
+#![allow(clippy::unwrap_used)]
+
 use std::{fs, path::Path};
 
 use bytes::{Bytes, BytesMut};
