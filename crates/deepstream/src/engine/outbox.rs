@@ -1,0 +1,53 @@
+//! What the engine wants done.
+
+use std::collections::VecDeque;
+
+use super::{ConnId, Counters, Output, registry::Recipients};
+use crate::{
+    message::Reply,
+    wire::{self, Wire},
+};
+
+/// A connection that messages can be sent to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Peer {
+    pub conn: ConnId,
+    pub wire: Wire,
+}
+
+/// Outputs, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    outputs: VecDeque<Output>,
+    pub(crate) counters: Counters,
+}
+
+impl Outbox {
+    pub(crate) fn send(&mut self, to: Peer, reply: &Reply<'_>) {
+        if let Some(frame) = wire::encode(to.wire, reply) {
+            self.counters.sent += 1;
+            self.outputs.push_back(Output::Send { to: vec![to.conn], frame });
+        }
+    }
+
+    /// Sends the same to many, but for one. It is encoded once for each protocol.
+    pub(crate) fn tell(&mut self, to: &Recipients, but: Option<ConnId>, reply: &Reply<'_>) {
+        for wire in [Wire::Text, Wire::Protobuf] {
+            let conns: Vec<ConnId> = to.of(wire).iter().copied().filter(|conn| Some(*conn) != but).collect();
+            if !conns.is_empty()
+                && let Some(frame) = wire::encode(wire, reply)
+            {
+                self.counters.sent += conns.len() as u64;
+                self.outputs.push_back(Output::Send { to: conns, frame });
+            }
+        }
+    }
+
+    pub(crate) fn push(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+}

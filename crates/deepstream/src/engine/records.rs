@@ -1,0 +1,257 @@
+//! Records, lists among them: what they are, who is subscribed to them, and how they come and go.
+
+mod owners;
+mod store;
+mod write;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{
+    Config, ConnId, Loaded,
+    list::Past,
+    listening::Listening,
+    outbox::{Outbox, Peer},
+    registry::Registry,
+};
+use crate::{
+    json,
+    message::{Action, Problem, Reply, Topic},
+    name::Name,
+    pattern::Pattern,
+    time::Time,
+};
+use owners::Owners;
+pub(crate) use store::Store;
+pub(crate) use write::refuse;
+
+/// What a record is at first. Clients see an empty list in it, too.
+const EMPTY: &str = "{}";
+
+/// All records.
+#[derive(Debug)]
+pub(crate) struct Records {
+    pub(crate) registry: Registry,
+    pub(crate) listening: Listening,
+    pub(crate) store: Store,
+    records: BTreeMap<Name, Record>,
+    /// Bytes in all names and values.
+    bytes: usize,
+    /// The ephemeral lists that a connection may have entries in.
+    owned: BTreeMap<ConnId, BTreeSet<Name>>,
+    ephemeral: Vec<Pattern>,
+    records_max: usize,
+    bytes_max: usize,
+    record_max: usize,
+}
+
+#[derive(Debug)]
+struct Record {
+    /// How often it was written.
+    version: u64,
+    /// An object or an array.
+    json: Arc<str>,
+    /// For lists.
+    past: Option<Box<Past>>,
+    /// For lists whose entries go with the connections that added them.
+    owners: Option<Box<Owners>>,
+}
+
+impl Records {
+    pub(crate) fn new(config: &Config) -> Records {
+        Records {
+            registry: Registry::default(),
+            listening: Listening::new(Topic::Record, config.listen_timeout),
+            store: Store::new(config.persist),
+            records: BTreeMap::new(),
+            bytes: 0,
+            owned: BTreeMap::new(),
+            ephemeral: config.ephemeral.clone(),
+            records_max: config.records_max,
+            bytes_max: config.records_bytes_max,
+            record_max: config.record_max,
+        }
+    }
+
+    /// A record's version and value.
+    pub(crate) fn get(&self, name: &str) -> Option<(u64, &Arc<str>)> {
+        self.records.get(name).map(|record| (record.version, &record.json))
+    }
+
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.records.contains_key(name)
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Takes in a record from the store. What is here already is newer; what is ephemeral is not stored.
+    pub(crate) fn load(&mut self, loaded: Loaded) {
+        let Loaded { name, version, json } = loaded;
+        if json::check_record(&json).is_ok() && !self.contains(&name) && !self.is_ephemeral(&name) {
+            self.bytes += name.len() + json.len();
+            self.records.insert(name, Record { version, json, past: None, owners: None });
+        }
+    }
+
+    /// Subscribes to a record, creating it where `how` says so.
+    pub(crate) fn open(
+        &mut self,
+        now: Time,
+        peer: Peer,
+        how: Action,
+        name: &Name,
+        out: &mut Outbox,
+    ) -> Result<(), Problem> {
+        if !self.contains(name) {
+            match how {
+                Action::Open if !self.create(name) => return Err(Problem::Denied),
+                Action::OpenRead => return Err(Problem::RecordNotFound),
+                _ => {}
+            }
+        }
+        if self.registry.add(peer, name) == Some(true) {
+            self.listening.wanted(now, name, out);
+        }
+        Ok(())
+    }
+
+    /// Tells a new subscriber what it is subscribed to.
+    pub(crate) fn tell(&self, peer: Peer, how: Action, names: &[Name], out: &mut Outbox) {
+        match how {
+            Action::OpenHead | Action::Heads => {
+                let versions: Vec<_> = names.iter().map(|name| (name.clone(), self.version(name))).collect();
+                out.send(peer, &Reply::Versions(&versions));
+            }
+            _ => {
+                for name in names {
+                    if let Some((version, json)) = self.get(name) {
+                        out.send(peer, &Reply::Record { name, version, json });
+                    }
+                }
+            }
+        }
+        if how != Action::Heads {
+            for name in names.iter().filter(|name| self.listening.is_provided(name)) {
+                out.send(peer, &Reply::Provided { name, provided: true });
+            }
+        }
+    }
+
+    /// A record's version, if there is one.
+    pub(crate) fn version(&self, name: &str) -> Option<u64> {
+        self.records.get(name).map(|record| record.version)
+    }
+
+    /// Ends a subscription.
+    pub(crate) fn unsubscribe(&mut self, peer: Peer, name: &Name, out: &mut Outbox) {
+        let Some(is_last) = self.registry.remove(peer, name) else { return };
+        if let Some(past) = self.records.get_mut(name).and_then(|record| record.past.as_mut()) {
+            past.forget(peer.conn);
+        }
+        if is_last {
+            self.listening.unwanted(name, out);
+            self.drop_unused(name);
+        }
+    }
+
+    /// Deletes a record. All subscriptions to it end.
+    pub(crate) fn delete(&mut self, peer: Peer, name: &Name, out: &mut Outbox) {
+        let Some(record) = self.records.remove(name) else {
+            return out.send(peer, &Reply::DeleteDone(name));
+        };
+        self.bytes -= name.len() + record.json.len();
+        self.disown(name, &record);
+        let subscribers = self.registry.remove_name(name);
+        out.tell(&subscribers, Some(peer.conn), &Reply::Deleted(name));
+        if !subscribers.is_empty() {
+            self.listening.unwanted(name, out);
+        }
+        let is_stored = !self.is_ephemeral(name) && record.version > 0;
+        self.store.deleted(peer, name, is_stored, out);
+    }
+
+    /// A connection is gone, and with it its subscriptions, and its entries in ephemeral lists.
+    pub(crate) fn closed(&mut self, now: Time, peer: Peer, out: &mut Outbox) {
+        let left = self.listening.leave(peer.conn);
+        for name in self.registry.names_of(peer.conn) {
+            self.unsubscribe(peer, &name, out);
+        }
+        self.listening.pass_on_all(now, left, &self.registry, out);
+        for name in self.owned.remove(&peer.conn).unwrap_or_default() {
+            self.leave(now, peer.conn, &name, out);
+        }
+        self.store.closed(peer.conn);
+    }
+
+    fn is_ephemeral(&self, name: &Name) -> bool {
+        Pattern::any(&self.ephemeral, name)
+    }
+
+    /// Creates a record. False where there are as many as there may be.
+    fn create(&mut self, name: &Name) -> bool {
+        let bytes = self.bytes + name.len() + EMPTY.len();
+        if self.records.len() >= self.records_max || bytes > self.bytes_max {
+            return false;
+        }
+        self.bytes = bytes;
+        let owners = self.is_ephemeral(name).then(Box::default);
+        self.records.insert(name.clone(), Record { version: 0, json: EMPTY.into(), past: None, owners });
+        true
+    }
+
+    /// Drops a record that nobody is subscribed to and that says nothing: it was never written, or is an ephemeral
+    /// list that everybody has left.
+    fn drop_unused(&mut self, name: &Name) {
+        let Some(record) = self.records.get(name) else { return };
+        let is_left = || record.owners.is_some() && json::entries(&record.json).is_some_and(|list| list.is_empty());
+        let says_nothing = record.version == 0 || is_left();
+        if says_nothing
+            && self.registry.recipients(name).is_none()
+            && let Some(record) = self.records.remove(name)
+        {
+            self.bytes -= name.len() + record.json.len();
+            self.disown(name, &record);
+        }
+    }
+
+    fn disown(&mut self, name: &Name, record: &Record) {
+        for conn in record.owners.iter().flat_map(|owners| owners.conns()) {
+            if let Some(names) = self.owned.get_mut(&conn) {
+                names.remove(name);
+                if names.is_empty() {
+                    self.owned.remove(&conn);
+                }
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn check(&self) {
+        self.registry.check();
+        self.listening.check(&self.registry);
+        let bytes = self.records.iter().map(|(name, record)| name.len() + record.json.len());
+        assert_eq!(self.bytes, bytes.sum::<usize>());
+        assert!(self.records.len() <= self.records_max && self.bytes <= self.bytes_max);
+        for (name, record) in &self.records {
+            assert!(record.json.len() <= self.record_max.max(EMPTY.len()));
+            assert!(json::check_record(&record.json).is_ok(), "{}", record.json);
+            assert!(record.version > 0 || self.registry.recipients(name).is_some(), "{name} is of no use");
+            if let Some(owners) = &record.owners {
+                let counts = json::entries(&record.json).map(|list| super::list::count(&list));
+                owners.check(&counts.unwrap_or_default());
+                assert!(owners.conns().iter().all(|conn| self.owned[conn].contains(name)));
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn owns_nothing(&self, conn: ConnId) -> bool {
+        !self.owned.contains_key(&conn)
+            && self.records.values().flat_map(|record| &record.owners).all(|owners| !owners.conns().contains(&conn))
+    }
+}

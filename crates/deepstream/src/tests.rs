@@ -1,0 +1,14 @@
+//! The engine as its clients see it, over both protocols.
+
+mod calls;
+mod chaos;
+mod events;
+mod hostile;
+mod listening;
+mod lists;
+mod permissions;
+mod presence;
+mod records;
+mod sessions;
+mod storing;
+mod world;
