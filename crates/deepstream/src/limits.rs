@@ -25,8 +25,8 @@ pub const ECHO_MAX: usize = 128;
 
 // ---- connections --------------------------------------------------------------------------------
 
-/// Time between heartbeats; a client that is silent for twice as long is gone. The clients' own default, which they
-/// rely on: one that hears nothing for twice as long leaves.
+/// Time between heartbeats; a client that misses two of them is gone. The clients' own default, which they rely on: one
+/// that hears nothing for twice as long leaves.
 pub const HEARTBEAT: Micros = Micros::from_secs(30);
 /// Time between connecting and a successful login.
 pub const LOGIN_TIMEOUT: Micros = Micros::from_secs(180);

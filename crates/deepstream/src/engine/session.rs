@@ -154,8 +154,7 @@ impl Sessions {
     }
 
     fn need(&mut self, now: Time, conn: ConnId) -> Option<Need> {
-        let (dead_after, login_timeout, sniff, heartbeat) =
-            (self.heartbeat.times(2), self.login_timeout, self.sniff, self.heartbeat);
+        let (login_timeout, sniff, heartbeat) = (self.login_timeout, self.sniff, self.heartbeat);
         let session = self.sessions.get_mut(&conn)?;
         if session.speech == Speech::Awaited && now >= session.opened + sniff {
             session.speech = Speech::Guessed;
@@ -165,7 +164,7 @@ impl Sessions {
         if session.phase != Phase::Open && now >= session.opened + login_timeout {
             return Some(Need::TooLate(peer));
         }
-        if now >= session.heard + dead_after {
+        if now >= session.heard + session.patience(heartbeat) {
             return Some(Need::Dead(peer));
         }
         if peer.wire == Wire::Text && now >= session.ping {
@@ -177,7 +176,7 @@ impl Sessions {
 
     fn schedule(&mut self, conn: ConnId) {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
-        let mut next = session.heard + self.heartbeat.times(2);
+        let mut next = session.heard + session.patience(self.heartbeat);
         if session.speech == Speech::Awaited {
             next = next.min(session.opened + self.sniff);
         }
@@ -222,7 +221,13 @@ impl Session {
         }
     }
 
-    /// Whether it is known, or guessed, how it talks.
+    /// How long it may be silent. Text clients answer pings at once; the others ping by themselves, and those in hidden
+    /// tabs at half the pace, as browsers slow their timers down.
+    fn patience(&self, heartbeat: Micros) -> Micros {
+        heartbeat.times(if self.wire() == Wire::Text { 2 } else { 3 })
+    }
+
+    /// As whom to send to it: as a text client where that is not known yet.
     pub(crate) fn peer(&self, conn: ConnId) -> Peer {
         Peer { conn, wire: self.wire() }
     }

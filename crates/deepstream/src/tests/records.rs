@@ -42,7 +42,8 @@ fn of_two_writes_at_once_the_first_wins() {
         world.patch(bob, "r", 1, "by", Some("3"));
         assert_heard!(world, bob, ["conflict r 1 {\"by\":\"ada\"}"]);
         world.update(bob, "r", 3, "{}");
-        assert_heard!(world, bob, ["problem record INVALID_VERSION r"]);
+        // Whose copy is ahead is told so, and brought back.
+        assert_heard!(world, bob, ["problem record INVALID_VERSION r", "updated r 1 {\"by\":\"ada\"}"]);
     }
 }
 

@@ -156,11 +156,18 @@ impl Records {
     }
 
     fn tell_failed(&self, peer: Peer, write: &Write, problem: Problem, out: &mut Outbox) {
-        let (Problem::Conflict, Some((version, json))) = (problem, self.get(&write.name)) else {
-            return refuse(peer, write, problem, out);
+        let (name, ack) = (write.name.as_str(), write.ack.as_ref());
+        let Some((version, json)) = self.get(name).filter(|_| problem == Problem::Conflict) else {
+            refuse(peer, write, problem, out);
+            // Its copy is ahead, because a write before was refused, and would stay so: it is brought back.
+            if let Some((version, json)) = self.get(name).filter(|_| problem == Problem::InvalidVersion)
+                && self.registry.contains(peer, name)
+            {
+                out.send(peer, &Reply::Updated { name, version, json });
+            }
+            return;
         };
         out.counters.conflicts += 1;
-        let (name, ack) = (write.name.as_str(), write.ack.as_ref());
         out.send(peer, &Reply::Conflict { name, version, json, action: write.action, ack });
         // The newer client merges, but never tells the writer. The older one tells it by itself.
         if let Some(ack) = ack.filter(|ack| ack.id.is_some()) {

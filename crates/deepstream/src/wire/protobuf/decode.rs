@@ -154,8 +154,11 @@ impl Parts {
         Name::new(self.name.as_deref()?).ok()
     }
 
-    /// At least one.
+    /// At least one, and no more than a connection could subscribe to.
     fn names(&self) -> Option<Vec<Name>> {
+        if self.names.len() > limits::SUBSCRIPTIONS {
+            return None;
+        }
         let names: Result<Vec<Name>, _> = self.names.iter().map(|name| Name::new(name)).collect();
         names.ok().filter(|names| !names.is_empty())
     }

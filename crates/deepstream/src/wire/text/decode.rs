@@ -261,6 +261,9 @@ fn presence(action: &str, parts: &[&str]) -> Decoded {
     let draft = Draft { action: known, name: None, id: parts.first().copied() };
     let [_, users] = parts else { return Err(draft.invalid()) };
     let users: Vec<String> = serde_json::from_str(users).map_err(|_| draft.invalid())?;
+    if users.len() > limits::SUBSCRIPTIONS {
+        return Err(draft.invalid());
+    }
     let names: Result<Vec<Name>, _> = users.iter().map(|user| Name::new(user)).collect();
     let (names, id) = (names.map_err(|_| draft.invalid())?, draft.id()?);
     Ok(match known {
