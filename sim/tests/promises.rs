@@ -134,3 +134,17 @@ fn narrow_uplinks_carry_everything_in_the_end() {
         assert_eq!((report.leaves_heard, report.gaps, report.missed), (0, 0, 0));
     });
 }
+
+#[test]
+fn minutes_without_hub_or_links_heal() {
+    let faults = Faults {
+        partitions_per_min: 1.5,
+        partition_s: 60,
+        restarts_per_min: 0.5,
+        restart_s: 50,
+        sleeps_per_min: 1.0,
+        ..Faults::default()
+    };
+    let scenario = Scenario { members: 6, seconds: 100, churn_per_min: 0.3, ..with(faults) };
+    each(&scenario, |report| assert_eq!((report.missed, report.duplicated, report.reordered), (0, 0, 0)));
+}
