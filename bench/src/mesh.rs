@@ -15,12 +15,17 @@ use roomful::{Event, Link, LinkState, Payload, Room};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use server::{Config, Server};
-use tokio::{runtime::Runtime, sync::Barrier, task::JoinSet, time::timeout};
+use tokio::{
+    runtime::Runtime,
+    sync::Barrier,
+    task::JoinSet,
+    time::{Interval, interval_at, timeout},
+};
 
 use crate::case::Case;
 
 /// What every subject does: so many members enter together; when all are linked, each sends so many messages of that
-/// size to all others, as fast as it may.
+/// size to all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Workload {
     /// Members.
@@ -29,6 +34,18 @@ pub struct Workload {
     pub size: usize,
     /// Messages that each member sends.
     pub messages: usize,
+    /// Messages that each member sends a second, members taking turns; 0 is as fast as it may.
+    pub rate: usize,
+}
+
+impl Workload {
+    fn name(&self) -> String {
+        let Workload { members, size, rate, .. } = self;
+        match rate {
+            0 => format!("broadcast {size} B among {members}"),
+            _ => format!("broadcast {size} B among {members}, {rate} a second each"),
+        }
+    }
 }
 
 /// What a subject says of one workload.
@@ -51,7 +68,7 @@ pub struct Outcome {
 pub struct Subject {
     /// Its name.
     pub name: &'static str,
-    /// The program and its first arguments; the workload's three numbers follow.
+    /// The program and its first arguments; the workload's four numbers follow.
     pub command: Vec<PathBuf>,
 }
 
@@ -94,14 +111,15 @@ pub fn run(options: &Options) -> io::Result<Vec<Case>> {
         let mib = workload.size as f64 / (1024.0 * 1024.0);
         let per_cpu_second = |outcome: &Outcome| outcome.delivered as f64 / outcome.cpu_s;
         let per_second = |outcome: &Outcome| outcome.delivered as f64 / outcome.wall_s;
-        for (unit, figure, factor) in [
-            ("messages a CPU-second", per_cpu_second as fn(&Outcome) -> f64, 1.0),
-            ("MiB a CPU-second", per_cpu_second, mib),
-            ("messages a second", per_second, 1.0),
-        ] {
+        type Figure = fn(&Outcome) -> f64;
+        let mut units: Vec<(_, Figure, _)> = vec![("messages a CPU-second", per_cpu_second, 1.0)];
+        if workload.rate == 0 {
+            units.push(("MiB a CPU-second", per_cpu_second, mib));
+            units.push(("messages a second", per_second, 1.0));
+        }
+        for (unit, figure, factor) in units {
             let scaled = |at: usize| figures(at, figure).into_iter().map(|x| x * factor).collect::<Vec<f64>>();
-            let case = format!("broadcast {} B among {}", workload.size, workload.members);
-            compare(&mut cases, &case, unit, &subjects, scaled);
+            compare(&mut cases, &workload.name(), unit, &subjects, scaled);
         }
     }
     let members = options.workloads.first().map_or(0, |workload| workload.members);
@@ -128,7 +146,7 @@ fn compare(
 
 fn measure(subject: &Subject, workload: Workload) -> io::Result<Outcome> {
     let (program, arguments) = subject.command.split_first().ok_or_else(|| io::Error::other("no program"))?;
-    let numbers = [workload.members, workload.size, workload.messages].map(|number| number.to_string());
+    let numbers = [workload.members, workload.size, workload.messages, workload.rate].map(|number| number.to_string());
     let output = Command::new(program).args(arguments).args(numbers).stderr(Stdio::inherit()).output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     let failed = |why: String| io::Error::other(format!("{}: {why}", subject.name));
@@ -165,8 +183,8 @@ async fn meet(workload: Workload) -> io::Result<Outcome> {
     let ready = Arc::new(Barrier::new(workload.members));
     let (cpu, started) = (cpu_seconds(), Instant::now());
     let mut talking = JoinSet::new();
-    for room in rooms {
-        talking.spawn(talk(room, workload, Arc::clone(&ready)));
+    for (at, room) in rooms.into_iter().enumerate() {
+        talking.spawn(talk(at, room, workload, Arc::clone(&ready)));
     }
     let heard = talking.join_all().await;
     let (cpu_s, wall_s) = (cpu_seconds() - cpu, started.elapsed().as_secs_f64());
@@ -189,13 +207,17 @@ async fn linked(mut room: Room, others: usize) -> io::Result<Room> {
 }
 
 /// Sends and hears everything; gives the room back, so that nobody leaves while others still talk.
-async fn talk(room: Room, workload: Workload, ready: Arc<Barrier>) -> (Room, u64) {
+async fn talk(at: usize, room: Room, workload: Workload, ready: Arc<Barrier>) -> (Room, u64) {
     let channel = room.channel("bench");
     let mut messages = channel.open();
     ready.wait().await;
     let sending = tokio::spawn(async move {
         let bytes = vec![7; workload.size];
+        let mut pace = pace(at, workload);
         for _ in 0..workload.messages {
+            if let Some(pace) = &mut pace {
+                pace.tick().await;
+            }
             // Made anew each time, as an application would.
             if channel.send(Payload::from(&bytes[..])).await.is_err() {
                 return;
@@ -213,6 +235,13 @@ async fn talk(room: Room, workload: Workload, ready: Arc<Barrier>) -> (Room, u64
     // What it sent is what the others hear.
     let _ = sending.await;
     (room, heard)
+}
+
+/// When the member of this number sends, where there is a rate.
+fn pace(at: usize, workload: Workload) -> Option<Interval> {
+    let period = (workload.rate > 0).then(|| Duration::from_secs(1) / workload.rate as u32)?;
+    let first = period.mul_f64(at as f64 / workload.members as f64);
+    Some(interval_at(tokio::time::Instant::now() + first, period))
 }
 
 /// The processor time that this process has used.

@@ -237,7 +237,8 @@ impl Talker {
     async fn talk(self, mut socket: Socket) -> Vec<u64> {
         let mut ticks = interval_at((self.start + self.first).into(), self.period);
         let (mut op, mut latencies) = (0, Vec::new());
-        while (latencies.len() as u64) < self.writes * self.which.receivers() {
+        // Who has heard everything may still have something to say.
+        while op < self.writes || (latencies.len() as u64) < self.writes * self.which.receivers() {
             tokio::select! {
                 _ = ticks.tick(), if op < self.writes => {
                     op += 1;

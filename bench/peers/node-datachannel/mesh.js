@@ -1,10 +1,10 @@
-// node-datachannel doing what `roomful bench mesh` does: `node mesh.js MEMBERS SIZE MESSAGES`.
+// node-datachannel doing what `roomful bench mesh` does: `node mesh.js MEMBERS SIZE MESSAGES RATE`.
 //
 // The workload and what is printed are those of `bench/src/mesh.rs`. Signalling is plain function calls.
 
 import { PeerConnection } from "node-datachannel";
 
-const [members, size, messages] = process.argv.slice(2).map(Number);
+const [members, size, messages, rate] = process.argv.slice(2).map(Number);
 const PATIENCE_MS = 120_000;
 /** Bytes in a channel at which its sender pauses, and at which it goes on. */
 const PAUSE = 256 * 1024;
@@ -68,10 +68,15 @@ for (const channel of channels.flat()) {
   });
 }
 
-/** Sends all of one member's messages on all its channels, as fast as the slowest lets it. */
-async function talk(own) {
+/** Sends all of one member's messages on all its channels, as fast as the slowest lets it, or at its rate. */
+async function talk(own, at) {
   const bytes = Buffer.alloc(size, 7);
+  const begun = performance.now() + (rate > 0 ? (1_000 / rate) * (at / members) : 0);
   for (let n = 0; n < messages; n++) {
+    if (rate > 0) {
+      const wait = begun + (n * 1_000) / rate - performance.now();
+      if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+    }
     for (const channel of own) {
       channel.sendMessageBinary(bytes);
       if (channel.bufferedAmount() > PAUSE) {
@@ -86,7 +91,7 @@ async function talk(own) {
         });
       }
     }
-    if (n % 64 === 63) await new Promise(setImmediate);
+    if (rate === 0 && n % 64 === 63) await new Promise(setImmediate);
   }
 }
 

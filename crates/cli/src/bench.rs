@@ -44,7 +44,7 @@ enum What {
     Signal(Signal),
     /// One subject's part of `mesh`
     #[command(hide = true)]
-    MeshPart { members: usize, size: usize, messages: usize },
+    MeshPart { members: usize, size: usize, messages: usize, rate: usize },
 }
 
 #[derive(Debug, Args)]
@@ -79,8 +79,8 @@ struct Signal {
     seconds: u64,
 }
 
-/// Sizes of broadcasts, and how many each member sends.
-const BROADCASTS: [(usize, usize); 2] = [(200, 10_000), (16 * 1024, 500)];
+/// Sizes of broadcasts, how many each member sends, and how many a second.
+const BROADCASTS: [(usize, usize, usize); 3] = [(200, 10_000, 0), (16 * 1024, 500, 0), (200, 600, 60)];
 
 impl Bench {
     pub fn run(self) -> Result<(), Failure> {
@@ -88,8 +88,8 @@ impl Bench {
         let cases = match self.what {
             What::Mesh(mesh) => mesh.run(me, self.runs),
             What::Signal(signal) => signal.run(me, self.runs),
-            What::MeshPart { members, size, messages } => {
-                let outcome = mesh::play(Workload { members, size, messages }).map_err(Failure::failed)?;
+            What::MeshPart { members, size, messages, rate } => {
+                let outcome = mesh::play(Workload { members, size, messages, rate }).map_err(Failure::failed)?;
                 return print(&serde_json::to_string(&outcome).map_err(Failure::failed)?);
             }
         }
@@ -104,7 +104,8 @@ impl Mesh {
     fn run(self, me: PathBuf, runs: usize) -> io::Result<Vec<Case>> {
         let ours = Subject { name: "roomful", command: vec![me, "bench".into(), "mesh-part".into()] };
         let peers = self.peers.as_deref().map(peers).unwrap_or_default();
-        let workloads = BROADCASTS.map(|(size, messages)| Workload { members: self.members, size, messages }).to_vec();
+        let workloads =
+            BROADCASTS.map(|(size, messages, rate)| Workload { members: self.members, size, messages, rate }).to_vec();
         mesh::run(&mesh::Options { ours, peers, workloads, runs })
     }
 }

@@ -1,4 +1,4 @@
-//! matchbox_socket doing what `roomful bench mesh` does: `roomful-bench-matchbox MEMBERS SIZE MESSAGES`.
+//! matchbox_socket doing what `roomful bench mesh` does: `roomful-bench-matchbox MEMBERS SIZE MESSAGES RATE`.
 //!
 //! The workload and what is printed are those of `bench/src/mesh.rs`. Its queues have no bound, and what floods them does
 //! not all arrive, so senders look at what was received, which costs them nothing in one process, and stay at most a
@@ -22,7 +22,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::{
     sync::Barrier,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{interval_at, sleep, timeout},
 };
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -32,13 +32,14 @@ struct Workload {
     members: usize,
     size: usize,
     messages: usize,
+    rate: usize,
 }
 
 #[tokio::main]
 async fn main() {
     let numbers: Vec<usize> = env::args().skip(1).filter_map(|word| word.parse().ok()).collect();
-    let [members, size, messages] = numbers[..] else { panic!("give three numbers: MEMBERS SIZE MESSAGES") };
-    timeout(PATIENCE, meet(Workload { members, size, messages })).await.expect("it takes too long");
+    let [members, size, messages, rate] = numbers[..] else { panic!("give four numbers: MEMBERS SIZE MESSAGES RATE") };
+    timeout(PATIENCE, meet(Workload { members, size, messages, rate })).await.expect("it takes too long");
 }
 
 async fn meet(workload: Workload) {
@@ -106,7 +107,14 @@ async fn talk(
         bytes[0] = at as u8;
         let window = env::var("WINDOW").ok().and_then(|text| text.parse().ok()).unwrap_or(32_768);
         let ahead = (window / workload.size).max(1);
+        let mut pace = (workload.rate > 0).then(|| {
+            let period = Duration::from_secs(1) / workload.rate as u32;
+            interval_at(tokio::time::Instant::now() + period.mul_f64(at as f64 / workload.members as f64), period)
+        });
         for n in 0..workload.messages {
+            if let Some(pace) = &mut pace {
+                pace.tick().await;
+            }
             while n - counted[at].load(Ordering::Relaxed) / others.len() >= ahead {
                 sleep(Duration::from_micros(200)).await;
             }
