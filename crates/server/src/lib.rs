@@ -35,6 +35,7 @@ mod shard;
 mod stream;
 mod tls;
 pub mod token;
+mod worker;
 mod ws;
 
 pub use config::Config;

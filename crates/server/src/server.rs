@@ -64,6 +64,9 @@ pub enum StartError {
     /// The certificates cannot be used.
     #[error("TLS: {0}")]
     Tls(#[from] TlsError),
+    /// The system gives no threads.
+    #[error("no threads can be started: {0}")]
+    Threads(io::Error),
     /// The address cannot be listened at.
     #[error("{address} cannot be listened at: {source}")]
     Listen {
@@ -83,6 +86,7 @@ impl StartError {
             }
             StartError::WeakKey(_) => "make a longer one, for instance with `openssl rand -hex 32`",
             StartError::Tls(_) => "both files must be PEM, the server's own certificate first, and belong together",
+            StartError::Threads(_) => "let the server have more processes and open files (ulimit -u, ulimit -n)",
             StartError::Listen { source, .. } => match source.kind() {
                 io::ErrorKind::AddrInUse => "another program has this port: stop it, or choose another with --listen",
                 io::ErrorKind::PermissionDenied => "ports below 1024 need permission: choose another with --listen",
@@ -94,7 +98,7 @@ impl StartError {
 
     /// Whether the configuration is at fault, not the system.
     pub fn is_configuration(&self) -> bool {
-        !matches!(self, StartError::Listen { .. })
+        !matches!(self, StartError::Listen { .. } | StartError::Threads(_))
     }
 }
 
@@ -114,7 +118,8 @@ impl Server {
         let address = listener.local_addr().map_err(listen)?;
 
         let (closing, _) = watch::channel(false);
-        let site = Arc::new(Site::new(&config, gate, closing.subscribe()));
+        let site = Site::new(&config, gate, closing.subscribe()).map_err(StartError::Threads)?;
+        let site = Arc::new(site);
         let (alive_sender, alive) = mpsc::channel(1);
         let accept = Accept {
             listener,
@@ -193,7 +198,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    fn new(config: &Config, gate: Gate, closing: watch::Receiver<bool>) -> Site {
+    fn new(config: &Config, gate: Gate, closing: watch::Receiver<bool>) -> io::Result<Site> {
         let config::Limits { connections, messages_per_second, messages_burst, shards, .. } = config.limits;
         let (members, sockets) = allowances(config);
         let metrics = Arc::new(Metrics::new());
@@ -207,7 +212,7 @@ impl Site {
             rooms: AtomicUsize::new(0),
         });
         let shards = if shards == 0 { thread::available_parallelism().map_or(1, NonZero::get) } else { shards };
-        Site {
+        Ok(Site {
             clients: Clients {
                 trusted_proxies: config.trusted_proxies.clone(),
                 allowed_origins: config.allowed_origins.clone(),
@@ -215,7 +220,7 @@ impl Site {
                 guard_names: config.dev && config.listen.ip().is_loopback(),
             },
             gate,
-            shards: Shards::start(shards, &settings),
+            shards: Shards::start(shards, &settings)?,
             depot: Arc::new(Depot::new(config.limits.queue_messages, config.limits.queue_bytes)),
             members: Arc::new(Addresses::new(members)),
             messages: Rate { burst: messages_burst, per_second: messages_per_second },
@@ -225,7 +230,7 @@ impl Site {
             metrics_token: config.metrics_token.clone(),
             closing,
             conns: AtomicU64::new(0),
-        }
+        })
     }
 
     /// Becomes true when the server goes down.

@@ -1,10 +1,12 @@
-//! Rooms, spread over tasks. A shard owns its rooms: it alone touches their [`Hub`]s, so that nothing needs a lock.
-//! It never waits for a connection: what a connection does not take in time is that connection's end.
+//! Rooms, spread over threads. A shard owns its rooms: it alone touches their [`Hub`]s, so that nothing needs a lock,
+//! and their connections live on its thread, so that a broadcast wakes no other. It never waits for a connection: what
+//! a connection does not take in time is that connection's end.
 
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap},
     hash::{BuildHasher, RandomState},
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
@@ -30,6 +32,7 @@ use crate::{
     limits,
     metrics::Metrics,
     outbound::{End, Outbound},
+    worker::Worker,
     ws::frame,
 };
 
@@ -62,33 +65,46 @@ pub(crate) struct Settings {
 /// The way to the shards.
 #[derive(Debug)]
 pub(crate) struct Shards {
-    inboxes: Vec<mpsc::Sender<Input>>,
+    all: Vec<Handle>,
     /// With keys of its own, so that nobody can name many rooms for one shard.
     hasher: RandomState,
 }
 
+/// The way to one shard.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    /// What it is told.
+    pub(crate) inbox: mpsc::Sender<Input>,
+    /// Where it runs, and its rooms' connections should.
+    pub(crate) worker: Worker,
+}
+
 impl Shards {
-    /// Starts shards, which run until their inboxes are dropped.
-    pub(crate) fn start(count: usize, settings: &Arc<Settings>) -> Shards {
-        let inboxes = (0..count.max(1)).map(|_| {
-            let (sender, inbox) = mpsc::channel(limits::INBOX);
-            tokio::spawn(Shard::new(settings.clone()).run(inbox));
-            sender
+    /// Starts shards, which run until this is dropped.
+    ///
+    /// # Errors
+    /// Where the system gives no threads.
+    pub(crate) fn start(count: usize, settings: &Arc<Settings>) -> io::Result<Shards> {
+        let all = (0..count.max(1)).map(|n| {
+            let (inbox, inputs) = mpsc::channel(limits::INBOX);
+            let worker = Worker::start(format!("rooms-{n}"))?;
+            worker.spawn(Shard::new(settings.clone()).run(inputs));
+            Ok(Handle { inbox, worker })
         });
-        Shards { inboxes: inboxes.collect(), hasher: RandomState::new() }
+        Ok(Shards { all: all.collect::<io::Result<_>>()?, hasher: RandomState::new() })
     }
 
     /// The shard of a room.
-    pub(crate) fn of(&self, room: &RoomName) -> &mpsc::Sender<Input> {
-        let count = self.inboxes.len() as u64;
-        let place = usize::try_from(self.hasher.hash_one(room) % count).expect("less than the number of inboxes");
-        &self.inboxes[place]
+    pub(crate) fn of(&self, room: &RoomName) -> &Handle {
+        let count = self.all.len() as u64;
+        let place = usize::try_from(self.hasher.hash_one(room) % count).expect("less than the number of shards");
+        &self.all[place]
     }
 
     /// Tells all members that the server goes down.
     pub(crate) async fn shut_down(&self) {
-        for inbox in &self.inboxes {
-            let _ = inbox.send(Input::Shutdown).await;
+        for shard in &self.all {
+            let _ = shard.inbox.send(Input::Shutdown).await;
         }
     }
 }

@@ -20,6 +20,20 @@ pub(crate) enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
+impl Stream {
+    /// Lets the runtime that this is called in wait for the connection from now on, instead of the one that accepted
+    /// it. Under TLS it stays where it is, which is only slower.
+    ///
+    /// # Errors
+    /// Where the system does not let it wait for one connection more.
+    pub(crate) fn settle(self) -> io::Result<Stream> {
+        match self {
+            Stream::Plain(stream) => Ok(Stream::Plain(TcpStream::from_std(stream.into_std()?)?)),
+            tls @ Stream::Tls(_) => Ok(tls),
+        }
+    }
+}
+
 /// Calls the same method on either kind.
 macro_rules! either {
     ($self:ident.$method:ident($($argument:expr),*)) => {

@@ -107,20 +107,24 @@ fn admit(site: &Arc<Site>, peer: &Peer, request: &Request<Incoming>) -> Result<A
     Ok(Admitted { room, place, since })
 }
 
-/// A WebSocket's life.
+/// A WebSocket's life: on the thread of its room's shard, where it may join.
 async fn run(site: Arc<Site>, upgrade: OnUpgrade, peer: Arc<Peer>, admitted: Result<Admitted, Refused>) {
     let Ok(upgraded) = upgrade.await else { return };
     let Ok(parts) = upgraded.downcast::<TokioIo<Stream>>() else { return };
-    let mut connection = {
-        let parts = parts;
-        Connection::new(Socket::new(parts.io.into_inner(), &parts.read_buf), site.clone())
+    let (stream, read) = (parts.io.into_inner(), parts.read_buf);
+    let open = site.metrics.connection();
+    let Admitted { room, place, since } = match admitted {
+        Ok(admitted) => admitted,
+        Err(refused) => return Connection::new(Socket::new(stream, &read), site).refuse(refused).await,
     };
-    let _open = site.metrics.connection();
-    match admitted {
-        Ok(Admitted { room, place, since }) => connection.run(room, &place, since).await,
-        Err(refused) => connection.refuse(refused).await,
-    }
-    drop(peer);
+    let shards = site.clone();
+    shards.shards.of(&room).worker.spawn(async move {
+        let Ok(stream) = stream.settle() else { return };
+        let mut connection = Connection::new(Socket::new(stream, &read), site);
+        drop(read);
+        connection.run(room, &place, since).await;
+        drop((open, peer));
+    });
 }
 
 /// Whether a header is a list with this word in it.

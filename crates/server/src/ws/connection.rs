@@ -202,7 +202,7 @@ impl Connection {
         self.span.record("room", room.as_str()).record("member", display(join.secret.member_id()));
         self.span.in_scope(|| debug!(agent = join.agent.as_deref().unwrap_or("unknown"), "joins"));
         let outbound = Arc::new(Outbound::new(self.site.depot.clone()));
-        let inbox = Inbox { shard: self.site.shards.of(&room).clone(), conn, told: false };
+        let inbox = Inbox { shard: self.site.shards.of(&room).inbox.clone(), conn, told: false };
         let enter = shard::Input::Enter { room, conn, join, grant, outbound: outbound.clone() };
         if inbox.shard.send(enter).await.is_err() {
             return Err(Farewell::Refuse(shard::shutting_down()));
