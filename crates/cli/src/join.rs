@@ -1,6 +1,7 @@
 //! `roomful join`
 
 mod input;
+mod links;
 mod screen;
 
 use std::{
@@ -14,7 +15,7 @@ use tokio::{
     runtime::Runtime,
     signal::unix::{SignalKind, signal},
     sync::mpsc,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{
@@ -22,12 +23,16 @@ use crate::{
     log::{self, Format},
 };
 use input::Input;
+use links::Links;
 use screen::{Json, Screen, Text};
 
 /// Take part in a room from the terminal.
 ///
-/// Each line typed, or piped in, is a message on channel "chat", as in the web app; what the others say is shown. It
-/// leaves at the end of its input, at Ctrl-C and at SIGTERM, after what was said has arrived.
+/// Each line typed, or piped in, is a message on channel "chat", as in the web app; what the others say is shown, with
+/// the channel's name where it is another. It leaves at the end of its input, at Ctrl-C and at SIGTERM, after what was
+/// said has arrived.
+///
+/// The others are told whom it is linked to, on channel "links", for the web app's drawing of the room.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   roomful join http://127.0.0.1:7800/standup --name Ada
@@ -170,10 +175,12 @@ impl Join {
         });
         let mut outcome = Ok(());
         let mut leaving = false;
+        let mut links = Links::new(Instant::now());
         loop {
             tokio::select! {
                 event = room.next() => {
                     let Some(event) = event else { return outcome };
+                    links.event(&event, room.membership(), Instant::now());
                     screen.event(&event).map_err(|error| unwritable(&error))?;
                     if let Event::Closed(closed) = event
                         && !leaving
@@ -182,6 +189,7 @@ impl Join {
                         outcome = Err(if closed.hint.is_empty() { failure } else { failure.hint(closed.hint) });
                     }
                 }
+                () = links.due(), if !leaving => links.publish(room.membership()).await,
                 Some(answer) = answered.recv() => screen.answer(&answer).map_err(|error| unwritable(&error))?,
                 done = &mut input, if !leaving => {
                     leaving = true;

@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
+    iter,
     net::SocketAddr,
     process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc::{Receiver, channel},
@@ -86,6 +87,11 @@ impl Process {
         }
     }
 
+    /// The next message on this channel.
+    fn message(&self, channel: &str) -> Value {
+        iter::repeat_with(|| self.event("message")).find(|message| message["channel"] == channel).expect("one more")
+    }
+
     /// Ends its input; gives its exit code.
     fn end(mut self) -> Option<i32> {
         drop(self.input.take());
@@ -132,8 +138,62 @@ fn lines_are_messages_and_messages_are_lines() {
     assert_eq!(bob.end(), Some(0));
     assert_eq!(ada.line(), "Bob: bye \u{fffd}[2J");
     // The end of the link may be noticed before the server says why.
-    let left = std::iter::repeat_with(|| ada.line()).find(|line| !line.starts_with("* no link to Bob"));
+    let left = iter::repeat_with(|| ada.line()).find(|line| !line.starts_with("* no link to Bob"));
     assert_eq!(left.as_deref(), Some("* Bob left"));
+    assert_eq!(ada.end(), Some(0));
+}
+
+#[test]
+fn people_are_shown_what_is_meant_to_be_read() {
+    let house = House::open();
+    let ada = house.join("Ada", &[]);
+    ada.line();
+    let mut bob = house.join("Bob", &["--json", "--json-input"]);
+    assert_eq!(ada.line(), "* Bob is here");
+    let mut say = |channel: &str, mode: &str, data: Value| {
+        bob.say(&json!({ "send": { "channel": channel, "mode": mode, "data": data } }).to_string());
+    };
+    say("cursor", "latest", json!([1, 2]));
+    say("sound", "datagram", json!("beep"));
+    say("log", "reliable", json!("built"));
+    say("chat", "reliable", json!({ "text": "now this" }));
+    assert_eq!(ada.line(), "[log] Bob: built");
+    assert_eq!(ada.line(), "Bob: now this");
+    // What is not shown has come meanwhile, and Bob's links with it.
+    bob.event("link");
+    thread::sleep(Duration::from_millis(500));
+    assert_eq!(bob.end(), Some(0));
+    let left = iter::repeat_with(|| ada.line()).find(|line| !line.starts_with("* no link to Bob"));
+    assert_eq!(left.as_deref(), Some("* Bob left"));
+}
+
+#[test]
+fn members_tell_whom_they_are_linked_to_while_it_changes() {
+    let house = House::open();
+    let ada = house.join("Ada", &["--json"]);
+    let ada_id = ada.event("joined")["self"].clone();
+    let bob = house.join("Bob", &["--json"]);
+    let bob_id = bob.event("joined")["self"].clone();
+    let cy = house.join("Cy", &["--json"]);
+    let cy_id = cy.event("joined")["self"].clone();
+
+    /// The links that somebody told of last, by state, once they are these.
+    fn told(reader: &Process, from: &Value, wanted: &[&Value]) -> Value {
+        let is_complete = |message: &Value| {
+            let rows = message["data"]["links"].as_array().expect("a list of links");
+            message["from"] == *from
+                && rows.len() == wanted.len()
+                && wanted.iter().all(|id| rows.iter().any(|row| row[0] == **id && row[1] == "open" && row[2] == "host"))
+        };
+        iter::repeat_with(|| reader.message("links")).find(is_complete).expect("one more")
+    }
+    assert_eq!(told(&cy, &ada_id, &[&bob_id, &cy_id])["mode"], "latest");
+    told(&ada, &bob_id, &[&ada_id, &cy_id]);
+    // Who enters later hears it too, though nothing has changed since.
+    told(&bob, &cy_id, &[&ada_id, &bob_id]);
+    assert_eq!(cy.end(), Some(0));
+    told(&ada, &bob_id, &[&ada_id]);
+    assert_eq!(bob.end(), Some(0));
     assert_eq!(ada.end(), Some(0));
 }
 
@@ -160,7 +220,7 @@ fn scripts_read_json() {
         }
     }
     bob.say("hello");
-    let message = ada.event("message");
+    let message = ada.message("chat");
     assert_eq!(message, json!({ "event": "message", "from": there["self"], "channel": "chat", "data": "hello" }));
     assert_eq!(bob.end(), Some(0));
     let left = ada.event("memberleave");
@@ -181,12 +241,12 @@ fn scripts_write_json() {
 
     let typed = json!({ "$float32": [0.5, 1] });
     bob.say(&json!({ "send": { "channel": "points", "data": { "at": typed }, "to": to } }).to_string());
-    let message = ada.event("message");
+    let message = ada.message("points");
     assert_eq!(message["data"], json!({ "at": typed }));
-    assert_eq!((&message["from"], &message["channel"], &message["addressed"]), (&from, &json!("points"), &json!(true)));
+    assert_eq!((&message["from"], &message["addressed"]), (&from, &json!(true)));
 
     bob.say(&json!({ "send": { "channel": "cursor", "mode": "latest", "data": [1, 2] } }).to_string());
-    assert_eq!(ada.event("message")["mode"], "latest");
+    assert_eq!(ada.message("cursor")["mode"], "latest");
     bob.say(&json!({ "state": { "key": "title", "value": { "a": 1 } } }).to_string());
     assert_eq!(ada.event("state"), json!({ "event": "state", "key": "title", "value": { "a": 1 }, "by": from }));
     bob.say(&json!({ "attributes": { "mood": "good" } }).to_string());
@@ -219,7 +279,7 @@ fn it_lingers_after_its_input() {
     bob.event("joined");
     bob.say("hi");
     drop(bob.input.take());
-    assert_eq!(ada.event("message")["data"], "hi");
+    assert_eq!(ada.message("chat")["data"], "hi");
     assert!(bob.child.try_wait().is_ok_and(|ended| ended.is_none()));
     bob.signal("-INT");
     assert_eq!(bob.event("close")["reason"], "left");

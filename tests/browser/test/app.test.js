@@ -157,6 +157,23 @@ test("from the lobby into a room, to chat and out, without a mouse", async (t) =
   await bob.getByTestId("status").getByText("Only you so far").waitFor();
 });
 
+test("the drawing shows whom the others are linked to, members in a terminal too", async (t) => {
+  const address = scene.server.address(scene.room());
+  const [, edsger] = await scene.members(t, address, ["Grace", "Edsger", "Barbara"]);
+  const page = await visit(t, address);
+  await enter(page, "Ada");
+  const summary = page.getByTestId("links-summary");
+  await summary.getByText("Everyone is linked to everyone: 6 links").waitFor();
+  assert.equal(await page.getByTestId("topology").locator("path[data-state=open]").count(), 6);
+  await page.getByText("Read the drawing as text").click();
+  const grace = page.getByTestId("links-words").getByRole("listitem").filter({ hasText: /^Grace: linked to / });
+  for (const name of ["you", "Edsger", "Barbara"]) await grace.filter({ hasText: name }).waitFor();
+
+  await edsger.leave();
+  await summary.getByText("Everyone is linked to everyone: 3 links").waitFor();
+  assert.doesNotMatch(await grace.innerText(), /Edsger/);
+});
+
 test("narrow, dark, and with many: it stays usable", async (t) => {
   const room = scene.room();
   const address = scene.server.address(room);

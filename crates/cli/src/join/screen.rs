@@ -206,6 +206,8 @@ impl Screen for Text {
 
     fn event(&mut self, event: &Event) -> io::Result<()> {
         match event {
+            // Positions, states and the like, for programs to read: each value is worth nothing once the next has come.
+            Event::Message(message) if message.mode != Mode::Reliable => Ok(()),
             Event::Message(message) => {
                 let to_me = if message.addressed { self.style(DIM, " (to you)") } else { String::new() };
                 let channel = if message.channel == self.channel {
