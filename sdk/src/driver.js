@@ -77,14 +77,20 @@ export class Driver {
     this.#schedule();
   }
 
-  /** Leaves at once, as when the page is closed: nothing is waited for, nothing reported. */
-  abandon() {
+  /**
+   * Leaves at once: nothing is waited for, nothing reported.
+   *
+   * @param {{ unloading?: boolean }} [options] `unloading`: the page is being closed. Its socket is left to the browser, which
+   *   closes it with 1001: that says the same as `leave`, should `leave` not get out in time.
+   */
+  abandon({ unloading = false } = {}) {
     if (this.#abandoned) return;
     this.#abandoned = true;
     this.#dials += 1;
     clearTimeout(this.#timer);
     this.#socket?.send({ type: "leave" });
-    this.#socket?.close();
+    if (unloading) this.#socket?.forget();
+    else this.#socket?.close();
     for (const { peer } of this.#peers.values()) peer.close();
     this.#peers.clear();
   }

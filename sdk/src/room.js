@@ -277,6 +277,7 @@ export class Room extends Emitter {
   /** The page is closed, or put aside: to the others this member has left. */
   #onpagehide = (/** @type {Event} */ event) => {
     if (!(/** @type {PageTransitionEvent} */ (event).persisted)) {
+      this.#driver.abandon({ unloading: true });
       this.#end(undefined, "the page was closed", "");
       return;
     }

@@ -12,7 +12,7 @@ import { MessageError, decodeServerMessage, encodeMessage, refusalOfClose } from
 /** @import {ClientMessage, RefusalCode, ServerMessage} from "./wire.js" */
 
 /**
- * What a socket reports. Nothing comes after `onclose`, nor after {@link HubSocket.close}.
+ * What a socket reports. Nothing comes after `onclose`, nor after {@link HubSocket.close} and {@link HubSocket.forget}.
  *
  * @typedef {object} SocketHandlers
  * @property {() => void} onopen
@@ -102,10 +102,15 @@ export class HubSocket {
     if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(encodeMessage(message));
   }
 
-  /** Closes normally, after what was sent. */
+  /** Closes, after what was sent. To the hub that is no leaving: who goes for good has sent `leave`. */
   close() {
     this.#handlers = null;
     this.#socket.close(1000);
+  }
+
+  /** Reports nothing any more, and leaves it to the other side or the browser to close. */
+  forget() {
+    this.#handlers = null;
   }
 
   /** @param {unknown} data */

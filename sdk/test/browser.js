@@ -32,7 +32,9 @@ export function installBrowser() {
 class Server {
   hub = new Hub("00000000000000aa");
   sockets = [];
-  /** Says no to a join: gives a refusal, or nothing. */
+  /** What members sent, and the codes that they closed with, in order. */
+  heard = [];
+  /** Says no to a join: gives a refusal, `{ silent: true }` to say nothing, or undefined. */
   gate = () => undefined;
   /** Nobody is there. */
   isDown = false;
@@ -65,7 +67,10 @@ class FakeSocket {
   }
 
   close(code = 1005) {
-    setTimeout(() => this.end(code), 1);
+    setTimeout(() => {
+      this.#server.heard.push(code);
+      this.end(code);
+    }, 1);
   }
 
   end(code, reason = "") {
@@ -76,9 +81,11 @@ class FakeSocket {
   }
 
   #take(message) {
+    this.#server.heard.push(message.type);
     if (message.type === "join") {
       this.#server.lastJoin = message;
       const refused = this.#server.gate(message);
+      if (refused?.silent) return;
       if (refused) {
         this.#write({ type: "refused", message: "no", hint: "ask", fatal: true, ...refused });
         setTimeout(() => this.end(4012, refused.code));

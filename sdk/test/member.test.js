@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { CHUNK, MESSAGE_MAX, OUTBOX_MAX, RECEIVE_WINDOW, WAITING_SENDS } from "../src/limits.js";
+import { Member } from "../src/member.js";
 import { World } from "./world.js";
 
 const SECOND = 1_000_000;
@@ -274,6 +275,32 @@ test("leaving waits until what was sent has arrived", () => {
   assert.deepEqual(ada.heard("closed"), [{ type: "closed", code: undefined, reason: "left", hint: "" }]);
   ada.send(3, "too late");
   assert.equal(ada.heard("not_sent").at(-1).why, "closed");
+});
+
+test("who gives up on a silent hub does not leave, who leaves says so even unanswered", () => {
+  const outputs = (member) => {
+    const seen = [];
+    for (let output; (output = member.pollOutput()); ) seen.push(output.type === "tell" ? output.message.type : output.type);
+    return seen;
+  };
+  const welcome = {
+    type: "welcome", v: 1, hub: "00000000000000aa", self: { id: "0123456789abcdef", name: "Ada", attributes: {} }, room: "standup",
+    members: [], links: [], state: {}, topology: "mesh", epoch: 1, resumed: false, op: 0, ping_ms: 10_000, ice: [],
+  };
+  const member = new Member({ secret: "00".repeat(16), name: "Ada" }, 0);
+  member.handle(0, { type: "connected" });
+  member.handle(0, { type: "hub", message: welcome });
+  outputs(member);
+  member.handle(10 * SECOND, { type: "timeout" });
+  assert.deepEqual(outputs(member), ["ping"]);
+  member.handle(30 * SECOND, { type: "timeout" });
+  assert.deepEqual(outputs(member), ["disconnect", "event"]);
+  member.handle(member.pollTimeout(), { type: "timeout" });
+  assert.deepEqual(outputs(member), ["connect"]);
+  member.handle(31 * SECOND, { type: "connected" });
+  assert.deepEqual(outputs(member), ["join"]);
+  member.handle(31 * SECOND, { type: "leave" });
+  assert.deepEqual(outputs(member), ["leave", "disconnect", "event"]);
 });
 
 test("entering gives up after its time, or at a fatal refusal", () => {

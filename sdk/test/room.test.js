@@ -286,11 +286,36 @@ test("a page that is put aside leaves, and enters anew when it comes back", asyn
   assert.deepEqual(received, [["Ada", "welcome back"]]);
 });
 
-test("a page that is closed leaves at once", async () => {
+test("a page that is closed leaves at once, and its socket is the browser's to close", async () => {
   const [ada, bob] = await meet("Ada", "Bob");
   const sent = codeOf(ada.call(other(ada), "nothing"));
+  server.heard.length = 0;
   page.dispatchEvent(Object.assign(new Event("pagehide"), { persisted: false }));
   assert.equal(await sent, "closed");
   await ada.leave();
   await bob.leave();
+  await sleep(20);
+  assert.deepEqual(server.heard, ["leave", "leave"]);
+});
+
+test("who goes for good says so before the socket closes", async () => {
+  const [ada, bob] = await meet("Ada", "Bob");
+  const ends = async (end) => {
+    server.heard.length = 0;
+    await end();
+    await until(() => server.heard.includes(1000));
+    return server.heard.filter((heard) => heard === "leave" || heard === 1000);
+  };
+  assert.deepEqual(await ends(() => ada.leave()), ["leave", 1000]);
+  // Put aside, to come back as somebody else.
+  const puts = () => page.dispatchEvent(Object.assign(new Event("pagehide"), { persisted: true }));
+  assert.deepEqual(await ends(puts), ["leave", 1000]);
+  await bob.leave();
+  // Given up while the server has not answered the join yet.
+  server.gate = () => ({ silent: true });
+  const giving = new AbortController();
+  const entering = assert.rejects(enter("Fay", { signal: giving.signal }), { name: "AbortError" });
+  await until(() => server.heard.at(-1) === "join");
+  assert.deepEqual(await ends(() => giving.abort()), ["leave", 1000]);
+  await entering;
 });

@@ -124,7 +124,8 @@ impl Socket {
         }
     }
 
-    /// Says goodbye after what was told. Nothing of it is reported any more.
+    /// Closes it after what was told. To the hub that is no leaving: who goes for good has told it so. Nothing of it is
+    /// reported any more.
     pub(crate) fn close(&mut self) {
         let state = std::mem::replace(&mut self.state, State::Idle);
         let queue = std::mem::take(&mut self.queue);

@@ -146,7 +146,7 @@ pub enum Input {
     Closed {
         /// The connection.
         conn: ConnId,
-        /// Whether it closed with 1000 or 1001.
+        /// Whether it closed with 1001, as browsers do for a page that goes away.
         left: bool,
     },
     /// The server goes down: everyone is told, nobody is in the room any more.

@@ -270,11 +270,12 @@ impl Member {
     fn close(&mut self, code: Option<RefusalCode>, reason: &str, hint: &str) {
         match self.session.state {
             State::Closed => return,
-            State::Joined => {
+            // The `join` may have been taken, though its answer is still on its way.
+            State::Joining | State::Joined => {
                 self.tell(ClientMessage::Leave {});
                 self.outputs.push_back(Output::Disconnect);
             }
-            State::Connecting | State::Joining => self.outputs.push_back(Output::Disconnect),
+            State::Connecting => self.outputs.push_back(Output::Disconnect),
             State::Pause { .. } => {}
         }
         self.session.state = State::Closed;

@@ -127,7 +127,6 @@ impl World {
     fn output(&mut self, id: MemberId, output: Output) {
         match output {
             Output::Connect => self.wire.push_back((id, Input::Connected)),
-            Output::Disconnect => self.present.retain(|present| *present != id),
             Output::Tell(message) => self.told(id, message),
             Output::Open { peer, attempt, role: Role::Offer } => {
                 let data = Negotiation::Offer("sdp".into());
@@ -219,6 +218,13 @@ impl World {
             ClientMessage::Ping {} => self.wire.push_back((id, Input::Hub(ServerMessage::Pong {}))),
             _ => {}
         }
+    }
+
+    /// What a member wants after an input that nobody else hears of.
+    fn wants(&mut self, id: MemberId, input: Input) -> Vec<Output> {
+        let member = self.members.get_mut(&id).unwrap();
+        member.handle(self.now, input);
+        std::iter::from_fn(|| member.poll_output()).collect()
     }
 
     fn go(&mut self, id: MemberId, reason: GoneReason) {
@@ -408,6 +414,30 @@ fn leaving_waits_for_what_was_said_and_nothing_comes_after() {
     assert!(matches!(world.events[&a].last(), Some(Event::Closed { code: None, .. })));
     world.send(a, None, "late");
     assert!(matches!(world.events[&a].last(), Some(Event::NotSent { why: NotSent::Closed, .. })));
+}
+
+#[test]
+fn who_gives_up_on_a_silent_hub_does_not_leave() {
+    let (mut world, a, _) = pair();
+    world.now = world.now + limits::HUB_PING.times(3);
+    let outputs = world.wants(a, Input::Timeout);
+    assert!(outputs.contains(&Output::Disconnect));
+    assert!(!outputs.contains(&Output::Tell(ClientMessage::Leave {})), "{outputs:?}");
+}
+
+#[test]
+fn who_leaves_says_so_before_its_socket_closes_even_unanswered() {
+    let farewell = [Output::Tell(ClientMessage::Leave {}), Output::Disconnect];
+    let (mut world, a, b) = pair();
+    assert_eq!(world.wants(a, Input::Leave)[..2], farewell);
+
+    // On its way back, its `join` is not answered yet.
+    world.wants(b, Input::Disconnected { code: None, reason: "cut".into() });
+    world.now = world.members[&b].poll_timeout().unwrap();
+    assert_eq!(world.wants(b, Input::Timeout)[0], Output::Connect);
+    assert!(matches!(world.wants(b, Input::Connected)[..], [Output::Tell(ClientMessage::Join(_))]));
+    let outputs = world.wants(b, Input::Leave);
+    assert_eq!(outputs[..2], farewell, "{outputs:?}");
 }
 
 #[test]

@@ -294,7 +294,8 @@ export function tellChange(core, change) {
 export function close(core, code, reason, hint) {
   const { session } = core;
   if (session.state === "closed") return;
-  if (session.isJoined) core.tell({ type: "leave" });
+  // The `join` may have been taken, though its answer is still on its way.
+  if (session.isJoined || session.state === "joining") core.tell({ type: "leave" });
   if (session.state !== "pause") core.outputs.push({ type: "disconnect" });
   session.state = "closed";
   const unsent = core.room.clear();

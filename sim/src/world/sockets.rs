@@ -118,11 +118,11 @@ impl World {
         }
     }
 
-    /// The member closes its socket.
+    /// The member closes its socket. Whether it leaves, it has told before.
     pub(super) fn disconnect(&mut self, actor: usize) {
         if let Some(socket) = self.actors[actor].socket.take() {
             self.sockets[socket].member = false;
-            self.send_up(socket, Event::HubLost { socket, left: true });
+            self.send_up(socket, Event::HubLost { socket, left: false });
         }
     }
 

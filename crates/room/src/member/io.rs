@@ -231,7 +231,8 @@ pub enum Answer {
 pub enum Output {
     /// Open a socket to the hub.
     Connect,
-    /// Close it (1000), after what was told. Nothing of it is reported any more.
+    /// Close it (1000), after what was told. Nothing of it is reported any more. To the hub that is no leaving: where
+    /// the member goes for good it was told so.
     Disconnect,
     /// Send to the hub.
     Tell(ClientMessage),

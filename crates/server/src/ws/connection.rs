@@ -242,7 +242,7 @@ impl Joined<'_> {
     /// Tells the room that the connection has ended.
     async fn close(mut self, farewell: &Farewell) {
         self.outbound.abandon();
-        let left = matches!(farewell, Farewell::Closed(Some(1000 | 1001)));
+        let left = matches!(farewell, Farewell::Closed(Some(1001)));
         self.inbox.closed(left).await;
     }
 
