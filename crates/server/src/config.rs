@@ -15,6 +15,8 @@ use url::Url;
 
 use crate::limits;
 
+pub use crate::deepstream::settings::{self as deepstream, Deepstream};
+
 /// A server's configuration: the file `roomful.toml`, with the command line's flags over it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -38,6 +40,8 @@ pub struct Config {
     pub rooms: Rooms,
     /// How much of everything.
     pub limits: Limits,
+    /// How deepstream's clients are served.
+    pub deepstream: Deepstream,
 }
 
 impl Default for Config {
@@ -52,6 +56,7 @@ impl Default for Config {
             tls: None,
             rooms: Rooms::default(),
             limits: Limits::default(),
+            deepstream: Deepstream::default(),
         }
     }
 }

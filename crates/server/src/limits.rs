@@ -1,6 +1,6 @@
 //! Bounds of the server's edge: sockets, requests, queues. What rooms and messages may be is in [`room::limits`].
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use crate::bucket::Rate;
 
@@ -96,3 +96,32 @@ pub const BUG_RETRY: room::time::Micros = room::time::Micros::from_millis(500);
 pub const SHUTDOWN_RETRY: room::time::Micros = room::time::Micros::from_secs(1);
 /// How long a shutdown waits for sockets to be drained.
 pub const DRAIN: Duration = Duration::from_secs(5);
+
+// ---- deepstream's clients -----------------------------------------------------------------------
+
+/// What times between heartbeats, and for a login, may be set to.
+pub const DEEPSTREAM_TIMES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3_600);
+/// Logins that may fail, a connection, whatever is configured.
+pub const LOGIN_ATTEMPTS: usize = 1_000;
+/// Bytes in a password.
+pub const PASSWORD_BYTES: usize = 1_024;
+/// What checking a password may take: KiB of memory, times the passes over it. Twenty times what is usual.
+pub const PASSWORD_COST: u64 = 1_024 * 1_024;
+/// Passwords that are checked at a time. Each takes a processor and some 20 MiB.
+pub const PASSWORD_CHECKS: usize = 2;
+/// How long a login may wait for its turn.
+pub const LOGIN_TURN: Duration = Duration::from_secs(10);
+/// How long a webhook may take to answer, if the configuration does not say.
+pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(5);
+/// What that may be set to.
+pub const WEBHOOK_TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);
+/// Questions to a webhook under way.
+pub const WEBHOOK_CALLS: usize = 64;
+/// Connections to a webhook that are kept for the next question.
+pub const WEBHOOK_IDLE: usize = 8;
+/// Bytes of a webhook's answer.
+pub const WEBHOOK_ANSWER: usize = 64 * 1024;
+/// Bytes of the store's file that are kept in memory. Records are read from it only at the start.
+pub const STORE_CACHE: usize = 32 * 1024 * 1024;
+/// How long a store that could not be written to is left alone.
+pub const STORE_RETRY: Duration = Duration::from_secs(1);

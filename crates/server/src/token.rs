@@ -44,6 +44,9 @@ pub struct Claims {
     /// What it allows.
     #[serde(default)]
     pub video: Video,
+    /// What the application says of whom it is for. `role` is a role that deepstream's permissions know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attributes: Option<BTreeMap<String, serde_json::Value>>,
 }
 
 /// What a token allows.
@@ -139,7 +142,29 @@ impl Gate {
         }
     }
 
+    /// Whether a token says that it was signed with one of the keys, rightly or not.
+    pub(crate) fn knows(&self, token: &str) -> bool {
+        token.len() <= limits::TOKEN_BYTES
+            && insecure_decode_claims(token).is_ok_and(|Issuer { iss }| self.keys.contains_key(&iss))
+    }
+
+    /// Whom a token is for, whatever the room, and until when.
+    pub(crate) fn identify(&self, token: &str) -> Result<Claims, Refused> {
+        let claims = self.claims(token)?;
+        check_identity(&claims)?;
+        if is_over(&claims) {
+            let hint = "ask the application for a new token";
+            return Err(Refused::fatal(RefusalCode::TokenExpired, "the token's time (exp) is over", hint));
+        }
+        Ok(claims)
+    }
+
     fn check(&self, token: &str, room: &RoomName) -> Result<Option<Grant>, Refused> {
+        grant(self.claims(token)?, room)
+    }
+
+    /// What a token says, once its signature is checked.
+    fn claims(&self, token: &str) -> Result<Claims, Refused> {
         if token.len() > limits::TOKEN_BYTES {
             return Err(invalid(format!("the token has more than {} bytes", limits::TOKEN_BYTES)));
         }
@@ -148,7 +173,7 @@ impl Gate {
             insecure_decode_claims(token).map_err(|_| invalid("the token is not a JSON Web Token"))?;
         let key =
             self.keys.get(&unproven.iss).ok_or_else(|| invalid("the token's key (iss) is not one of the server's"))?;
-        let claims = decode::<Claims>(token, key, &validation()).map_err(|error| match error.kind() {
+        let token = decode::<Claims>(token, key, &validation()).map_err(|error| match error.kind() {
             ErrorKind::InvalidSignature => invalid("the token's signature is not that of the key it names (iss)"),
             ErrorKind::InvalidAlgorithm | ErrorKind::InvalidAlgorithmName => {
                 invalid("the token is not signed with HS256")
@@ -161,7 +186,7 @@ impl Gate {
             ),
             _ => invalid("the token's claims are not of the shape that they should have"),
         })?;
-        grant(claims.claims, room)
+        Ok(token.claims)
     }
 }
 
@@ -184,7 +209,7 @@ fn validation() -> Validation {
 }
 
 fn grant(claims: Claims, room: &RoomName) -> Result<Option<Grant>, Refused> {
-    let Claims { sub, name, exp, video, .. } = claims;
+    let video = &claims.video;
     if video.room != room.as_str() {
         return Err(Refused::fatal(
             RefusalCode::TokenOtherRoom,
@@ -199,15 +224,11 @@ fn grant(claims: Claims, room: &RoomName) -> Result<Option<Grant>, Refused> {
             "ask for a token with video.roomJoin",
         ));
     }
-    if sub.is_empty() || sub.len() > IDENTITY_MAX {
-        return Err(invalid(format!("the token's identity (sub) has not 1 to {IDENTITY_MAX} bytes")));
-    }
-    if name.as_ref().is_some_and(|name| name.chars().count() > NAME_MAX) {
-        return Err(invalid(format!("the token's name has more than {NAME_MAX} characters")));
-    }
-    if exp.saturating_add(limits::TOKEN_LEEWAY_S) < get_current_timestamp() {
+    check_identity(&claims)?;
+    if is_over(&claims) {
         return Ok(None);
     }
+    let Claims { sub, name, video, .. } = claims;
     Ok(Some(Grant {
         identity: Some(sub),
         // LiveKit's SDKs write an empty name where none was set.
@@ -217,6 +238,20 @@ fn grant(claims: Claims, room: &RoomName) -> Result<Option<Grant>, Refused> {
         subscribe: video.can_subscribe.unwrap_or(true),
         admin: video.room_admin.unwrap_or(false),
     }))
+}
+
+fn check_identity(Claims { sub, name, .. }: &Claims) -> Result<(), Refused> {
+    if sub.is_empty() || sub.len() > IDENTITY_MAX {
+        return Err(invalid(format!("the token's identity (sub) has not 1 to {IDENTITY_MAX} bytes")));
+    }
+    if name.as_ref().is_some_and(|name| name.chars().count() > NAME_MAX) {
+        return Err(invalid(format!("the token's name has more than {NAME_MAX} characters")));
+    }
+    Ok(())
+}
+
+fn is_over(claims: &Claims) -> bool {
+    claims.exp.saturating_add(limits::TOKEN_LEEWAY_S) < get_current_timestamp()
 }
 
 fn invalid(message: impl Into<String>) -> Refused {

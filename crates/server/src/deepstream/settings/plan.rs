@@ -1,0 +1,248 @@
+//! Whether the section `[deepstream]` can be carried out, and what it means to the engine.
+
+use std::{collections::BTreeSet, ops::RangeInclusive, time::Duration};
+
+use axum::http::{HeaderName, HeaderValue};
+use deepstream::{
+    limits as bounds,
+    name::Name,
+    pattern::Pattern,
+    permission::{Permissions, Rule},
+};
+use room::{id::RoomName, limits::CHANNEL_NAME_MAX};
+
+use super::{Bridge, Deepstream, EPHEMERAL_IN_DEV, Limits, Otherwise, Permission, Webhook};
+use crate::{config::Secret, limits, password, token::WeakKey};
+
+/// A section `[deepstream]` that cannot be carried out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SettingsError {
+    /// Nobody could log in.
+    #[error("deepstream's clients are to be served, but none of them could log in")]
+    NoLogin,
+    /// Tokens are to be believed, but there is nothing to check them with.
+    #[error("[deepstream] takes tokens, but there are no keys to check them with")]
+    NoKeys,
+    /// A key could be guessed.
+    #[error(transparent)]
+    WeakKey(#[from] WeakKey),
+    /// Not the name of a user.
+    #[error("\"{}\" in [deepstream.users] is no name: it has 1 to {} bytes and no control characters",
+        name.escape_debug(), bounds::NAME_MAX)]
+    User {
+        /// Which name.
+        name: String,
+    },
+    /// Not a hash of a password, or one that takes too much to check.
+    #[error("the password of [deepstream.users.{user}] is no argon2id hash, or one that takes too long to check")]
+    Password {
+        /// Whose password.
+        user: String,
+    },
+    /// Not a header, or one that cannot be sent.
+    #[error("\"{}\" in [deepstream.webhook.headers] is no header that could be sent", name.escape_debug())]
+    Header {
+        /// Its name.
+        name: String,
+    },
+    /// The webhook is reached by TLS, but the machine trusts no certificates.
+    #[error("[deepstream.webhook] is reached by https, but this machine trusts nobody's certificates")]
+    NoRoots,
+    /// A number or a duration is out of its range.
+    #[error("{name} in [deepstream] must be from {least} to {most}")]
+    OutOfRange {
+        /// The setting.
+        name: &'static str,
+        /// At least this.
+        least: String,
+        /// At most this.
+        most: String,
+    },
+    /// Not a pattern that any name could fit.
+    #[error("no name has 0 or more than {} bytes, so that the pattern \"{}\" fits none", bounds::NAME_MAX,
+        pattern.escape_debug())]
+    Pattern {
+        /// Which pattern.
+        pattern: String,
+    },
+    /// A rule that names no right or no role.
+    #[error("[[deepstream.permission]] for \"{names}\" speaks of no {what}")]
+    EmptyRule {
+        /// The names that the rule is for.
+        names: String,
+        /// What it names none of.
+        what: &'static str,
+    },
+    /// There are rules, but it is not said what holds where none speaks.
+    #[error("[[deepstream.permission]] does not say what holds where no rule speaks")]
+    NoOtherwise,
+    /// A bridge that cannot be.
+    #[error("[[deepstream.bridge]] for the room \"{room}\" {what}")]
+    Bridge {
+        /// The room that it is for.
+        room: RoomName,
+        /// What is wrong.
+        what: &'static str,
+    },
+}
+
+impl SettingsError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            SettingsError::NoLogin => {
+                "add [deepstream.users], [deepstream.webhook] or tokens = true, or set enabled = false in [deepstream]"
+            }
+            SettingsError::NoKeys => "put a key into [keys], or leave tokens out",
+            SettingsError::WeakKey(_) => "make a longer one, for instance with `openssl rand -hex 32`",
+            SettingsError::User { .. } => "choose another name",
+            SettingsError::Password { .. } => "make a hash of the password with `roomful password`",
+            SettingsError::Header { .. } => "headers are written as authorization = \"Bearer …\", in plain letters",
+            SettingsError::NoRoots => "install the system's certificates (ca-certificates), or set SSL_CERT_FILE",
+            SettingsError::OutOfRange { .. } => "leave it out for the usual value",
+            SettingsError::Pattern { .. } => "write ** for every name",
+            SettingsError::EmptyRule { .. } => "leave the line out where the rule is for all of them",
+            SettingsError::NoOtherwise => "set otherwise = \"deny\" or \"allow\" in [deepstream]",
+            SettingsError::Bridge { .. } => "see [[deepstream.bridge]] in roomful.example.toml",
+        }
+    }
+}
+
+impl Deepstream {
+    /// What the engine is to be like; `None` where there is to be none. Checks everything else that can be wrong with
+    /// the section, too.
+    pub(crate) fn engine(&self, dev: bool, has_keys: bool) -> Result<Option<deepstream::Config>, SettingsError> {
+        let somebody = self.tokens || !self.users.is_empty() || self.webhook.is_some();
+        let is_on = self.enabled.unwrap_or(dev || somebody || *self != Deepstream::default());
+        if !is_on {
+            return Ok(None);
+        }
+        if !somebody && !dev {
+            return Err(SettingsError::NoLogin);
+        }
+        if self.tokens && !has_keys {
+            return Err(SettingsError::NoKeys);
+        }
+        self.check_users()?;
+        if let Some(webhook) = &self.webhook {
+            webhook.headers()?;
+        }
+        self.check_ranges()?;
+        self.check_bridges()?;
+        Ok(Some(deepstream::Config {
+            heartbeat: self.heartbeat.into(),
+            login_timeout: self.login_timeout.into(),
+            login_attempts: self.login_attempts,
+            ephemeral: self.ephemeral(dev)?,
+            permissions: self.permissions()?,
+            persist: self.store.is_some(),
+            subscriptions_max: self.limits.subscriptions,
+            records_max: self.limits.records,
+            records_bytes_max: self.limits.records_bytes,
+            record_max: self.limits.record_bytes,
+            ..deepstream::Config::default()
+        }))
+    }
+
+    fn check_users(&self) -> Result<(), SettingsError> {
+        for (name, user) in &self.users {
+            Name::new(name).map_err(|_| SettingsError::User { name: name.clone() })?;
+            password::Hash::new(user.password.reveal()).map_err(|_| SettingsError::Password { user: name.clone() })?;
+        }
+        Ok(())
+    }
+
+    fn check_ranges(&self) -> Result<(), SettingsError> {
+        let Limits { subscriptions, records, records_bytes, record_bytes } = self.limits;
+        duration("heartbeat", self.heartbeat, limits::DEEPSTREAM_TIMES)?;
+        duration("login_timeout", self.login_timeout, limits::DEEPSTREAM_TIMES)?;
+        if let Some(webhook) = &self.webhook {
+            duration("webhook.timeout", webhook.timeout, limits::WEBHOOK_TIMEOUTS)?;
+        }
+        number("login_attempts", self.login_attempts as usize, 1..=limits::LOGIN_ATTEMPTS)?;
+        number("limits.subscriptions", subscriptions, 1..=u32::MAX as usize)?;
+        number("limits.records", records, 1..=u32::MAX as usize)?;
+        number("limits.records_bytes", records_bytes, 1..=usize::MAX)?;
+        number("limits.record_bytes", record_bytes, 2..=bounds::RECORD_MAX)
+    }
+
+    fn check_bridges(&self) -> Result<(), SettingsError> {
+        let mut rooms = BTreeSet::new();
+        for Bridge { room, channels } in &self.bridge {
+            let wrong = |what| SettingsError::Bridge { room: room.clone(), what };
+            if channels.is_empty() {
+                return Err(wrong("names no channels"));
+            }
+            if channels.iter().any(|channel| channel.len() > CHANNEL_NAME_MAX || Name::new(channel).is_err()) {
+                return Err(wrong("names a channel whose name is empty, too long, or has control characters"));
+            }
+            if !rooms.insert(room) {
+                return Err(wrong("is there twice"));
+            }
+        }
+        Ok(())
+    }
+
+    fn ephemeral(&self, dev: bool) -> Result<Vec<Pattern>, SettingsError> {
+        match &self.ephemeral {
+            Some(patterns) => patterns.iter().map(|text| pattern(text)).collect(),
+            None if dev => Ok(EPHEMERAL_IN_DEV.map(Pattern::new).into()),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn permissions(&self) -> Result<Permissions, SettingsError> {
+        let otherwise = match self.otherwise {
+            None if !self.permission.is_empty() => return Err(SettingsError::NoOtherwise),
+            otherwise => otherwise != Some(Otherwise::Deny),
+        };
+        let rule = |Permission { names, rights, roles, allow }: &Permission| {
+            let empty = |what| SettingsError::EmptyRule { names: names.clone(), what };
+            // To the engine, no rights are all rights: nobody who writes an empty list means that.
+            if rights.as_ref().is_some_and(Vec::is_empty) {
+                return Err(empty("rights"));
+            }
+            if roles.as_ref().is_some_and(Vec::is_empty) {
+                return Err(empty("roles"));
+            }
+            Ok(Rule {
+                names: pattern(names)?,
+                rights: rights.iter().flatten().flat_map(|rights| rights.each()).copied().collect(),
+                roles: roles.iter().flatten().cloned().collect(),
+                allow: *allow,
+            })
+        };
+        Ok(Permissions { rules: self.permission.iter().map(rule).collect::<Result<_, _>>()?, otherwise })
+    }
+}
+
+impl Webhook {
+    /// Its headers, ready to be sent.
+    pub(crate) fn headers(&self) -> Result<Vec<(HeaderName, HeaderValue)>, SettingsError> {
+        let header = |(name, value): (&String, &Secret)| {
+            let wrong = || SettingsError::Header { name: name.clone() };
+            let mut value = HeaderValue::from_str(value.reveal()).map_err(|_| wrong())?;
+            value.set_sensitive(true);
+            Ok((HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?, value))
+        };
+        self.headers.iter().map(header).collect()
+    }
+}
+
+fn pattern(text: &str) -> Result<Pattern, SettingsError> {
+    if text.is_empty() || text.len() > bounds::NAME_MAX {
+        return Err(SettingsError::Pattern { pattern: text.to_owned() });
+    }
+    Ok(Pattern::new(text))
+}
+
+fn number(name: &'static str, value: usize, range: RangeInclusive<usize>) -> Result<(), SettingsError> {
+    let (least, most) = (range.start().to_string(), range.end().to_string());
+    if range.contains(&value) { Ok(()) } else { Err(SettingsError::OutOfRange { name, least, most }) }
+}
+
+fn duration(name: &'static str, value: Duration, range: RangeInclusive<Duration>) -> Result<(), SettingsError> {
+    let (least, most) = (format!("{:?}", range.start()), format!("{:?}", range.end()));
+    if range.contains(&value) { Ok(()) } else { Err(SettingsError::OutOfRange { name, least, most }) }
+}
