@@ -258,6 +258,18 @@ impl Engine {
         }
     }
 
+    /// An engine that goes on where this one ended by a bug: without connections, and so without ephemeral lists, but
+    /// with its records, and with new numbers for what is to be stored.
+    pub fn again(mut self, seed: u64, now: Time) -> Engine {
+        let mut engine = Engine::new(self.config.clone(), seed, now);
+        engine.records.store.go_on_from(&self.records.store);
+        engine.out.counters = self.out.counters;
+        for record in self.records.take() {
+            engine.records.load(record);
+        }
+        engine
+    }
+
     /// Takes an input in. Drain [`Engine::poll_output`] afterwards.
     pub fn handle(&mut self, now: Time, input: Input) {
         match input {

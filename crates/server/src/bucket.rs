@@ -38,6 +38,16 @@ impl Bucket {
         }
     }
 
+    /// Takes `amount` in any case; gives back how long to wait until the rate has caught up with it.
+    pub(crate) fn charge(&mut self, rate: Rate, amount: usize, now: Instant) -> Duration {
+        self.fill(rate, now);
+        let amount = u64::try_from(amount).unwrap_or(u64::MAX).saturating_mul(1_000_000);
+        let missing = amount.saturating_sub(self.level);
+        self.level = self.level.saturating_sub(amount);
+        self.filled += Duration::from_micros(missing / u64::from(rate.per_second.max(1)));
+        self.filled.saturating_duration_since(now)
+    }
+
     /// Whether anything is left to take.
     pub(crate) fn has_any(&mut self, rate: Rate, now: Instant) -> bool {
         self.fill(rate, now);
@@ -75,6 +85,18 @@ mod tests {
         assert!(bucket.take(rate, 1, start + Duration::from_millis(500)));
         assert!(!bucket.take(rate, 4, start + Duration::from_secs(3600)));
         assert!(bucket.is_full(rate, start + Duration::from_secs(3600)));
+    }
+
+    #[test]
+    fn charges_are_waited_for() {
+        let rate = Rate { burst: 3, per_second: 2 };
+        let start = Instant::now();
+        let mut bucket = Bucket::new(rate, start);
+        assert_eq!(bucket.charge(rate, 3, start), Duration::ZERO);
+        assert_eq!(bucket.charge(rate, 4, start), Duration::from_secs(2));
+        let later = start + Duration::from_secs(2);
+        assert!(!bucket.has_any(rate, later), "what was waited for is used up");
+        assert_eq!(bucket.charge(rate, 1, later), Duration::from_millis(500));
     }
 
     #[test]

@@ -6,6 +6,8 @@ use metrics::{Counter, Gauge, Key, KeyName, Label, Level, Metadata, Recorder, Un
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use room::{hub::Counters, wire::signal::RefusalCode};
 
+use crate::deepstream::desk::Report;
+
 /// Counters and gauges of one server. They have a recorder of their own, so that several servers in one process keep
 /// apart, and are looked up once, so that counting is one atomic addition.
 pub(crate) struct Metrics {
@@ -22,6 +24,10 @@ pub(crate) struct Metrics {
     sent: Counter,
     sent_bytes: Counter,
     tls_failed: Counter,
+    deepstream: [Counter; DEEPSTREAM.len()],
+    deepstream_failed: Counter,
+    deepstream_connections: Gauge,
+    deepstream_records: Gauge,
 }
 
 /// What hubs count: name, labels, where it is.
@@ -42,7 +48,23 @@ const HUB: [HubCounter; 13] = [
     ("roomful_pings_total", &[], |counters| counters.pings),
 ];
 
-const HELP: [(&str, &str); 18] = [
+/// What deepstream's engine counts: name, labels, where it is.
+type EngineCounter = (&'static str, &'static [(&'static str, &'static str)], fn(&deepstream::Counters) -> u64);
+const DEEPSTREAM: [EngineCounter; 11] = [
+    ("roomful_deepstream_messages_total", &[("kind", "received")], |counters| counters.received),
+    ("roomful_deepstream_messages_total", &[("kind", "garbage")], |counters| counters.garbage),
+    ("roomful_deepstream_messages_total", &[("kind", "sent")], |counters| counters.sent),
+    ("roomful_deepstream_logins_total", &[("result", "ok")], |counters| counters.logins),
+    ("roomful_deepstream_logins_total", &[("result", "failed")], |counters| counters.logins_failed),
+    ("roomful_deepstream_events_total", &[], |counters| counters.emitted),
+    ("roomful_deepstream_writes_total", &[], |counters| counters.writes),
+    ("roomful_deepstream_writes_merged_total", &[], |counters| counters.merged),
+    ("roomful_deepstream_conflicts_total", &[], |counters| counters.conflicts),
+    ("roomful_deepstream_calls_total", &[], |counters| counters.calls),
+    ("roomful_deepstream_denied_total", &[], |counters| counters.denied),
+];
+
+const HELP: &[(&str, &str)] = &[
     ("roomful_joins_total", "Members that entered a room, new or resuming their session."),
     ("roomful_gone_total", "Members that are no longer in their room, by reason."),
     ("roomful_away_total", "Members whose socket ended without leave."),
@@ -61,12 +83,26 @@ const HELP: [(&str, &str); 18] = [
     ("roomful_connections", "WebSockets that are open."),
     ("roomful_rooms", "Rooms that there are."),
     ("roomful_members", "Members of rooms, away ones included."),
+    (
+        "roomful_deepstream_messages_total",
+        "Messages of deepstream's protocols, from and to clients, and those that made no sense.",
+    ),
+    ("roomful_deepstream_logins_total", "Logins of deepstream's clients."),
+    ("roomful_deepstream_events_total", "Events that somebody was subscribed to."),
+    ("roomful_deepstream_writes_total", "Writes to records and lists."),
+    ("roomful_deepstream_writes_merged_total", "Writes to lists that were merged with others made at the same time."),
+    ("roomful_deepstream_conflicts_total", "Writes to records that were refused for others made at the same time."),
+    ("roomful_deepstream_calls_total", "Calls given to providers."),
+    ("roomful_deepstream_denied_total", "Requests that the permissions did not allow."),
+    ("roomful_deepstream_failures_total", "Engines ended by a bug."),
+    ("roomful_deepstream_connections", "Connections of deepstream's clients."),
+    ("roomful_deepstream_records", "Records and lists that there are."),
 ];
 
 impl Metrics {
     pub(crate) fn new() -> Metrics {
         let recorder = PrometheusBuilder::new().build_recorder();
-        for (name, help) in HELP {
+        for &(name, help) in HELP {
             if name.ends_with("_total") {
                 recorder.describe_counter(KeyName::from(name), Some(Unit::Count), help.into());
             } else {
@@ -96,6 +132,10 @@ impl Metrics {
             sent: counter("roomful_messages_sent_total", &[]),
             sent_bytes: counter("roomful_sent_bytes_total", &[]),
             tls_failed: counter("roomful_tls_failures_total", &[]),
+            deepstream: DEEPSTREAM.map(|(name, labels, _)| counter(name, labels)),
+            deepstream_failed: counter("roomful_deepstream_failures_total", &[]),
+            deepstream_connections: gauge("roomful_deepstream_connections"),
+            deepstream_records: gauge("roomful_deepstream_records"),
             handle: recorder.handle(),
         }
     }
@@ -164,6 +204,22 @@ impl Metrics {
         if members != &now.1 {
             self.members.increment(now.1 as f64 - *members as f64);
         }
+    }
+}
+
+impl Metrics {
+    /// deepstream's engine has gone on.
+    pub(crate) fn deepstream(&self, before: &Report, now: &Report) {
+        for (counter, (_, _, read)) in self.deepstream.iter().zip(DEEPSTREAM) {
+            counter.increment(read(&now.counters).saturating_sub(read(&before.counters)));
+        }
+        self.deepstream_connections.set(now.connections as f64);
+        self.deepstream_records.set(now.records as f64);
+    }
+
+    /// deepstream's engine ended by a bug.
+    pub(crate) fn deepstream_failed(&self) {
+        self.deepstream_failed.increment(1);
     }
 }
 

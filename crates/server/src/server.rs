@@ -12,6 +12,7 @@ use std::{
     thread,
 };
 
+use ::deepstream::Loaded;
 use axum::Router;
 use room::hub::ConnId;
 use tokio::{
@@ -26,6 +27,12 @@ use crate::{
     bucket::Rate,
     clock::Clock,
     config::{self, Config, Secret},
+    deepstream::{
+        auth::Auth,
+        desk::{self, Desk},
+        settings::SettingsError,
+        store::{Store, StoreError},
+    },
     http::{self, Peer, client::Clients},
     limits,
     metrics::Metrics,
@@ -67,6 +74,12 @@ pub enum StartError {
     /// The system gives no threads.
     #[error("no threads can be started: {0}")]
     Threads(io::Error),
+    /// What is configured for deepstream's clients cannot be carried out.
+    #[error(transparent)]
+    Deepstream(#[from] SettingsError),
+    /// The file of deepstream's records cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The address cannot be listened at.
     #[error("{address} cannot be listened at: {source}")]
     Listen {
@@ -86,6 +99,8 @@ impl StartError {
             }
             StartError::WeakKey(_) => "make a longer one, for instance with `openssl rand -hex 32`",
             StartError::Tls(_) => "both files must be PEM, the server's own certificate first, and belong together",
+            StartError::Deepstream(error) => error.hint(),
+            StartError::Store(error) => error.hint(),
             StartError::Threads(_) => "let the server have more processes and open files (ulimit -u, ulimit -n)",
             StartError::Listen { source, .. } => match source.kind() {
                 io::ErrorKind::AddrInUse => "another program has this port: stop it, or choose another with --listen",
@@ -118,7 +133,8 @@ impl Server {
         let address = listener.local_addr().map_err(listen)?;
 
         let (closing, _) = watch::channel(false);
-        let site = Site::new(&config, gate, closing.subscribe()).map_err(StartError::Threads)?;
+        let desk = open_desk(&config).await?;
+        let site = Site::new(&config, gate, desk, closing.subscribe()).map_err(StartError::Threads)?;
         let site = Arc::new(site);
         let (alive_sender, alive) = mpsc::channel(1);
         let accept = Accept {
@@ -164,6 +180,9 @@ impl Running {
     pub async fn shutdown(mut self) {
         self.closing.send_replace(true);
         self.site.shards.shut_down().await;
+        if let Some(desk) = &self.site.desk {
+            desk.shut_down().await;
+        }
         if timeout(limits::DRAIN, self.alive.recv()).await.is_err() {
             warn!("some sockets did not close in time");
         }
@@ -183,6 +202,8 @@ pub(crate) struct Site {
     pub(crate) clients: Clients,
     pub(crate) gate: Gate,
     pub(crate) shards: Shards,
+    /// Where deepstream's clients are served.
+    pub(crate) desk: Option<desk::Handle>,
     pub(crate) depot: Arc<Depot>,
     /// Members' connections by address.
     pub(crate) members: Arc<Addresses>,
@@ -198,16 +219,19 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    fn new(config: &Config, gate: Gate, closing: watch::Receiver<bool>) -> io::Result<Site> {
+    fn new(config: &Config, gate: Gate, desk: Option<OpenDesk>, closing: watch::Receiver<bool>) -> io::Result<Site> {
         let config::Limits { connections, messages_per_second, messages_burst, shards, .. } = config.limits;
         let (members, sockets) = allowances(config);
-        let metrics = Arc::new(Metrics::new());
+        let (clock, metrics) = (Clock::start(), Arc::new(Metrics::new()));
+        let desk = desk
+            .map(|(config, auth, store)| Desk { config, auth, store, clock, metrics: metrics.clone() }.start())
+            .transpose()?;
         let settings = Arc::new(Settings {
             identity_policy: config.rooms.identity_policy.into(),
             members_max: config.rooms.members.min(room::limits::ROOM_MEMBERS),
             rooms_max: config.limits.rooms.min(connections),
             resume_window: config.rooms.resume_window.into(),
-            clock: Clock::start(),
+            clock,
             metrics: metrics.clone(),
             rooms: AtomicUsize::new(0),
         });
@@ -221,6 +245,7 @@ impl Site {
             },
             gate,
             shards: Shards::start(shards, &settings)?,
+            desk,
             depot: Arc::new(Depot::new(config.limits.queue_messages, config.limits.queue_bytes)),
             members: Arc::new(Addresses::new(members)),
             messages: Rate { burst: messages_burst, per_second: messages_per_second },
@@ -256,6 +281,20 @@ impl Site {
         let now = Instant::now();
         if self.clients.is_proxy(address) { self.sockets.admit_any(now) } else { self.sockets.admit(address, now) }
     }
+}
+
+/// What deepstream's clients are served with, before anything runs.
+type OpenDesk = (::deepstream::Config, Auth, Option<(Store, Vec<Loaded>)>);
+
+async fn open_desk(config: &Config) -> Result<Option<OpenDesk>, StartError> {
+    let settings = &config.deepstream;
+    let Some(engine) = settings.engine(config.dev, !config.keys.is_empty())? else { return Ok(None) };
+    let auth = Auth::new(config)?;
+    let store = match &settings.store {
+        Some(path) => Some(Store::open(path.clone()).await?),
+        None => None,
+    };
+    Ok(Some((engine, auth, store)))
 }
 
 /// What one address, and all together, may have: of members' connections, and of sockets, of which there may be a few

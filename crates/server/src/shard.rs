@@ -8,7 +8,6 @@ use std::{
     hash::{BuildHasher, RandomState},
     io,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -21,14 +20,11 @@ use room::{
     time::{Micros, Time},
     wire::signal::{ClientMessage, Closing, Join, RefusalCode, Refused, ServerMessage, Welcome},
 };
-use tokio::{
-    sync::mpsc,
-    time::{Instant, Sleep, sleep_until},
-};
+use tokio::sync::mpsc;
 use tracing::{Span, debug, error, info, info_span};
 
 use crate::{
-    clock::Clock,
+    clock::{Alarm, Clock},
     limits,
     metrics::Metrics,
     outbound::{End, Outbound},
@@ -152,7 +148,7 @@ impl Shard {
 
     async fn run(mut self, mut inbox: mpsc::Receiver<Input>) {
         let mut turn = Vec::with_capacity(limits::SHARD_TURN);
-        let mut timer = Timer::default();
+        let mut alarm = Alarm::default();
         loop {
             self.fire();
             let next = self.timers.peek().map(|Reverse((time, _))| self.settings.clock.at(*time));
@@ -166,7 +162,7 @@ impl Shard {
                         self.handle(input);
                     }
                 }
-                () = timer.until(next) => {}
+                () = alarm.until(next) => {}
             }
         }
     }
@@ -276,7 +272,7 @@ impl Shard {
     /// Tells everybody in a room a last word and ends it.
     fn end(&mut self, name: &RoomName, message: &ServerMessage) {
         if let Some(room) = self.rooms.get(name) {
-            let frame = frame::text(message);
+            let frame = frame::signal(message);
             for outbound in room.conns.values() {
                 outbound.push(&frame);
                 outbound.end(End::Refused(RefusalCode::ShuttingDown));
@@ -341,7 +337,7 @@ impl Room {
             match output {
                 Output::Send { to, message } => {
                     self.note(&message);
-                    let frame = frame::text(&message);
+                    let frame = frame::signal(&message);
                     for conn in to {
                         let Some(outbound) = self.conns.get(&conn) else { continue };
                         frames += 1;
@@ -398,24 +394,8 @@ impl Drop for Room {
 
 fn refuse(outbound: &Outbound, refused: Refused) {
     let code = refused.code;
-    outbound.push(&frame::text(&ServerMessage::Refused(refused)));
+    outbound.push(&frame::signal(&ServerMessage::Refused(refused)));
     outbound.end(End::Refused(code));
-}
-
-/// One sleep, moved only when the time has changed.
-#[derive(Default)]
-struct Timer(Option<Pin<Box<Sleep>>>);
-
-impl Timer {
-    /// Waits until then; `None` for ever.
-    async fn until(&mut self, deadline: Option<Instant>) {
-        let Some(deadline) = deadline else { return std::future::pending().await };
-        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if sleep.deadline() != deadline {
-            sleep.as_mut().reset(deadline);
-        }
-        sleep.await;
-    }
 }
 
 #[cfg(test)]

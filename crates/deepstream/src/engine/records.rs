@@ -98,6 +98,12 @@ impl Records {
         }
     }
 
+    /// Takes all records that say something out, whatever state the rest is in.
+    pub(crate) fn take(&mut self) -> impl Iterator<Item = Loaded> {
+        let records = std::mem::take(&mut self.records).into_iter().filter(|(_, record)| record.version > 0);
+        records.map(|(name, Record { version, json, .. })| Loaded { name, version, json })
+    }
+
     /// Subscribes to a record, creating it where `how` says so.
     pub(crate) fn open(
         &mut self,

@@ -1,6 +1,6 @@
 use super::world::{BOTH, World, assert_heard, name};
 use crate::{
-    Config, Input, Loaded, Ticket, Wire,
+    Config, ConnId, Frame, Identity, Input, Loaded, Output, Ticket, Wire,
     message::{Action, Change, Request, Write},
 };
 
@@ -82,4 +82,29 @@ fn ephemeral_lists_are_not_stored() {
     world.open(client, "never written");
     world.ask(client, &Request::Delete(name("never written")));
     assert!(world.stored.is_empty());
+}
+
+#[test]
+fn engine_after_a_bug_has_its_records_and_nobody_connected() {
+    let mut world = world();
+    let client = world.client(Wire::Text);
+    world.write(client, Action::CreateUpdate, "r", Write::NEXT, whole("{\"a\":1}"), false);
+    world.open(client, "users");
+    world.update(client, "users", 1, "[\"ada\"]");
+    let before = world.engine;
+    let mut after = before.again(2, world.now);
+    assert_eq!((after.connections(), after.records(), after.version("r")), (0, 1, Some(1)));
+    assert_eq!((after.poll_timeout(), after.counters().logins), (None, 1));
+    let conn = ConnId(99);
+    for input in [
+        Input::Connected { conn, wire: Some(Wire::Text) },
+        Input::Received { conn, frame: Frame::Text("C\u{1f}CHR\u{1f}x\u{1e}A\u{1f}REQ\u{1f}{}\u{1e}".into()) },
+        Input::Authenticated { conn, result: Ok(Identity::default()) },
+        Input::Received { conn, frame: Frame::Text("R\u{1f}CU\u{1f}r\u{1f}-1\u{1f}{}\u{1f}{}\u{1e}".into()) },
+    ] {
+        after.handle(world.now, input);
+    }
+    let mut outputs = std::iter::from_fn(|| after.poll_output());
+    let stored = outputs.find_map(|output| if let Output::Store { ticket, .. } = output { Some(ticket) } else { None });
+    assert_eq!(stored, Some(Ticket(2)), "numbers go on");
 }

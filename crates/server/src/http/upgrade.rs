@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ::deepstream::Wire;
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header},
@@ -18,6 +19,7 @@ use tungstenite::handshake::derive_accept_key;
 use super::Peer;
 use crate::{
     address::{Denied, Place},
+    deepstream::{auth::ConnectionData, connection as deepstream},
     server::Site,
     stream::Stream,
     ws::{connection::Connection, socket::Socket},
@@ -48,8 +50,11 @@ pub(super) fn answer(site: &Arc<Site>, peer: &Arc<Peer>, request: &mut Request<I
         *response.status_mut() = StatusCode::BAD_REQUEST;
         return response;
     };
-    let admitted = admit(site, peer, request);
-    tokio::spawn(run(site.clone(), upgrade, peer.clone(), admitted));
+    let visit = match knock(site, peer, request) {
+        Ok(visit) => visit,
+        Err(response) => return *response,
+    };
+    tokio::spawn(run(site.clone(), upgrade, peer.clone(), visit));
 
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -61,6 +66,14 @@ pub(super) fn answer(site: &Arc<Site>, peer: &Arc<Peer>, request: &mut Request<I
     response
 }
 
+/// What a WebSocket is for.
+enum Visit {
+    /// A room, or the reason why it may not be joined.
+    Room(Result<Admitted, Refused>),
+    /// What deepstream's clients talk to.
+    Deepstream(deepstream::Visit, Place),
+}
+
 /// What a client that may join is given.
 struct Admitted {
     room: RoomName,
@@ -68,26 +81,62 @@ struct Admitted {
     since: Instant,
 }
 
+/// Finds out what a WebSocket is for. deepstream's clients would not understand a refusal: they get a response that
+/// says it to whoever looks.
+fn knock(site: &Site, peer: &Peer, request: &Request<Incoming>) -> Result<Visit, Box<Response<Body>>> {
+    let wire = match (&site.desk, request.uri().path()) {
+        // Clients of the text protocol add this path too, where they were given none.
+        (Some(_), "/deepstream") => None,
+        (Some(_), "/deepstream-v3") => Some(Wire::Text),
+        _ => return Ok(Visit::Room(admit(site, peer, request))),
+    };
+    let no = |status: StatusCode, refused: &Refused| {
+        let mut response = Response::new(Body::from(format!("{}: {}\n", refused.message, refused.hint)));
+        *response.status_mut() = status;
+        Box::new(response)
+    };
+    if !site.clients.may_join(request.headers()) {
+        return Err(no(StatusCode::FORBIDDEN, &wrong_origin()));
+    }
+    let place = place(site, peer, request).map_err(|refused| match refused.code {
+        RefusalCode::ServerFull => no(StatusCode::SERVICE_UNAVAILABLE, &refused),
+        _ => no(StatusCode::TOO_MANY_REQUESTS, &refused),
+    })?;
+    let address = site.clients.address(peer.address, request.headers());
+    let data = ConnectionData::new(address, request.uri(), request.headers());
+    Ok(Visit::Deepstream(deepstream::Visit { wire, data }, place))
+}
+
 /// Checks what can be known before the `join`.
-fn admit(site: &Arc<Site>, peer: &Peer, request: &Request<Incoming>) -> Result<Admitted, Refused> {
+fn admit(site: &Site, peer: &Peer, request: &Request<Incoming>) -> Result<Admitted, Refused> {
     let since = peer.asked_since();
     let name = request.uri().path().trim_start_matches('/');
     let room: RoomName = name.parse().map_err(|error: IdError| {
         Refused::fatal(RefusalCode::BadRoom, error.to_string(), "choose another name for the room")
     })?;
     if !site.clients.may_join(request.headers()) {
-        return Err(Refused::fatal(
-            RefusalCode::NotAllowed,
-            "pages of this site may not join rooms of this server",
-            "open the room at the server itself, or add the site to allowed_origins in the server's configuration",
-        ));
+        return Err(wrong_origin());
     }
+    let place = place(site, peer, request)?;
+    Ok(Admitted { room, place, since })
+}
+
+fn wrong_origin() -> Refused {
+    Refused::fatal(
+        RefusalCode::NotAllowed,
+        "pages of this site may not join rooms of this server",
+        "open the room at the server itself, or add the site to allowed_origins in the server's configuration",
+    )
+}
+
+/// A place among the connections of the client's address.
+fn place(site: &Site, peer: &Peer, request: &Request<Incoming>) -> Result<Place, Refused> {
     let now = Instant::now();
     let place = match site.clients.address(peer.address, request.headers()) {
         Some(address) => site.members.admit(address, now),
         None => site.members.admit_any(now),
     };
-    let place = place.map_err(|denied| match denied {
+    place.map_err(|denied| match denied {
         Denied::Full => Refused::fatal(
             RefusalCode::ServerFull,
             "the server has all the connections that it may have",
@@ -103,28 +152,38 @@ fn admit(site: &Arc<Site>, peer: &Peer, request: &Request<Incoming>) -> Result<A
             "too many connections, or failed joins, from this address in too short a time",
             "wait a moment before coming back",
         ),
-    })?;
-    Ok(Admitted { room, place, since })
+    })
 }
 
-/// A WebSocket's life: on the thread of its room's shard, where it may join.
-async fn run(site: Arc<Site>, upgrade: OnUpgrade, peer: Arc<Peer>, admitted: Result<Admitted, Refused>) {
+/// A WebSocket's life: on the thread of whoever answers it.
+async fn run(site: Arc<Site>, upgrade: OnUpgrade, peer: Arc<Peer>, visit: Visit) {
     let Ok(upgraded) = upgrade.await else { return };
     let Ok(parts) = upgraded.downcast::<TokioIo<Stream>>() else { return };
     let (stream, read) = (parts.io.into_inner(), parts.read_buf);
-    let open = site.metrics.connection();
-    let Admitted { room, place, since } = match admitted {
-        Ok(admitted) => admitted,
-        Err(refused) => return Connection::new(Socket::new(stream, &read), site).refuse(refused).await,
-    };
-    let shards = site.clone();
-    shards.shards.of(&room).worker.spawn(async move {
-        let Ok(stream) = stream.settle() else { return };
-        let mut connection = Connection::new(Socket::new(stream, &read), site);
-        drop(read);
-        connection.run(room, &place, since).await;
-        drop((open, peer));
-    });
+    let (open, shared) = (site.metrics.connection(), site.clone());
+    match (visit, &shared.desk) {
+        (Visit::Room(Ok(Admitted { room, place, since })), _) => {
+            shared.shards.of(&room).worker.spawn(async move {
+                let Ok(stream) = stream.settle() else { return };
+                let socket = Socket::new(stream, &read, room::limits::SIGNAL_MAX);
+                drop(read);
+                Connection::new(socket, site).run(room, &place, since).await;
+                drop((open, peer));
+            });
+        }
+        (Visit::Deepstream(visit, place), Some(desk)) => desk.worker.spawn(async move {
+            let Ok(stream) = stream.settle() else { return };
+            let socket = Socket::new(stream, &read, ::deepstream::limits::FRAME_MAX);
+            drop(read);
+            deepstream::run(socket, site, visit).await;
+            drop((open, peer, place));
+        }),
+        (Visit::Room(Err(refused)), _) => {
+            let socket = Socket::new(stream, &read, room::limits::SIGNAL_MAX);
+            Connection::new(socket, site).refuse(refused).await;
+        }
+        (Visit::Deepstream(..), None) => {}
+    }
 }
 
 /// Whether a header is a list with this word in it.

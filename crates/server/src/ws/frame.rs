@@ -6,21 +6,35 @@ use serde::Serialize;
 
 /// The longest head of an unmasked frame.
 const HEAD_MAX: usize = 10;
-/// FIN and the opcode for text.
-const FINAL_TEXT: u8 = 0x81;
 /// What most messages fit into.
 const USUAL: usize = 256;
 
-/// FIN and the opcode for closing.
+/// FIN and the opcodes of whole messages, and of closing.
+const FINAL_TEXT: u8 = 0x81;
+const FINAL_BINARY: u8 = 0x82;
 const FINAL_CLOSE: u8 = 0x88;
 
-/// The text frame that carries a message.
-pub(crate) fn text(message: &ServerMessage) -> Bytes {
-    // The head's length is known after the payload's, so the payload is written behind room for the longest.
+/// The text frame that carries a message of the hub.
+pub(crate) fn signal(message: &ServerMessage) -> Bytes {
     let mut buffer = Vec::with_capacity(USUAL);
     buffer.resize(HEAD_MAX, 0);
     let mut json = serde_json::Serializer::new(&mut buffer);
     message.serialize(&mut json).expect("signalling messages have string keys only, and memory takes all bytes");
+    with_head(FINAL_TEXT, buffer)
+}
+
+/// The text frame that carries this.
+pub(crate) fn text(payload: &[u8]) -> Bytes {
+    with_head(FINAL_TEXT, [&[0; HEAD_MAX], payload].concat())
+}
+
+/// The binary frame that carries this.
+pub(crate) fn binary(payload: &[u8]) -> Bytes {
+    with_head(FINAL_BINARY, [&[0; HEAD_MAX], payload].concat())
+}
+
+/// Puts the head, whose length only the payload's tells, into the room for the longest that is before the payload.
+fn with_head(opcode: u8, mut buffer: Vec<u8>) -> Bytes {
     let payload = buffer.len() - HEAD_MAX;
     let mut head = [0; HEAD_MAX];
     let length = match (u8::try_from(payload), u16::try_from(payload)) {
@@ -39,7 +53,7 @@ pub(crate) fn text(message: &ServerMessage) -> Bytes {
             10
         }
     };
-    head[0] = FINAL_TEXT;
+    head[0] = opcode;
     let start = HEAD_MAX - length;
     buffer[start..HEAD_MAX].copy_from_slice(&head[..length]);
     let mut frame = Bytes::from(buffer);
@@ -83,9 +97,17 @@ mod tests {
     fn frames_of_every_length_are_read_back() {
         for length in [0, 1, 70, 80, 81, 82, 83, 84, 85, 90, 65_480, 65_490, 65_491, 65_492, 65_500, 200_000] {
             let closing = ServerMessage::Closing(Closing { reason: "x".repeat(length), retry_ms: 1 });
-            let mut client = WebSocket::from_raw_socket(Cursor::new(text(&closing).to_vec()), Role::Client, None);
+            let mut client = WebSocket::from_raw_socket(Cursor::new(signal(&closing).to_vec()), Role::Client, None);
             let Message::Text(read) = client.read().unwrap() else { panic!("no text") };
             assert_eq!(ServerMessage::decode(&read).unwrap(), closing, "{length}");
+            let payload = vec![b'x'; length];
+            for (frame, message) in [
+                (text(&payload), Message::text("x".repeat(length))),
+                (binary(&payload), Message::binary(payload.clone())),
+            ] {
+                let mut client = WebSocket::from_raw_socket(Cursor::new(frame.to_vec()), Role::Client, None);
+                assert_eq!(client.read().unwrap(), message);
+            }
         }
     }
 

@@ -24,18 +24,18 @@ use crate::{limits, stream::Stream};
 pub(crate) enum Received {
     /// A message.
     Text(Utf8Bytes),
-    /// A message of bytes, which no member sends.
-    Binary,
+    /// A message of bytes.
+    Binary(Bytes),
     /// A ping or pong of the WebSocket protocol, of this length.
     Control(usize),
 }
 
 impl Received {
-    /// Bytes that it was charged for.
+    /// Bytes in it.
     pub(crate) fn len(&self) -> usize {
         match self {
             Received::Text(text) => text.len(),
-            Received::Binary => 0,
+            Received::Binary(bytes) => bytes.len(),
             Received::Control(length) => *length,
         }
     }
@@ -59,6 +59,8 @@ pub(crate) enum Ended {
 pub(crate) struct Socket {
     stream: Stream,
     context: WebSocketContext,
+    /// Bytes in the largest message that may come.
+    message_max: usize,
     /// Whole frames, but for the first, of which a part may be written.
     frames: VecDeque<Bytes>,
     /// Whether the first frame is written in part.
@@ -77,11 +79,12 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// A WebSocket after its handshake; `read` has what came behind it.
-    pub(crate) fn new(stream: Stream, read: &[u8]) -> Socket {
+    /// A WebSocket after its handshake, for messages of so many bytes; `read` has what came behind it.
+    pub(crate) fn new(stream: Stream, read: &[u8], message_max: usize) -> Socket {
         Socket {
             stream,
-            context: context(read),
+            context: context(read, message_max),
+            message_max,
             frames: VecDeque::new(),
             begun: false,
             written: 0,
@@ -94,11 +97,11 @@ impl Socket {
 
     /// The next thing that comes.
     pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, Ended>> {
-        let Socket { stream, context: codec, frames, broken, held, largest, .. } = self;
+        let Socket { stream, context: codec, message_max, frames, broken, held, largest, .. } = self;
         loop {
             let received = match codec.read(&mut Wire { stream, frames, held, cx }) {
                 Ok(Message::Text(text)) => Received::Text(text),
-                Ok(Message::Binary(_)) => Received::Binary,
+                Ok(Message::Binary(bytes)) => Received::Binary(bytes),
                 Ok(Message::Ping(data) | Message::Pong(data)) => Received::Control(data.len()),
                 Ok(Message::Close(frame)) => {
                     return Poll::Ready(Err(Ended::Closed(frame.map(|frame| frame.code.into()))));
@@ -107,7 +110,7 @@ impl Socket {
                 Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {
                     // Its buffer stays as large as the largest message made it.
                     if *held == 0 && *largest > limits::READ_BUFFER && frames.is_empty() {
-                        *codec = context(&[]);
+                        *codec = context(&[], *message_max);
                         *largest = 0;
                     }
                     return Poll::Pending;
@@ -228,13 +231,13 @@ impl Socket {
 }
 
 /// What tells frames apart, and puts messages together.
-fn context(read: &[u8]) -> WebSocketContext {
+fn context(read: &[u8], message_max: usize) -> WebSocketContext {
     let config = WebSocketConfig::default()
         .read_buffer_size(limits::READ_BUFFER)
         .write_buffer_size(0)
         .max_write_buffer_size(limits::CONTROL_BYTES)
-        .max_message_size(Some(room::limits::SIGNAL_MAX))
-        .max_frame_size(Some(room::limits::SIGNAL_MAX));
+        .max_message_size(Some(message_max))
+        .max_frame_size(Some(message_max));
     if read.is_empty() {
         WebSocketContext::new(Role::Server, Some(config))
     } else {
@@ -295,7 +298,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (server, _) = listener.accept().await.unwrap();
-        (WebSocketStream::from_raw_socket(client, Role::Client, None).await, Socket::new(Stream::Plain(server), &[]))
+        (
+            WebSocketStream::from_raw_socket(client, Role::Client, None).await,
+            Socket::new(Stream::Plain(server), &[], room::limits::SIGNAL_MAX),
+        )
     }
 
     async fn receive(socket: &mut Socket) -> Result<Received, Ended> {

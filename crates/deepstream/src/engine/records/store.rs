@@ -35,6 +35,11 @@ impl Store {
         Store { is_there, last: Ticket(0), waiting: VecDeque::new() }
     }
 
+    /// Numbers what is to be stored as if `before` had gone on.
+    pub(crate) fn go_on_from(&mut self, before: &Store) {
+        self.last = before.last;
+    }
+
     /// A record was written. The writer is told when that is stored; at once where nothing is.
     pub(super) fn written(
         &mut self,

@@ -1,0 +1,113 @@
+//! The connection of one of deepstream's clients.
+
+use std::{future::poll_fn, sync::Arc, time::Duration};
+
+use deepstream::{ConnId, Frame, Wire};
+use room::wire::signal::RefusalCode;
+use tokio::time::{Instant, timeout};
+use tracing::debug;
+
+use super::{auth::ConnectionData, desk};
+use crate::{
+    bucket::Bucket,
+    limits,
+    outbound::{End, Outbound},
+    server::Site,
+    ws::{
+        flow::{Flow, Inbox, Over, Turn},
+        socket::{Ended, Received, Socket},
+    },
+};
+
+/// What is known of a client when it has connected.
+#[derive(Debug)]
+pub(crate) struct Visit {
+    /// How it talks, where the address says so.
+    pub(crate) wire: Option<Wire>,
+    /// For whoever finds out who it is.
+    pub(crate) data: ConnectionData,
+}
+
+/// The codes that a connection is closed with (RFC 6455, section 7.4.1).
+const PROTOCOL_ERROR: u16 = 1002;
+const TOO_BIG: u16 = 1009;
+
+/// What ends a connection.
+enum Farewell {
+    Over(Over),
+    /// The client has closed, with this code, or broken the protocol, and is closed with this code.
+    Close(Option<u16>),
+    Cut,
+}
+
+impl From<Over> for Farewell {
+    fn from(over: Over) -> Self {
+        Farewell::Over(over)
+    }
+}
+
+/// Serves a client to its end.
+pub(crate) async fn run(mut socket: Socket, site: Arc<Site>, visit: Visit) {
+    let Some(desk) = &site.desk else { return };
+    let conn = ConnId(site.next_conn().0);
+    let outbound = Arc::new(Outbound::new(site.depot.clone()));
+    let inbox = Inbox::new(desk.inbox.clone(), desk::Input::Closed { conn });
+    let Visit { wire, data } = visit;
+    debug!(conn = conn.0, ?wire, "a client of deepstream has connected");
+    let farewell = if inbox.send(desk::Input::Enter { conn, wire, outbound: outbound.clone(), data }).await {
+        let mut flow = Flow::new(outbound, inbox);
+        let mut intake = Intake::new(&site);
+        let mut read = |received| intake.turn(conn, received);
+        let farewell = poll_fn(|cx| flow.poll(cx, &mut socket, &mut read)).await;
+        flow.close(desk::Input::Closed { conn }).await;
+        farewell
+    } else {
+        Farewell::Over(Over::End(End::Refused(RefusalCode::ShuttingDown)))
+    };
+    match farewell {
+        Farewell::Over(Over::End(End::Done)) => socket.close(Some(1000), ""),
+        Farewell::Over(Over::End(End::Refused(code))) => socket.close(Some(code.close_code()), code.as_str()),
+        Farewell::Over(Over::End(End::TooSlow)) => {
+            socket.drop_unwritten();
+            socket.close(Some(RefusalCode::TooSlow.close_code()), RefusalCode::TooSlow.as_str());
+        }
+        Farewell::Close(code) => socket.close(code, ""),
+        Farewell::Over(Over::Cut) | Farewell::Cut => return,
+    }
+    // Where it takes too long, or fails, nobody listens.
+    let _ = timeout(limits::LINGER, socket.finish()).await;
+}
+
+/// What a client may say, and how much of it. These clients know no refusal of something said too often: they are read
+/// from only as fast as they may talk.
+struct Intake<'a> {
+    site: &'a Site,
+    messages: Bucket,
+    bytes: Bucket,
+}
+
+impl Intake<'_> {
+    fn new(site: &Site) -> Intake<'_> {
+        let now = Instant::now();
+        Intake { site, messages: Bucket::new(site.messages, now), bytes: Bucket::new(limits::BYTES, now) }
+    }
+
+    fn turn(&mut self, conn: ConnId, received: Result<Received, Ended>) -> Result<Turn<desk::Input>, Farewell> {
+        let received = received.map_err(|ended| match ended {
+            Ended::Closed(code) => Farewell::Close(code),
+            Ended::Cut => Farewell::Cut,
+            Ended::TooLarge => Farewell::Close(Some(TOO_BIG)),
+            Ended::Broken => Farewell::Close(Some(PROTOCOL_ERROR)),
+        })?;
+        let (now, bytes) = (Instant::now(), received.len());
+        self.site.metrics.received(bytes);
+        let wait = self.messages.charge(self.site.messages, 1, now).max(self.bytes.charge(limits::BYTES, bytes, now));
+        let frame = match received {
+            Received::Control(_) => return Ok(Turn::Nothing),
+            Received::Text(text) => Frame::Text(text.into()),
+            Received::Binary(bytes) => Frame::Binary(bytes),
+        };
+        let input = desk::Input::Said { conn, frame };
+        Ok(if wait == Duration::ZERO { Turn::Pass(input) } else { Turn::PassAndWait(input, wait) })
+    }
+}
