@@ -119,6 +119,24 @@ pub(crate) fn push_big_bytes(out: &mut Vec<u8>, negative: bool, magnitude: &[u8]
     push_bytes(out, &magnitude[zeros..]);
 }
 
+/// The nearest number of half precision, of two equally near ones the even one.
+pub(crate) fn half_bits(x: f64) -> u16 {
+    let sign = if x.is_sign_negative() { 0x8000 } else { 0 };
+    let magnitude = x.abs();
+    if x.is_nan() {
+        return 0x7e00;
+    }
+    // Halfway between the greatest number and what would come after it.
+    if magnitude >= 65_520.0 {
+        return sign | 0x7c00;
+    }
+    // Numbers below 2^-14 have the last place of those above.
+    let exponent = ((magnitude.to_bits() >> 52) as i32 - 1_023).max(-14);
+    let places = (magnitude / 2f64.powi(exponent - 10)).round_ties_even() as u16;
+    // The leading one, which is not written, raises the exponent; so does rounding up to the next power of two.
+    sign | ((((exponent + 14) as u16) << 10) + places)
+}
+
 pub(crate) fn push_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     push_head(out, Major::Bytes, bytes.len() as u64);
     out.extend_from_slice(bytes);

@@ -128,7 +128,7 @@ fn numbers(kind: ArrayKind, bytes: &[u8]) -> Vec<Value> {
     }
 }
 
-/// The decimal digits of a big integer; of one longer than 128 bits, its bytes in hex, as JavaScript reads both.
+/// A big integer in decimal digits; where its magnitude has more than 128 bits, in hexadecimal ones after `0x`.
 fn decimal(negative: bool, magnitude: &[u8]) -> String {
     let mut wide = [0; 16];
     if let Some(start) = wide.len().checked_sub(magnitude.len()) {
@@ -227,9 +227,8 @@ fn push_special(out: &mut Vec<u8>, key: &str, content: &Value, depth: usize) -> 
             encode::push_number(out, ms / 1_000.0);
         }
         "$bigint" => {
-            let n: i128 = content.as_str()?.parse().ok()?;
-            let magnitude = if n < 0 { -1 - n } else { n };
-            encode::push_big_bytes(out, n < 0, &magnitude.to_be_bytes());
+            let (negative, magnitude) = big_integer_of(content.as_str()?)?;
+            encode::push_big_bytes(out, negative, &magnitude);
         }
         "$number" => encode::push_number(out, special_number(content.as_str()?)?),
         "$undefined" => out.push(UNDEFINED),
@@ -273,6 +272,29 @@ fn special_number(name: &str) -> Option<f64> {
     })
 }
 
+/// What [`decimal`] shows: whether it is negative, and its magnitude, or one less where it is.
+fn big_integer_of(text: &str) -> Option<(bool, Vec<u8>)> {
+    let (negative, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
+    let mut magnitude = match digits.strip_prefix("0x") {
+        Some(hex) if !hex.is_empty() => {
+            let nibbles = hex.chars().map(|c| Some(c.to_digit(16)? as u8)).collect::<Option<Vec<_>>>()?;
+            nibbles.rchunks(2).rev().map(|pair| pair.iter().fold(0, |byte, nibble| byte << 4 | nibble)).collect()
+        }
+        _ => digits.parse::<u128>().ok()?.to_be_bytes().to_vec(),
+    };
+    if negative {
+        let borrowed_all = magnitude.iter_mut().rev().all(|byte| {
+            *byte = byte.wrapping_sub(1);
+            *byte == u8::MAX
+        });
+        if borrowed_all {
+            // −0 is 0.
+            return Some((false, Vec::new()));
+        }
+    }
+    Some((negative, magnitude))
+}
+
 fn push_element(bytes: &mut Vec<u8>, kind: ArrayKind, number: &Value) -> Option<()> {
     fn integer<T: Number + TryFrom<i128>>(bytes: &mut Vec<u8>, number: &Value) -> Option<()> {
         let n = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))?;
@@ -289,8 +311,10 @@ fn push_element(bytes: &mut Vec<u8>, kind: ArrayKind, number: &Value) -> Option<
         ArrayKind::I16 => integer::<i16>(bytes, number),
         ArrayKind::I32 => integer::<i32>(bytes, number),
         ArrayKind::I64 => integer::<i64>(bytes, number),
-        // Half precision is read, not written.
-        ArrayKind::F16 => None,
+        ArrayKind::F16 => {
+            encode::half_bits(float()?).push_little_endian(bytes);
+            Some(())
+        }
         ArrayKind::F32 => {
             (float()? as f32).push_little_endian(bytes);
             Some(())
@@ -313,7 +337,12 @@ mod tests {
             json!({ "$float32": [0.5, 1, { "$number": "NaN" }] }),
             json!({ "$int64": [-1, 9_223_372_036_854_775_807_i64] }),
             json!({ "$date": 1_700_000_000_123_i64 }),
+            json!({ "$float16": [1, -2, 0.5, 65_504, 5.960464477539063e-8, { "$number": "-Infinity" }] }),
             json!({ "$bigint": "-18446744073709551617" }),
+            json!({ "$bigint": "340282366920938463463374607431768211455" }),
+            json!({ "$bigint": "-0x100000000000000000000000000000000" }),
+            json!({ "$bigint": "-0x01fe00000000000000000000000000000000" }),
+            json!({ "$bigint": "0" }),
             json!({ "$number": "-0" }),
             json!({ "$undefined": true }),
             json!({ "$map": [[1, "a"], ["b", null]] }),
@@ -334,6 +363,29 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_rounded_to_half_precision() {
+        for bits in 0..=u16::MAX {
+            let x = half(bits);
+            if !x.is_nan() {
+                assert_eq!(encode::half_bits(x), bits, "{x}");
+            }
+        }
+        for (x, nearest) in [
+            (0.1, 0.099_975_585_937_5),
+            (2_049.0, 2_048.0),
+            (2_051.0, 2_052.0),
+            (65_519.0, 65_504.0),
+            (65_520.0, f64::INFINITY),
+            (-1e300, f64::NEG_INFINITY),
+            (2f64.powi(-25), 0.0),
+            (1.5 * 2f64.powi(-25), 2f64.powi(-24)),
+            (1e-320, 0.0),
+        ] {
+            assert_eq!(half(encode::half_bits(x)), nearest, "{x}");
+        }
+    }
+
+    #[test]
     fn json_that_stands_for_nothing_is_refused() {
         for json in [
             json!({ "$what": 1 }),
@@ -341,6 +393,10 @@ mod tests {
             json!({ "$uint8": [256] }),
             json!({ "$uint16": "AQID" }),
             json!({ "$date": "today" }),
+            json!({ "$bigint": "" }),
+            json!({ "$bigint": "0x" }),
+            json!({ "$bigint": "-0x1g" }),
+            json!({ "$bigint": "--1" }),
             json!({ "$map": [[1]] }),
         ] {
             assert!(matches!(from_json(&json), Err(FromJsonError::Special(_))), "{json}");
