@@ -71,10 +71,9 @@ fn fuzz(seconds: &str) -> Result<(), String> {
     Command::cargo("run --quiet --profile checked --package roomful-tests --bin fuzz-seeds").run()?;
     let targets = Command::new("cargo").words("+nightly fuzz list").dir(root()).output().unwrap_or_default();
     for target in targets.split_whitespace() {
-        let seeds = format!("fuzz/seeds/{target}");
         Command::new("cargo")
             .words("+nightly fuzz run --release")
-            .args(&[target, &format!("fuzz/corpus/{target}"), &seeds, "--"])
+            .args(&[target, "--"])
             .args(&[&format!("-max_total_time={seconds}"), "-timeout=10", "-rss_limit_mb=2048"])
             .run()?;
     }

@@ -1,4 +1,5 @@
-//! Hands the files of `protocol/golden` to the fuzz targets as their first inputs.
+//! Hands the files of `protocol/golden`, and what deepstream's clients were heard to say, to the fuzz targets as their
+//! first inputs.
 
 use std::{
     fs,
@@ -27,8 +28,60 @@ fn main() -> Result<()> {
             }
         }
     }
+    for (wire, name) in [(Wire::Text, "text"), (Wire::Protobuf, "protobuf")] {
+        let path = root.join(format!("crates/deepstream/tests/wire/{name}.jsonl"));
+        let text = fs::read_to_string(&path)?;
+        let said = client_frames(&text, wire).with_context(|| path.display().to_string())?;
+        for (at, frames) in said.chunks(FRAMES_EACH).enumerate() {
+            write(&seeds.join("deepstream"), Path::new(&format!("{name}-{at}.jsonl")), &script(wire, frames))?;
+            written += 1;
+        }
+    }
     println!("{written} seeds in {}", seeds.display());
     Ok(())
+}
+
+/// Frames of a client in one seed.
+const FRAMES_EACH: usize = 8;
+
+/// A protocol of deepstream's clients, by the number that the script of the fuzz target gives it.
+#[derive(Clone, Copy)]
+enum Wire {
+    Text = 0,
+    Protobuf = 1,
+}
+
+/// What a client said after its login, in a recording.
+fn client_frames(recording: &str, wire: Wire) -> Result<Vec<Vec<u8>>> {
+    let lines = recording.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>()?;
+    let said = lines.iter().filter(|line| {
+        line["from"] == "client" && line["about"].as_str().is_some_and(|about| !about.starts_with("login"))
+    });
+    said.map(|line| match wire {
+        Wire::Text => Ok(line["frame"].as_str().context("no frame")?.as_bytes().to_vec()),
+        Wire::Protobuf => hex(&line["frame"]),
+    })
+    .collect()
+}
+
+/// A script for the target `deepstream`, whose steps are numbered there: a client of each protocol enters, twice the one
+/// that speaks; the last of them and the one before it say the same, and time passes.
+fn script(wire: Wire, frames: &[Vec<u8>]) -> Vec<u8> {
+    const ENTER: u8 = 1;
+    const WAIT: u8 = 3;
+    const TEXT: u8 = 8;
+    const BINARY: u8 = 12;
+    let other = 1 - wire as u8;
+    let mut script = vec![0, ENTER, other, ENTER, wire as u8, ENTER, wire as u8];
+    for conn in [0, 1] {
+        for frame in frames.iter().filter(|frame| frame.len() < 255) {
+            let step = if let Wire::Text = wire { TEXT } else { BINARY };
+            script.extend_from_slice(&[step, conn, frame.len() as u8]);
+            script.extend_from_slice(frame);
+        }
+    }
+    script.extend_from_slice(&[WAIT, 0xff, 0xff]);
+    script
 }
 
 /// The fuzz target that a golden file is for, and what it would be given.
