@@ -3,7 +3,7 @@
 use std::fmt;
 
 use argon2::{
-    ARGON2ID_IDENT, Argon2, Params, PasswordHasher, PasswordVerifier,
+    ARGON2ID_IDENT, Argon2, Params, PasswordHasher, PasswordVerifier, Version,
     password_hash::{self, phc::PasswordHash},
 };
 
@@ -43,6 +43,7 @@ impl Hash {
     pub fn new(text: &str) -> Result<Hash, HashError> {
         let hash = PasswordHash::new(text).map_err(|_| HashError)?;
         let params = Params::try_from(&hash).map_err(|_| HashError)?;
+        hash.version.map(Version::try_from).transpose().map_err(|_| HashError)?;
         let cost = u64::from(params.m_cost()) * u64::from(params.t_cost());
         let is_whole = hash.algorithm == ARGON2ID_IDENT && hash.salt.is_some() && hash.hash.is_some();
         if is_whole && cost <= limits::PASSWORD_COST { Ok(Hash { hash, cost }) } else { Err(HashError) }

@@ -253,3 +253,6 @@ impl<R: Reopen> Writer<R> {
 fn names(records: &[Loaded]) -> BTreeSet<Name> {
     records.iter().map(|record| record.name.clone()).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! The file that records are in.
 
 use std::{
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -96,6 +96,17 @@ pub(super) struct File(Database);
 impl File {
     /// Opens a file, or makes it, and reads all that is in it.
     pub(super) fn open(path: &Path) -> Result<(File, Vec<Loaded>), StoreError> {
+        let failed = |source| StoreError::File { path: path.to_owned(), source };
+        if !path.try_exists().map_err(failed)? {
+            // Made beside its place and moved there whole: what is half made cannot be opened ever again.
+            let mut half_made = path.as_os_str().to_owned();
+            half_made.push(".new");
+            let half_made = PathBuf::from(half_made);
+            fs::remove_file(&half_made).or_else(unless_missing).map_err(failed)?;
+            let database = builder().create(&half_made).map_err(|error| unusable(path, error))?;
+            drop(File::read(path, database)?);
+            fs::rename(&half_made, path).and_then(|()| keep_name(path)).map_err(failed)?;
+        }
         let database = builder().create(path).map_err(|error| unusable(path, error))?;
         File::read(path, database)
     }
@@ -172,6 +183,22 @@ impl File {
         };
         records.iter()?.map(record).collect()
     }
+}
+
+fn unless_missing(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
+/// Writes to the disk that a file has its name, which syncing the file does not.
+#[cfg(unix)]
+fn keep_name(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::File::open(folder)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn keep_name(_path: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 enum Format {
