@@ -20,6 +20,7 @@ use server::{
 };
 use support::{Member, dev, join, secret, start};
 use tokio::{task::JoinSet, time::timeout};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 #[tokio::test]
 async fn newcomer_gets_the_roster_and_the_others_hear_of_it() {
@@ -46,7 +47,7 @@ async fn newcomer_gets_the_roster_and_the_others_hear_of_it() {
 async fn who_leaves_is_gone_at_once() {
     let server = dev().await;
     let (mut ada, _) = Member::join(&server, "standup", "Ada").await;
-    for way in ["leave", "page"] {
+    for way in ["leave", "leave and close", "page"] {
         let (mut bob, _) = Member::join(&server, "standup", "Bob").await;
         let id = bob.id();
         ada.next().await;
@@ -54,6 +55,9 @@ async fn who_leaves_is_gone_at_once() {
         if way == "leave" {
             bob.send(&ClientMessage::Leave {}).await;
             bob.closed(1000, "").await;
+        } else if way == "leave and close" {
+            bob.send(&ClientMessage::Leave {}).await;
+            bob.close(CloseCode::Normal).await;
         } else {
             bob.close_page().await;
         }
@@ -108,6 +112,25 @@ async fn cut_socket_resumes_and_nobody_notices() {
     // It cannot know whether what it signalled was lost, and begins anew; the roster is as it was.
     assert!(matches!(ada.next().await, ServerMessage::Links(_)));
     ada.quiet().await;
+}
+
+#[tokio::test]
+async fn who_closes_without_leaving_may_come_back() {
+    let server = dev().await;
+    let (mut ada, _) = Member::join(&server, "standup", "Ada").await;
+    for code in [CloseCode::Normal, CloseCode::Library(4999)] {
+        let (bob, _) = Member::join(&server, "standup", "Bob").await;
+        ada.next().await;
+        ada.next().await;
+        let secret = bob.secret;
+        bob.close(code).await;
+        ada.quiet().await;
+        let (mut bob, welcome) = Member::resume(&server, "standup", secret, None).await;
+        assert!(welcome.resumed, "{code}");
+        assert!(matches!(ada.next().await, ServerMessage::Links(_)));
+        bob.send(&ClientMessage::Leave {}).await;
+        assert!(matches!(ada.next().await, ServerMessage::Gone(gone) if gone.reason == GoneReason::Left));
+    }
 }
 
 #[tokio::test]

@@ -20,7 +20,12 @@ use tokio::{
 };
 use tokio_tungstenite::{
     WebSocketStream, client_async,
-    tungstenite::{Message, client::IntoClientRequest, http::Request},
+    tungstenite::{
+        Message,
+        client::IntoClientRequest,
+        http::Request,
+        protocol::{CloseFrame, frame::coding::CloseCode},
+    },
 };
 
 /// Longer than anything takes, shorter than a test may.
@@ -184,9 +189,13 @@ impl Member {
     }
 
     /// Leaves as a browser does when its page is closed.
-    pub async fn close_page(mut self) {
-        use tokio_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
-        self.socket.close(Some(CloseFrame { code: CloseCode::Away, reason: "".into() })).await.unwrap();
+    pub async fn close_page(self) {
+        self.close(CloseCode::Away).await;
+    }
+
+    /// Closes the socket with a code.
+    pub async fn close(mut self, code: CloseCode) {
+        self.socket.close(Some(CloseFrame { code, reason: "".into() })).await.unwrap();
         while timeout(SOON, self.socket.next()).await.expect("the close was answered").is_some() {}
     }
 }
