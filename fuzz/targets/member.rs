@@ -285,7 +285,8 @@ impl World {
                     let Connection { attempt, .. } = connection;
                     // The edge has closed it itself, so that it is not asked to; it may be.
                     self.connections.insert(id(who), Connection { up: false, ..connection });
-                    self.handle(Input::LinkDown { peer: id(who), attempt, reason: "broken".to_owned() });
+                    let closed = attempt % 2 == 0;
+                    self.handle(Input::LinkDown { peer: id(who), attempt, reason: "broken".to_owned(), closed });
                 }
             }
             // What the edge still reports of a connection that the member has given up.
@@ -296,7 +297,7 @@ impl World {
                 }
                 self.handle(match what % 4 {
                     0 => Input::LinkUp { peer, attempt, path: "host".to_owned() },
-                    1 => Input::LinkDown { peer, attempt, reason: "stale".to_owned() },
+                    1 => Input::LinkDown { peer, attempt, reason: "stale".to_owned(), closed: false },
                     2 => Input::Local { peer, attempt, data: negotiation(what) },
                     _ => Input::Packet { peer, attempt, lane: Lane::Reliable, bytes: payload(3) },
                 });

@@ -232,12 +232,13 @@ export class Driver {
         onup: (path) => this.handle({ type: "link_up", ...at, path }),
         onpacket: (lane, bytes) => this.handle({ type: "packet", ...at, lane, bytes }),
         onbuffered: (lane, bytes) => this.handle({ type: "buffered", ...at, lane, bytes }),
-        ondown: (reason) => this.handle({ type: "link_down", ...at, reason }),
+        ondown: (reason, closed) => this.handle({ type: "link_down", ...at, reason, closed }),
       });
       this.#peers.set(id, { attempt, peer });
     } catch (error) {
       // As where the browser has no WebRTC, or too many connections.
-      this.handle({ type: "link_down", ...at, reason: `the browser cannot connect: ${describe(error)}` });
+      const reason = `the browser cannot connect: ${describe(error)}`;
+      this.handle({ type: "link_down", ...at, reason, closed: false });
     }
   }
 

@@ -94,6 +94,11 @@ export const SUSPECT_AFTER = millis(1_500);
 export const RESTART_AFTER = secs(3);
 /** Silence after which the offerer starts a new attempt. */
 export const RELINK_AFTER = secs(8);
+/**
+ * How long a link that its peer closed is not said to have failed, and not tried again: the peer may be leaving, and the
+ * hub's word of that still on its way.
+ */
+export const PARTING_GRACE = secs(1);
 /** A pause in a member's own turns after which it knows that it slept. */
 export const SLEPT_AFTER = secs(1);
 

@@ -21,7 +21,7 @@ import { call, callFailed, publish, relieve, reply, send, stalledAt } from "./me
 import { Core } from "./member/core.js";
 import { buffered, consumed, packetCame, pump } from "./member/frames.js";
 import { close, connected, disconnected, giveUpEntering, gone, hubSaid, tellChange } from "./member/hub.js";
-import { apply, failLink, isCurrent, isUp, linkUp, local } from "./member/links.js";
+import { apply, failLink, isCurrent, isUp, linkUp, local, partLink, tellParted } from "./member/links.js";
 import { LinkError } from "./member/window.js";
 
 /** @import {Config, Input, Output} from "./member/io.js" */
@@ -94,9 +94,10 @@ export class Member {
     const consider = (/** @type {number | undefined} */ time) => {
       if (time !== undefined) due = Math.min(due, time);
     };
-    for (const { link, returning, flow, lossy } of core.peers.values()) {
+    for (const { link, returning, parting, flow, lossy } of core.peers.values()) {
       consider(link.timeout);
       consider(returning);
+      consider(parting?.until);
       if (!link.isOpen) continue;
       consider(flow.ackDue);
       consider(lossy.resendAt(link.rtt));
@@ -123,7 +124,8 @@ export class Member {
       case "link_up":
         return linkUp(core, input.peer, input.attempt, input.path);
       case "link_down":
-        return isCurrent(core, input) ? failLink(core, input.peer, input.reason) : undefined;
+        if (!isCurrent(core, input)) return undefined;
+        return (input.closed ? partLink : failLink)(core, input.peer, input.reason);
       case "packet":
         return isUp(core, input) ? this.#packet(input) : undefined;
       case "buffered":
@@ -201,6 +203,7 @@ export class Member {
     const isDue = (/** @type {number | undefined} */ time) => time !== undefined && time <= core.now;
     if (isDue(flow.ackDue) || isDue(lossy.resendAt(link.rtt))) core.dirty.add(id);
     if (isDue(peer.returning)) gone(core, id, "timeout");
+    tellParted(core, id);
     apply(core, id, todo);
   }
 

@@ -18,7 +18,7 @@ import { LINK_RESUME } from "./limits.js";
  * @property {(path: string) => void} onup all channels are open
  * @property {(lane: Lane, bytes: Uint8Array) => void} onpacket
  * @property {(lane: Lane, bytes: number) => void} onbuffered a send buffer fell to this size
- * @property {(reason: string) => void} ondown
+ * @property {(reason: string, closed: boolean) => void} ondown `closed`: by the other side, in good order
  */
 
 /** The data channels, by lane; see PROTOCOL.md, "Links". @type {Record<Lane, { label: string, init: RTCDataChannelInit }>} */
@@ -164,7 +164,7 @@ export class Peer {
     channel.binaryType = "arraybuffer";
     channel.bufferedAmountLowThreshold = RESUME[lane];
     channel.onopen = () => this.#opened();
-    channel.onclose = () => this.#down("the other side closed the connection");
+    channel.onclose = () => this.#down("the other side closed the connection", true);
     channel.onbufferedamountlow = () => this.#buffered(lane);
     channel.onmessage = ({ data }) => {
       if (data instanceof ArrayBuffer) this.#packet(lane, new Uint8Array(data));
@@ -229,12 +229,15 @@ export class Peer {
       .catch((error) => this.#down(`the connection could not be negotiated: ${error?.message ?? error}`));
   }
 
-  /** @param {string} reason */
-  #down(reason) {
+  /**
+   * @param {string} reason
+   * @param {boolean} [closed]
+   */
+  #down(reason, closed = false) {
     const handlers = this.#handlers;
     this.#handlers = null;
     this.#connection.close();
-    handlers?.ondown(reason);
+    handlers?.ondown(reason, closed);
   }
 }
 

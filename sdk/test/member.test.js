@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { CHUNK, MESSAGE_MAX, OUTBOX_MAX, RECEIVE_WINDOW, WAITING_SENDS } from "../src/limits.js";
+import { CHUNK, MESSAGE_MAX, OUTBOX_MAX, PARTING_GRACE, RECEIVE_WINDOW, WAITING_SENDS } from "../src/limits.js";
 import { Member } from "../src/member.js";
 import { World } from "./world.js";
 
@@ -144,7 +144,7 @@ test("a link that breaks is made anew, and nothing is lost or doubled", () => {
     if (round % 2) world.run(15_000);
     const victim = round % 2 ? ada : bob;
     const other = round % 2 ? bob : ada;
-    victim.input({ type: "link_down", peer: other.id, attempt: victim.connection(other.id) ? round + 1 : 0, reason: "broke" });
+    victim.input({ type: "link_down", peer: other.id, attempt: victim.connection(other.id) ? round + 1 : 0, reason: "broke", closed: false });
     world.run(3 * SECOND);
     assert.equal(ada.link(bob).state, "open");
   }
@@ -152,6 +152,31 @@ test("a link that breaks is made anew, and nothing is lost or doubled", () => {
   assert.deepEqual(bob.texts(), [0, 1, 2, 3, 4].flatMap((round) => numbered(20, `${round}-`)));
   assert.deepEqual(ada.texts(), numbered(5, "answer "));
   assert.ok(ada.heard("link").filter(({ state }) => state === "failed").length >= 2);
+});
+
+test("who leaves is not seen to fail first, who closes a link and stays is", () => {
+  const [world, ada, bob] = meet("Ada", "Bob");
+  const closes = () =>
+    ada.input({ type: "link_down", peer: bob.id, attempt: 1, reason: "closed by the other side", closed: true });
+  world.setCut(ada, bob, true);
+  closes();
+  ada.events.length = 0;
+  world.run(PARTING_GRACE - 1);
+  assert.deepEqual(ada.heard("link"), []);
+  world.setCut(ada, bob, false);
+  world.run(SECOND);
+  assert.deepEqual(ada.heard("link").slice(0, 3).map(({ state, reason }) => [state, reason]), [
+    ["failed", "closed by the other side"],
+    ["connecting", undefined],
+    ["open", undefined],
+  ]);
+
+  ada.events.length = 0;
+  ada.input({ type: "link_down", peer: bob.id, attempt: 2, reason: "closed by the other side", closed: true });
+  world.run(PARTING_GRACE - 1);
+  ada.input({ type: "hub", message: { type: "gone", id: bob.id, reason: "left" } });
+  world.run(5 * SECOND);
+  assert.deepEqual(ada.events.map(({ type }) => type), ["member_leave"]);
 });
 
 test("a socket that is cut resumes, and nobody notices", () => {

@@ -236,6 +236,8 @@ test("members come and go", async () => {
   const link = await once(ada, "link");
   assert.deepEqual([link.member, link.state], [member, "connecting"]);
   await until(() => member.link.state === "open" && member.link.rtt_ms !== undefined);
+  const links = [];
+  ada.addEventListener("link", ({ state }) => links.push(state));
   const leaving = once(ada, "memberleave");
   const closing = once(bob, "close");
   const ended = (async () => {
@@ -245,6 +247,7 @@ test("members come and go", async () => {
   await bob.leave();
   const { member: gone, reason } = await leaving;
   assert.deepEqual([gone, reason, gone.link.state], [member, "left", "closed"]);
+  assert.ok(links.every((state) => state === "open"), `${links}`);
   assert.equal((await closing).reason, "left");
   assert.equal(await ended, "ended");
   assert.equal(bob.status, "closed");

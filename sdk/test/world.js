@@ -321,7 +321,7 @@ class Connection {
     const other = this.#world.members.find(({ id }) => id === this.#peer);
     this.#world.after(this.#world.latency, () => {
       const end = other.connection(this.#owner.id);
-      if (end?.#attempt === this.#attempt && !this.#owner.isDead) end.#input({ type: "link_down", reason: "closed by the other side" });
+      if (end?.#attempt === this.#attempt && !this.#owner.isDead) end.#input({ type: "link_down", reason: "closed by the other side", closed: true });
     });
   }
 

@@ -61,6 +61,8 @@ pub struct Report {
     pub leaves: u64,
     /// How often any application heard that somebody left.
     pub leaves_heard: u64,
+    /// How often any application heard that a link had failed.
+    pub failures_heard: u64,
     /// The longest that a crashed member stood in the roster of anybody whom the hub reached, in ms.
     pub ghost_ms_max: u64,
     /// Calls that were answered.

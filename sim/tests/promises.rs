@@ -39,6 +39,17 @@ fn a_calm_room_delivers_everything_and_parts_nobody() {
 }
 
 #[test]
+fn who_leaves_is_said_to_have_left_and_nothing_else() {
+    // The end of a link is noticed long before the hub's word comes, where the two are neighbours and the hub is far.
+    let network = Network { clusters: 1, span_ms: 400, close_notices: 1.0, ..Network::default() };
+    let faults = Faults { crashes: 0.0, ..Faults::default() };
+    each(&Scenario { churn_per_min: 2.0, network, ..with(faults) }, |report| {
+        assert!(report.leaves > 3 && report.leaves_heard > 20, "{report:?}");
+        assert_eq!(report.failures_heard, 0);
+    });
+}
+
+#[test]
 fn a_crashed_member_is_gone_soon_after_its_links_fall_silent() {
     // Suspicion comes after 1.5 s, its report after 50 ms.
     let faults = Faults { crashes: 1.0, hangs: 0.0, ..Faults::default() };

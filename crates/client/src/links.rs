@@ -8,7 +8,7 @@ use room::{
     member::{Input, Lane},
     wire::signal::{Candidate, Negotiation, Role},
 };
-use rtc::{CandidateKind, ChannelConfig, Config, Endpoint, PeerId, Reliability, Signal};
+use rtc::{CandidateKind, ChannelConfig, Config, DownReason, Endpoint, PeerId, Reliability, Signal};
 
 /// One connection of a pair, as the machine names it.
 pub(crate) type LinkId = (MemberId, u32);
@@ -65,7 +65,8 @@ impl Links {
             Event::Down { peer, reason } => {
                 let (member, attempt) = link(peer)?;
                 self.forget((member, attempt));
-                Input::LinkDown { peer: member, attempt, reason: reason.to_string() }
+                let closed = reason == DownReason::Closed;
+                Input::LinkDown { peer: member, attempt, reason: reason.to_string(), closed }
             }
             // The machine has its own pings, and restarts ICE when they stay unanswered.
             Event::Interrupted { .. } | Event::Path { .. } => return None,
@@ -196,5 +197,5 @@ fn path_name(path: rtc::Path) -> &'static str {
 }
 
 fn down((peer, attempt): LinkId, error: impl std::fmt::Display) -> Input {
-    Input::LinkDown { peer, attempt, reason: error.to_string() }
+    Input::LinkDown { peer, attempt, reason: error.to_string(), closed: false }
 }

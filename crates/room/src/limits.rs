@@ -84,6 +84,9 @@ pub const SUSPECT_AFTER: Micros = Micros::from_millis(1_500);
 pub const RESTART_AFTER: Micros = Micros::from_secs(3);
 /// Silence after which the offerer starts a new attempt.
 pub const RELINK_AFTER: Micros = Micros::from_secs(8);
+/// How long a link that its peer closed is not said to have failed, and not tried again: the peer may be leaving, and
+/// the hub's word of that still on its way.
+pub const PARTING_GRACE: Micros = Micros::from_secs(1);
 /// A pause in a member's own turns after which it knows that it slept.
 pub const SLEPT_AFTER: Micros = Micros::from_secs(1);
 

@@ -85,6 +85,8 @@ struct Peer {
     info: MemberInfo,
     /// A hub that restarted does not list it yet; until then it is believed to come back.
     returning: Option<Time>,
+    /// It closed the link, for this reason. It may be leaving; until then the application is not told.
+    parting: Option<(Time, String)>,
     link: Link,
     flow: Flow,
     lossy: LossyFlow,
@@ -152,9 +154,9 @@ impl Member {
             Input::Hub(message) => self.hub(message),
             Input::Local { peer, attempt, data } => self.local(peer, attempt, &data),
             Input::LinkUp { peer, attempt, path } => self.link_up(peer, attempt, path),
-            Input::LinkDown { peer, attempt, reason } => {
+            Input::LinkDown { peer, attempt, reason, closed } => {
                 if self.is_current(peer, attempt) {
-                    self.fail_link(peer, &reason);
+                    if closed { self.part_link(peer, reason) } else { self.fail_link(peer, &reason) }
                 }
             }
             Input::Packet { peer, attempt, lane, bytes } => {
@@ -209,6 +211,7 @@ impl Member {
             [
                 peer.link.timeout(),
                 peer.returning,
+                peer.parting.as_ref().map(|(until, _)| *until),
                 if open { peer.flow.ack_due() } else { None },
                 if open { peer.lossy.resend_at(peer.link.rtt) } else { None },
             ]
@@ -253,6 +256,7 @@ impl Member {
             if peer.returning.is_some_and(|until| until <= self.now) {
                 self.gone(id, GoneReason::Timeout);
             }
+            self.tell_parted(id);
             self.apply(id, todo);
         }
     }

@@ -149,7 +149,8 @@ impl World {
             Output::Close { peer, attempt } => {
                 self.transports.remove(&(id, peer));
                 if self.transports.remove(&(peer, id)).is_some() && !self.is_cut(id, peer) {
-                    self.wire.push_back((peer, Input::LinkDown { peer: id, attempt, reason: "closed".into() }));
+                    let input = Input::LinkDown { peer: id, attempt, reason: "closed".into(), closed: true };
+                    self.wire.push_back((peer, input));
                 }
             }
             Output::Packet { peer, attempt, lane, bytes }
@@ -438,6 +439,61 @@ fn who_leaves_says_so_before_its_socket_closes_even_unanswered() {
     assert!(matches!(world.wants(b, Input::Connected)[..], [Output::Tell(ClientMessage::Join(_))]));
     let outputs = world.wants(b, Input::Leave);
     assert_eq!(outputs[..2], farewell, "{outputs:?}");
+}
+
+/// The states of the link to a member that another was told of.
+fn states(world: &World, at: MemberId, of: MemberId) -> Vec<LinkState> {
+    let events = world.events[&at].iter();
+    events
+        .filter_map(|event| match event {
+            Event::Link { peer, state, .. } if *peer == of => Some(*state),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn who_leaves_is_not_seen_to_fail_first() {
+    let (mut world, a, b) = pair();
+    let attempt = world.transports[&(a, b)];
+    world.cut.push((a, b));
+    world.events.clear();
+    world.give(a, Input::LinkDown { peer: b, attempt, reason: "closed".into(), closed: true });
+    world.pass(Micros(limits::PARTING_GRACE.0 - 1));
+    world.go(b, GoneReason::Left);
+    world.settle();
+    world.pass(limits::PARTING_GRACE);
+    assert!(
+        matches!(world.events[&a][..], [Event::MemberLeave { reason: GoneReason::Left, .. }]),
+        "{:?}",
+        world.events[&a]
+    );
+}
+
+#[test]
+fn who_closes_a_link_and_stays_is_seen_to_fail_after_a_while() {
+    use LinkState::{Connecting, Failed, Open};
+    let (mut world, a, b) = pair();
+    let attempt = world.transports[&(a, b)];
+    // One end closes for a reason of its own, and the other hears it in good order.
+    let closed = |peer| Input::LinkDown { peer, attempt, reason: "closed".into(), closed: true };
+    world.events.clear();
+    world.give(a, closed(b));
+    world.pass(Micros(limits::PARTING_GRACE.0 - 1));
+    assert_eq!(world.count(a, |_| true) + world.count(b, |_| true), 0);
+    world.pass(Micros::from_millis(100));
+    assert_eq!(states(&world, a, b)[..3], [Failed, Connecting, Open]);
+    // The answerer hears of the new attempt before its own grace is over, or after it.
+    assert!(matches!(states(&world, b, a)[..], [Connecting, Open, ..] | [Failed, Connecting, Open, ..]));
+
+    // A new attempt that comes meanwhile is the news.
+    world.events.clear();
+    let attempt = world.transports[&(a, b)];
+    world.give(b, Input::LinkDown { peer: a, attempt, reason: "closed".into(), closed: true });
+    let plan = LinkPlan { open: vec![LinkTo { peer: b, role: Role::Offer }], close: Vec::new() };
+    world.give(a, Input::Hub(ServerMessage::Links(plan)));
+    world.pass(limits::PARTING_GRACE.times(2));
+    assert_eq!(states(&world, b, a)[..2], [Connecting, Open]);
 }
 
 #[test]

@@ -27,6 +27,12 @@ export class Peer {
   info;
   /** A hub that restarted does not list it yet; until then it is believed to come back. @type {number | undefined} */
   returning;
+  /**
+   * It closed the link, for this reason. It may be leaving; until then the application is not told.
+   *
+   * @type {{ until: number, reason: string } | undefined}
+   */
+  parting;
   link;
   flow;
   lossy;

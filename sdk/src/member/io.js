@@ -28,8 +28,8 @@
  * - `connected`, `disconnected`: the socket that `connect` asked for is open, or ended; `code` is from its close code.
  * - `hub`: the hub said something.
  * - `local`: a peer connection produced a description or candidate. `link_up`: all its channels are open; `path` is
- *   `host`, `reflexive` or `relayed`. `link_down`: it failed or was closed by the other side. `packet`: a data channel
- *   message came; never before `link_up`: an edge keeps what comes earlier until then. `buffered`: a send buffer fell to
+ *   `host`, `reflexive` or `relayed`. `link_down`: it failed or was closed by the other side; `closed`: the latter, in
+ *   good order, as by one that leaves. `packet`: a data channel message came; never before `link_up`: an edge keeps what comes earlier until then. `buffered`: a send buffer fell to
  *   this size.
  * - `send` is answered by `sent` or `not_sent`, `call` by `called`; `publish` is never answered.
  * - `reply` answers an event `call`. `consumed` follows each event `message`, `lossy`, `call` once the application took it.
@@ -41,7 +41,7 @@
  *   | { type: "hub", message: ServerMessage }
  *   | { type: "local", peer: MemberId, attempt: number, data: Negotiation }
  *   | { type: "link_up", peer: MemberId, attempt: number, path: string }
- *   | { type: "link_down", peer: MemberId, attempt: number, reason: string }
+ *   | { type: "link_down", peer: MemberId, attempt: number, reason: string, closed: boolean }
  *   | { type: "packet", peer: MemberId, attempt: number, lane: Lane, bytes: Uint8Array }
  *   | { type: "buffered", peer: MemberId, attempt: number, lane: Lane, bytes: number }
  *   | { type: "send", ticket: number, channel: string, to?: MemberId, payload: Uint8Array }

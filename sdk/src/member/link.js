@@ -177,17 +177,18 @@ export class Link {
   }
 
   /**
-   * The connection ended or did not open; the offerer tries again after a pause.
+   * The connection ended or did not open; the offerer tries again after a pause, which is `grace` at least.
    *
    * @param {number} now
    * @param {number} jitter
+   * @param {number} grace
    * @returns {Do[]}
    */
-  failed(now, jitter) {
+  failed(now, jitter, grace) {
     const todo = this.giveUp();
     const pause = Math.min(RETRY_MIN * 2 ** Math.min(this.#failures, 16), RETRY_MAX);
     this.#failures += 1;
-    if (this.role === "offer") this.#enter("pause", now + pause / 2 + (jitter % pause));
+    if (this.role === "offer") this.#enter("pause", now + Math.max(pause / 2 + (jitter % pause), grace));
     return todo;
   }
 

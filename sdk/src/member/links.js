@@ -5,7 +5,7 @@
  * @module
  */
 
-import { DESCRIPTION_MAX } from "../limits.js";
+import { DESCRIPTION_MAX, PARTING_GRACE } from "../limits.js";
 import { encodeFrame } from "../frame.js";
 import { byteLength, readNegotiation } from "../wire.js";
 import { gone } from "./hub.js";
@@ -153,13 +153,47 @@ export function closeConnections(core, peer, todo) {
  * @param {string} reason
  */
 export function failLink(core, id, reason) {
+  endLink(core, id, 0);
+  linkEvent(core, id, "failed", reason);
+  giveUpReturning(core, id);
+}
+
+/**
+ * The peer closed the link. Where it is leaving, that it left is all that the application hears.
+ *
+ * @param {Core} core
+ * @param {MemberId} id
+ * @param {string} reason
+ */
+export function partLink(core, id, reason) {
+  endLink(core, id, PARTING_GRACE);
+  const peer = core.peers.get(id);
+  if (peer) peer.parting = { until: core.now + PARTING_GRACE, reason };
+  giveUpReturning(core, id);
+}
+
+/**
+ * The peer that closed its link stays: the link has failed.
+ *
+ * @param {Core} core
+ * @param {MemberId} id
+ */
+export function tellParted(core, id) {
+  const parting = core.peers.get(id)?.parting;
+  if (parting && parting.until <= core.now) linkEvent(core, id, "failed", parting.reason);
+}
+
+/**
+ * @param {Core} core
+ * @param {MemberId} id
+ * @param {number} grace
+ */
+function endLink(core, id, grace) {
   const jitter = core.session.jitter();
   const peer = core.peers.get(id);
   if (!peer) return;
-  closeConnections(core, id, peer.link.failed(core.now, jitter));
+  closeConnections(core, id, peer.link.failed(core.now, jitter, grace));
   core.session.report(id, "down", core.now);
-  linkEvent(core, id, "failed", reason);
-  giveUpReturning(core, id);
 }
 
 /**
@@ -179,8 +213,10 @@ function giveUpReturning(core, id) {
  * @param {string} [reason]
  */
 export function linkEvent(core, id, state, reason) {
-  const link = core.peers.get(id)?.link;
-  if (!link) return;
-  const measured = state === "open" ? { path: link.path, rtt: link.rtt } : {};
+  const peer = core.peers.get(id);
+  if (!peer) return;
+  // Whatever is news of the link makes old what was to be said of it.
+  peer.parting = undefined;
+  const measured = state === "open" ? { path: peer.link.path, rtt: peer.link.rtt } : {};
   core.event({ type: "link", peer: id, state, ...measured, reason });
 }

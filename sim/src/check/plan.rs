@@ -16,6 +16,8 @@ pub(crate) struct PlanLog {
     pub(crate) data_frames: u64,
     /// How often anybody was told that somebody left.
     pub(crate) leaves_heard: u64,
+    /// How often anybody was told that a link had failed.
+    pub(crate) failures_heard: u64,
 }
 
 /// What it cost.

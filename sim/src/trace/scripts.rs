@@ -27,6 +27,7 @@ pub(super) struct Script {
 pub(super) fn all() -> Vec<Script> {
     vec![
         join(),
+        parting(),
         links(),
         chunks(),
         gap(),
@@ -52,6 +53,17 @@ fn join() -> Script {
     actions.push((ms(1_000), message(1, To::Room, 5)));
     actions.push((ms(1_200), Action::Leave(1)));
     Script { name: "join", actor: 1, loss: 0.0, actions }
+}
+
+/// Links that their other ends close: of one that leaves, and of one that leaves while its socket is dead, so that the hub
+/// has to find out.
+fn parting() -> Script {
+    let mut actions = vec![(ms(0), Action::Enter(1)), (ms(100), Action::Enter(0))];
+    actions.extend([(ms(200), Action::Enter(2)), (ms(300), Action::Enter(3))]);
+    actions.push((ms(700), Action::Leave(1)));
+    actions.push((ms(900), Action::Cut { actor: 2, member_notices: None, hub_notices: None }));
+    actions.push((ms(1_000), Action::Leave(2)));
+    Script { name: "parting", actor: 0, loss: 0.0, actions }
 }
 
 /// A link that does not open at first, loses its path and is mended by ICE; then its peer hangs.

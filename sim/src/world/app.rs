@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use room::{
     id::MemberId,
     limits,
-    member::{Answer, Event, Input, Lossy, Member, NotSent},
+    member::{Answer, Event, Input, LinkState, Lossy, Member, NotSent},
     time::Time,
     wire::signal::{Json, Member as MemberInfo, RefusalCode},
 };
@@ -182,6 +182,12 @@ impl World {
             }
             Event::MemberUpdate(info) if info.id != self.actors[actor].id => {
                 self.actors[actor].app.roster.insert(info.id, info);
+            }
+            Event::Link { peer, state, .. } => {
+                if !self.actors[actor].app.roster.contains_key(&peer) {
+                    self.odd(actor, &format!("hears of a link to {peer}, who is not there"));
+                }
+                self.checks.plan.failures_heard += u64::from(state == LinkState::Failed);
             }
             Event::Message { from, addressed, payload, .. } => {
                 let sender = self.sender(actor, from);

@@ -155,7 +155,7 @@ impl World {
             for end in 0..2 {
                 let Some((peer, attempt)) = self.far(id, end) else { return };
                 let reason = "no way was found".to_owned();
-                let input = Box::new(Input::LinkDown { peer, attempt, reason });
+                let input = Box::new(Input::LinkDown { peer, attempt, reason, closed: false });
                 self.queue.push(self.now, Event::Give { conn: id, end, input });
             }
             return;
@@ -212,7 +212,7 @@ impl World {
             let Some((peer, attempt)) = self.far(id, 1 - link.end) else { return };
             let at = self.now + self.network.delay(actor, other);
             let reason = "the other side closed it".to_owned();
-            let input = Box::new(Input::LinkDown { peer, attempt, reason });
+            let input = Box::new(Input::LinkDown { peer, attempt, reason, closed: true });
             self.queue.push(at, Event::Give { conn: id, end: 1 - link.end, input });
         }
     }

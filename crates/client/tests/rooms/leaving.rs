@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use roomful::{Event, GoneReason, Room, SendError};
+use roomful::{Event, GoneReason, LinkState, Room, SendError};
 use tokio::time::timeout;
 
 use crate::scene::{enter, find, linked, message, server, within};
@@ -10,6 +10,7 @@ use crate::scene::{enter, find, linked, message, server, within};
 async fn departure(room: &mut Room) -> GoneReason {
     find(room, |event| match event {
         Event::MemberLeave { reason, .. } => Some(reason),
+        Event::Link(link) if link.state == LinkState::Failed => panic!("its link is said to have failed: {link:?}"),
         _ => None,
     })
     .await

@@ -171,6 +171,7 @@ impl Member {
         let peer = Peer {
             info: info.clone(),
             returning: None,
+            parting: None,
             link,
             flow: Flow::new(self.id, info.id, self.room.next(), known, self.now),
             lossy: LossyFlow::new(&self.published),

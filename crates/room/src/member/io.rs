@@ -101,6 +101,8 @@ pub enum Input {
         attempt: u32,
         /// In plain words.
         reason: String,
+        /// Whether the other side closed it in good order, as it does when it leaves.
+        closed: bool,
     },
     /// A data channel message came. Never before [`Input::LinkUp`]: an edge keeps what comes earlier until then.
     Packet {

@@ -166,13 +166,14 @@ impl Link {
         if had { vec![Do::Close(self.attempt)] } else { Vec::new() }
     }
 
-    /// The connection ended or did not open; the offerer tries again after a pause.
-    pub fn failed(&mut self, now: Time, jitter: u32) -> Vec<Do> {
+    /// The connection ended or did not open; the offerer tries again after a pause, which is `grace` at least.
+    pub fn failed(&mut self, now: Time, jitter: u32, grace: Micros) -> Vec<Do> {
         let todo = self.give_up();
         let pause = (limits::RETRY_MIN.0 << self.failures.min(16)).min(limits::RETRY_MAX.0);
         self.failures = self.failures.saturating_add(1);
         if self.role == Some(Role::Offer) {
-            self.state = State::Pause { until: now + Micros(pause / 2 + u64::from(jitter) % pause) };
+            let pause = Micros(pause / 2 + u64::from(jitter) % pause);
+            self.state = State::Pause { until: now + pause.max(grace) };
         }
         todo
     }

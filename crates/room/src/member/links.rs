@@ -91,13 +91,35 @@ impl Member {
     }
 
     pub(super) fn fail_link(&mut self, id: MemberId, reason: &str) {
-        let jitter = self.session.jitter();
-        let Some(peer) = self.peers.get_mut(&id) else { return };
-        let todo = peer.link.failed(self.now, jitter);
-        self.close_connections(id, &todo);
-        self.session.report(id, Report::Down, self.now);
+        self.end_link(id, Micros(0));
         self.link_event(id, LinkState::Failed, Some(reason));
         self.give_up_returning(id);
+    }
+
+    /// The peer closed the link. Where it is leaving, that it left is all that the application hears.
+    pub(super) fn part_link(&mut self, id: MemberId, reason: String) {
+        self.end_link(id, limits::PARTING_GRACE);
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.parting = Some((self.now + limits::PARTING_GRACE, reason));
+        }
+        self.give_up_returning(id);
+    }
+
+    /// The peer that closed its link stays: the link has failed.
+    pub(super) fn tell_parted(&mut self, id: MemberId) {
+        let now = self.now;
+        let parted = self.peers.get_mut(&id).and_then(|peer| peer.parting.take_if(|(until, _)| *until <= now));
+        if let Some((_, reason)) = parted {
+            self.link_event(id, LinkState::Failed, Some(&reason));
+        }
+    }
+
+    fn end_link(&mut self, id: MemberId, grace: Micros) {
+        let jitter = self.session.jitter();
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let todo = peer.link.failed(self.now, jitter, grace);
+        self.close_connections(id, &todo);
+        self.session.report(id, Report::Down, self.now);
     }
 
     /// A member that a restarted hub does not list is believed in only while its link lives.
@@ -108,7 +130,9 @@ impl Member {
     }
 
     pub(super) fn link_event(&mut self, id: MemberId, state: LinkState, reason: Option<&str>) {
-        let Some(peer) = self.peers.get(&id) else { return };
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        // Whatever is news of the link makes old what was to be said of it.
+        peer.parting = None;
         let path = if state == LinkState::Open { peer.link.path.clone() } else { None };
         let rtt = if state == LinkState::Open { peer.link.rtt } else { None };
         self.event(Event::Link { peer: id, state, path, rtt, reason: reason.map(str::to_owned) });
