@@ -3,7 +3,7 @@
 
 import { avatar } from "./avatar.js";
 import { button, el, icon, part, say } from "./dom.js";
-import { GROUP_MS, TYPING_NAMES } from "./limits.js";
+import { GROUP_MS, NOTICE_SHOWN, TYPING_NAMES } from "./limits.js";
 import { fold, parts } from "./prose.js";
 import { count, departure, list } from "./reasons.js";
 import { others } from "./state.js";
@@ -16,8 +16,6 @@ const AT_END = 64;
 // Made once: a format costs far more to make than to use.
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const CALENDAR = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "short" });
-/** Names that a notice shows before “and 5 others”. */
-const NOTICE_SHOWN = 4;
 
 /**
  * @typedef {Object} ChatCommands

@@ -12,8 +12,9 @@ export const TEXT_SHOWN = 1_500;
 export const LINES_SHOWN = 24;
 /** Characters that the composer takes. */
 export const COMPOSED_MAX = 16_000;
-/** Names in one join or leave notice. */
+/** Names in one join or leave notice: kept, and shown before “and 5 others”. */
 export const NOTICE_NAMES = 40;
+export const NOTICE_SHOWN = 4;
 /** Time in which joins and departures are gathered into one notice. */
 export const NOTICE_GATHER_MS = 15_000;
 /** Time in which messages of one member stand as one group. */

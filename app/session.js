@@ -86,7 +86,7 @@ export function enter({ address, name, token, store }) {
       publish(news, ownLinks({ ...store.state(), people }));
     }
 
-    dispatch({ type: "entered", self: room.self.id, topology: room.topology, people: peopleOf(room) });
+    dispatch({ type: "entered", self: room.self.id, topology: room.topology, people: peopleOf(room), at: Date.now() });
     publish("states", ownLinks(store.state()));
     for (const { id, name: called } of peopleOf(room)) shownNames.set(id, called);
 

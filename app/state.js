@@ -1,7 +1,9 @@
 // @ts-check
 // Everything the room page shows, as one value, and what each event makes of it. Pure: no clock, no network, no page.
 
+import { NOTICE_SHOWN } from "./limits.js";
 import * as log from "./log.js";
+import { list } from "./reasons.js";
 
 /** @import { Entry } from "./log.js" */
 /** @import { Link, Report } from "./links.js" */
@@ -46,7 +48,7 @@ import * as log from "./log.js";
 /**
  * @typedef {{ type: "asking" }
  *   | { type: "joining" }
- *   | { type: "entered", self: string, topology: string, people: readonly Person[] }
+ *   | { type: "entered", self: string, topology: string, people: readonly Person[], at: number }
  *   | { type: "people", people: readonly Person[] }
  *   | { type: "came", id: string, name: string, at: number }
  *   | { type: "went", id: string, name: string, reason: string, at: number }
@@ -104,7 +106,7 @@ export function reduce(state, action) {
     case "entered": {
       const entered = withPeople({ ...state, self: action.self, topology: action.topology }, action.people);
       return {
-        ...entered,
+        ...welcomed(entered, action.at),
         phase: { at: "in" },
         entered: true,
         // A second entrance is a new session, with links and streams of its own.
@@ -182,6 +184,14 @@ export function reduce(state, action) {
     case "chosen":
       return { ...state, chosen: action.id === state.chosen ? "" : action.id };
   }
+}
+
+/** Who enters a room of others sees an empty log, and is told why. @param {State} state @param {number} at @returns {State} */
+function welcomed(state, at) {
+  const names = others(state).map((person) => person.name);
+  if (names.length === 0 || state.log.length > 0) return state;
+  const text = `You joined ${list(names, NOTICE_SHOWN)}. What was said before stays with them.`;
+  return log.append(state, { kind: "notice", tone: "plain", text, at });
 }
 
 /** Everybody but oneself. @param {State} state */
