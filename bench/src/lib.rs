@@ -1,6 +1,8 @@
 //! Benchmarks of Roomful beside its peers.
 
 pub mod case;
+pub mod deepstream;
+mod load;
 pub mod mesh;
 pub mod process;
 pub mod signal;

@@ -9,6 +9,7 @@ use std::{
 
 use bench::{
     case::Case,
+    deepstream,
     mesh::{self, Subject, Workload},
     signal,
 };
@@ -24,7 +25,8 @@ use crate::failure::Failure;
 #[command(after_help = "Examples:
   roomful bench mesh
   roomful bench mesh --peers bench/peers --runs 5 --json
-  roomful bench signal --json")]
+  roomful bench signal --json
+  roomful bench deepstream")]
 pub struct Bench {
     #[command(subcommand)]
     what: What,
@@ -42,6 +44,8 @@ enum What {
     Mesh(Mesh),
     /// The server's side: memory of idle members, and fan-out through the hub
     Signal(Signal),
+    /// What deepstream's clients get: events, updates of records, memory, beside deepstream's server
+    Deepstream(Deepstream),
     /// One subject's part of `mesh`
     #[command(hide = true)]
     MeshPart { members: usize, size: usize, messages: usize, rate: usize },
@@ -79,6 +83,31 @@ struct Signal {
     seconds: u64,
 }
 
+#[derive(Debug, Args)]
+struct Deepstream {
+    /// The folder bench/peers/deepstream (`npm ci` there first)
+    #[arg(long, value_name = "FOLDER", default_value = "bench/peers/deepstream")]
+    peer: PathBuf,
+    /// Idle clients
+    #[arg(long, default_value_t = 2_000)]
+    idle: usize,
+    /// Clients with subscriptions
+    #[arg(long, default_value_t = 2_000)]
+    subscribers: usize,
+    /// Subscriptions of each of these
+    #[arg(long, default_value_t = 50)]
+    subscriptions: usize,
+    /// Rooms of ten that talk
+    #[arg(long, default_value_t = 10)]
+    rooms: usize,
+    /// Deliveries a second, of all rooms together
+    #[arg(long, default_value_t = 36_000)]
+    deliveries: u64,
+    /// How long each run lasts
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+}
+
 /// Sizes of broadcasts, how many each member sends, and how many a second.
 const BROADCASTS: [(usize, usize, usize); 3] = [(200, 10_000, 0), (16 * 1024, 500, 0), (200, 600, 60)];
 
@@ -88,6 +117,7 @@ impl Bench {
         let cases = match self.what {
             What::Mesh(mesh) => mesh.run(me, self.runs),
             What::Signal(signal) => signal.run(me, self.runs),
+            What::Deepstream(deepstream) => deepstream.run(me, self.runs),
             What::MeshPart { members, size, messages, rate } => {
                 let outcome = mesh::play(Workload { members, size, messages, rate }).map_err(Failure::failed)?;
                 return print(&serde_json::to_string(&outcome).map_err(Failure::failed)?);
@@ -126,6 +156,22 @@ impl Signal {
             roomful,
             deepstream: self.deepstream,
             idle: self.idle,
+            rooms: self.rooms,
+            deliveries: self.deliveries,
+            time: Duration::from_secs(self.seconds),
+            runs,
+        })
+    }
+}
+
+impl Deepstream {
+    fn run(self, roomful: PathBuf, runs: usize) -> io::Result<Vec<Case>> {
+        deepstream::run(&deepstream::Options {
+            roomful,
+            peer: self.peer,
+            idle: self.idle,
+            subscribers: self.subscribers,
+            subscriptions: self.subscriptions,
             rooms: self.rooms,
             deliveries: self.deliveries,
             time: Duration::from_secs(self.seconds),

@@ -1,0 +1,174 @@
+//! What deepstream's clients get of either server, by their text protocol: events, updates of records, and what they
+//! cost in memory while they are silent.
+
+use std::{
+    ffi::OsString,
+    io,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tokio::{runtime::Runtime, time::sleep};
+
+use crate::{
+    case::Case,
+    load::{Load, ROOM, Runs, Socket, Talker, connect, expect, say},
+    process::Process,
+};
+
+/// What is measured, and how much of it.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The program `roomful`.
+    pub roomful: PathBuf,
+    /// The folder `bench/peers/deepstream`.
+    pub peer: PathBuf,
+    /// Idle clients.
+    pub idle: usize,
+    /// Clients with [`Options::subscriptions`] each.
+    pub subscribers: usize,
+    /// Subscriptions of each of these.
+    pub subscriptions: usize,
+    /// Rooms of ten that talk.
+    pub rooms: usize,
+    /// Deliveries a second, of all rooms together.
+    pub deliveries: u64,
+    /// How long each run lasts.
+    pub time: Duration,
+    /// How often each is run.
+    pub runs: usize,
+}
+
+/// Whom it is compared with.
+pub(crate) const PEER: &str = "@deepstream/server 7.0.2";
+/// Between the parts of a message.
+const UNIT: char = '\u{1f}';
+/// After each message.
+const END: char = '\u{1e}';
+
+/// Runs all cases.
+///
+/// # Errors
+/// Where a server cannot be started, or does not do what it should.
+pub fn run(options: &Options) -> io::Result<Vec<Case>> {
+    let runtime = Runtime::new()?;
+    let start = |ours: bool| if ours { roomful(&options.roomful) } else { peer(&options.peer) };
+    let Options { rooms, deliveries, time, .. } = *options;
+    let (mut event_runs, mut update_runs) = <([Runs; 2], [Runs; 2])>::default();
+    let (mut idle_runs, mut subscriber_runs) = <([Vec<f64>; 2], [Vec<f64>; 2])>::default();
+    for _ in 0..options.runs {
+        for (at, ours) in [true, false].into_iter().enumerate() {
+            event_runs[at].push(runtime.block_on(events(&start(ours)?, rooms, deliveries, time))?);
+            update_runs[at].push(runtime.block_on(updates(&start(ours)?, rooms, deliveries, time))?);
+            let memory = runtime.block_on(memory(&start(ours)?, options.idle, 0))?;
+            idle_runs[at].push(memory / options.idle as f64 / 1024.0);
+            let memory = runtime.block_on(memory_of(&start(ours)?, options))?;
+            subscriber_runs[at].push(memory / 1024.0 / 1024.0);
+        }
+    }
+    let mut cases = event_runs[0].cases("event fan-out", PEER, &event_runs[1]);
+    cases.extend(update_runs[0].cases("record update fan-out", PEER, &update_runs[1]));
+    let us = "roomful serve";
+    cases.push(Case::of("idle client", "KiB", (us, &idle_runs[0]), (PEER, &idle_runs[1])));
+    let name = format!("{} clients with {} subscriptions each", options.subscribers, options.subscriptions);
+    cases.push(Case::of(name, "MiB", (us, &subscriber_runs[0]), (PEER, &subscriber_runs[1])));
+    Ok(cases)
+}
+
+fn roomful(program: &Path) -> io::Result<Process> {
+    Process::start(program, &["serve", "--dev", "--listen", "127.0.0.1:0"])
+}
+
+/// deepstream's server.
+pub(crate) fn peer(folder: &Path) -> io::Result<Process> {
+    // It does not choose a port by itself.
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let arguments: [OsString; 2] = [folder.join("server.js").into(), port.to_string().into()];
+    Process::start("node", &arguments)
+}
+
+/// Everybody in a room emits an event, which goes to everybody else.
+pub(crate) async fn events(server: &Process, rooms: usize, deliveries: u64, time: Duration) -> io::Result<[f64; 3]> {
+    let mut talkers = Vec::new();
+    for n in 0..rooms {
+        let room = format!("talk-{n}");
+        for mut socket in clients(server, ROOM).await? {
+            ask(&mut socket, &["E", "S", &room], "E\u{1f}A\u{1f}S").await?;
+            let room = room.clone();
+            let write = move |value: &str| message(&["E", "EVT", &room, &format!("S{value}")]);
+            talkers.push(Talker { socket, write: Some(Box::new(write)), hears: ROOM as u64 - 1 });
+        }
+    }
+    Load { deliveries, time, mark: "\u{1f}S" }.run(server, talkers).await
+}
+
+/// One in each room writes a record, which goes to everybody else.
+async fn updates(server: &Process, rooms: usize, deliveries: u64, time: Duration) -> io::Result<[f64; 3]> {
+    let mut talkers = Vec::new();
+    for n in 0..rooms {
+        let name = format!("cursor-{n}");
+        for (at, mut socket) in clients(server, ROOM + 1).await?.into_iter().enumerate() {
+            ask(&mut socket, &["R", "CR", &name], "R\u{1f}R\u{1f}").await?;
+            let (name, mut version) = (name.clone(), 0);
+            let write = move |value: &str| {
+                version += 1;
+                message(&["R", "U", &name, &version.to_string(), &format!("{{\"value\":\"{value}\"}}")])
+            };
+            talkers.push(match at {
+                0 => Talker { socket, write: Some(Box::new(write)), hears: 0 },
+                _ => Talker { socket, write: None, hears: 1 },
+            });
+        }
+    }
+    Load { deliveries, time, mark: "\"value\":\"" }.run(server, talkers).await
+}
+
+async fn memory_of(server: &Process, options: &Options) -> io::Result<f64> {
+    memory(server, options.subscribers, options.subscriptions).await
+}
+
+/// The bytes that so many clients take, each with so many subscriptions of its own.
+async fn memory(server: &Process, count: usize, subscriptions: usize) -> io::Result<f64> {
+    // What the first clients bring about once is not counted.
+    let warm = clients(server, ROOM).await?;
+    sleep(Duration::from_millis(500)).await;
+    let before = server.memory()?;
+    let mut all = clients(server, count).await?;
+    for (n, socket) in all.iter_mut().enumerate() {
+        for name in 0..subscriptions {
+            say(socket, message(&["E", "S", &format!("event/{n}/{name}")])).await?;
+        }
+        if let Some(last) = subscriptions.checked_sub(1) {
+            expect(socket, &message(&["E", "A", "S", &format!("event/{n}/{last}")])).await?;
+        }
+    }
+    sleep(Duration::from_secs(1)).await;
+    let memory = server.memory()?.saturating_sub(before);
+    drop(warm);
+    Ok(memory as f64)
+}
+
+/// Clients that are logged in.
+async fn clients(server: &Process, count: usize) -> io::Result<Vec<Socket>> {
+    let mut sockets = connect(server, "deepstream-v3", count).await?;
+    for socket in &mut sockets {
+        // Their server does without the challenge.
+        if expect(socket, "C\u{1f}").await?.contains("C\u{1f}CH") {
+            ask(socket, &["C", "CHR", "ws://127.0.0.1/deepstream-v3"], "C\u{1f}A\u{1e}").await?;
+        }
+        ask(socket, &["A", "REQ", "{}"], "A\u{1f}A").await?;
+    }
+    Ok(sockets)
+}
+
+async fn ask(socket: &mut Socket, parts: &[&str], answer: &str) -> io::Result<String> {
+    say(socket, message(parts)).await?;
+    expect(socket, answer).await
+}
+
+fn message(parts: &[&str]) -> String {
+    let mut text = parts.join(&UNIT.to_string());
+    text.push(END);
+    text
+}
