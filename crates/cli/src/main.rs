@@ -4,6 +4,7 @@ mod bench;
 mod failure;
 mod join;
 mod log;
+mod password;
 mod serve;
 mod simulate;
 mod token;
@@ -28,6 +29,7 @@ struct Roomful {
 enum Command {
     Bench(bench::Bench),
     Join(join::Join),
+    Password(password::Password),
     Serve(serve::Serve),
     Simulate(simulate::Simulate),
     Token(token::Token),
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
     let done = match Roomful::parse().command {
         Command::Bench(bench) => bench.run(),
         Command::Join(join) => join.run(),
+        Command::Password(password) => password.run(),
         Command::Serve(serve) => serve.run(),
         Command::Simulate(simulate) => simulate.run(),
         Command::Token(token) => token.run(),

@@ -290,7 +290,19 @@ mod tests {
     #[test]
     fn example_file_shows_every_default() {
         let example: Config = include_str!("../../../roomful.example.toml").parse().unwrap();
-        let shown = Config { keys: BTreeMap::new(), tls: None, metrics_token: None, ..example.clone() };
+        // What has no default but to be left out.
+        let deepstream = Deepstream {
+            enabled: None,
+            store: None,
+            ephemeral: None,
+            otherwise: None,
+            users: BTreeMap::new(),
+            webhook: None,
+            permission: Vec::new(),
+            bridge: Vec::new(),
+            ..example.deepstream.clone()
+        };
+        let shown = Config { keys: BTreeMap::new(), tls: None, metrics_token: None, deepstream, ..example.clone() };
         assert_eq!(shown, Config::default());
         assert!(!example.keys.is_empty() && example.tls.is_some() && example.metrics_token.is_some());
     }

@@ -14,7 +14,7 @@
 mod users;
 mod webhook;
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, fmt, net::IpAddr};
 
 use axum::http::{HeaderMap, Uri, header};
 use deepstream::{Identity, Rejection, name::Name};
@@ -69,8 +69,8 @@ impl ConnectionData {
     }
 }
 
-impl std::fmt::Debug for ConnectionData {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for ConnectionData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Cookies and keys are in it.
         f.write_str("ConnectionData(…)")
     }
@@ -175,3 +175,6 @@ fn name(text: &str) -> Result<Name, Rejection> {
 fn refuse(why: &str) -> Rejection {
     Rejection(Some(json!({ "error": why }).to_string()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@
 //! `clientData` for the client and `serverData`, whose `role` is the client's role. Every other status turns it away,
 //! and so does `"isValid": false`; why is in the answer.
 
-use std::time::Duration;
+use std::{error::Error, sync::Arc, time::Duration};
 
 use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use bytes::Bytes;
@@ -19,7 +19,6 @@ use hyper_util::{
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
-use std::sync::Arc;
 use tokio::{sync::Semaphore, time::timeout};
 use tracing::warn;
 
@@ -62,8 +61,8 @@ struct Answer {
 enum Fault {
     #[error("it takes longer than {0:?}")]
     TooSlow(Duration),
-    #[error("it cannot be reached: {0}")]
-    Unreachable(Box<dyn std::error::Error + Send + Sync>),
+    #[error("it cannot be reached: {}", root(&**.0))]
+    Unreachable(Box<dyn Error + Send + Sync>),
     #[error("its answer breaks off, or has more than {} bytes", limits::WEBHOOK_ANSWER)]
     Body,
     #[error("it answered with status {0}")]
@@ -86,7 +85,7 @@ impl Webhook {
         Webhook::trusting(settings, roots)
     }
 
-    fn trusting(settings: &settings::Webhook, roots: RootCertStore) -> Result<Webhook, SettingsError> {
+    pub(super) fn trusting(settings: &settings::Webhook, roots: RootCertStore) -> Result<Webhook, SettingsError> {
         let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("the provider has what TLS 1.2 and 1.3 need")
@@ -137,6 +136,15 @@ impl Webhook {
         let is_plain = kind.is_none_or(|kind| kind.trim_start().starts_with("text/plain"));
         Ok(Reply { status: head.status, is_plain, body })
     }
+}
+
+/// What an error comes of: the rest is where it passed through.
+fn root<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    let mut root = error;
+    while let Some(source) = root.source() {
+        root = source;
+    }
+    root
 }
 
 /// A response, whole.

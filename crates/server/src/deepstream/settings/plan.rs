@@ -246,3 +246,152 @@ fn duration(name: &'static str, value: Duration, range: RangeInclusive<Duration>
     let (least, most) = (format!("{:?}", range.start()), format!("{:?}", range.end()));
     if range.contains(&value) { Ok(()) } else { Err(SettingsError::OutOfRange { name, least, most }) }
 }
+
+#[cfg(test)]
+mod tests {
+    use deepstream::permission::Right;
+
+    use super::*;
+    use crate::config::Config;
+
+    fn settings(text: &str) -> Deepstream {
+        text.parse::<Config>().unwrap_or_else(|error| panic!("{error}")).deepstream
+    }
+
+    /// The engine of a server with keys.
+    fn engine(text: &str) -> Result<Option<deepstream::Config>, SettingsError> {
+        settings(text).engine(false, true)
+    }
+
+    fn error(text: &str) -> SettingsError {
+        let error = engine(text).unwrap_err();
+        assert!(!error.hint().is_empty() && !error.to_string().is_empty());
+        error
+    }
+
+    #[test]
+    fn example_can_be_carried_out() {
+        let example: Config = include_str!("../../../../../roomful.example.toml").parse().unwrap();
+        let engine = example.deepstream.engine(false, true).unwrap().unwrap();
+        assert!(engine.persist && !engine.permissions.otherwise);
+        assert_eq!(engine.ephemeral, EPHEMERAL_IN_DEV.map(Pattern::new));
+        let rules = &engine.permissions.rules;
+        assert_eq!((rules.len(), rules[0].rights.len(), rules[1].rights.len()), (3, 0, 6));
+        assert!(rules.iter().all(|rule| rule.allow) && rules[0].roles.contains("admin"));
+        let user = &example.deepstream.users["ada"];
+        assert_eq!(user.client_data.as_ref().unwrap().to_string(), r#"{"language":"en"}"#);
+        assert_eq!(example.deepstream.webhook.unwrap().headers().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn it_is_on_where_somebody_can_log_in() {
+        let is_on = |text: &str, dev| settings(text).engine(dev, true).unwrap().is_some();
+        assert!(!is_on("", false), "servers that never heard of it do not serve it");
+        assert!(is_on("", true));
+        assert!(is_on("deepstream.tokens = true", false));
+        assert!(is_on("deepstream.webhook.url = 'http://127.0.0.1/login'", false));
+        assert!(!is_on("deepstream.enabled = false", true));
+        assert!(!is_on("deepstream = { enabled = false, tokens = true }", false));
+        for half in ["deepstream.enabled = true", "deepstream.store = 'records'", "deepstream.otherwise = 'deny'"] {
+            assert_eq!(error(half), SettingsError::NoLogin);
+        }
+        assert_eq!(settings("deepstream.tokens = true").engine(true, false).unwrap_err(), SettingsError::NoKeys);
+    }
+
+    #[test]
+    fn lists_are_ephemeral_for_trying_things_only() {
+        let ephemeral = |text: &str, dev| settings(text).engine(dev, true).unwrap().unwrap().ephemeral;
+        assert_eq!(ephemeral("", true), ["users".into(), "rooms/*".into()]);
+        assert_eq!(ephemeral("deepstream.tokens = true", false), []);
+        assert_eq!(ephemeral("deepstream.ephemeral = []", true), []);
+        assert_eq!(ephemeral("deepstream.ephemeral = ['a/*']", true), ["a/*".into()]);
+        let empty = settings("deepstream.ephemeral = ['']").engine(true, true).unwrap_err();
+        assert_eq!(empty, SettingsError::Pattern { pattern: String::new() });
+    }
+
+    #[test]
+    fn rules_say_what_they_mean() {
+        let with = |rules: &str| format!("[deepstream]\ntokens = true\notherwise = 'deny'\n{rules}");
+        let rule = "[[deepstream.permission]]\nnames = 'a'\n";
+        let parsed =
+            engine(&with(&format!("{rule}rights = ['rpc', 'event.publish']\nallow = false"))).unwrap().unwrap();
+        let rights = BTreeSet::from([Right::RpcProvide, Right::RpcRequest, Right::EventPublish]);
+        let expected = Rule { names: "a".into(), rights, roles: BTreeSet::new(), allow: false };
+        assert_eq!(parsed.permissions, Permissions { rules: vec![expected], otherwise: false });
+
+        let empty = |what| SettingsError::EmptyRule { names: "a".to_owned(), what };
+        assert_eq!(error(&with(&format!("{rule}rights = []"))), empty("rights"));
+        assert_eq!(error(&with(&format!("{rule}roles = []"))), empty("roles"));
+        assert_eq!(error(&with(rule).replace("otherwise = 'deny'", "")), SettingsError::NoOtherwise);
+        let nameless = with(rule).replace("'a'", "''");
+        assert_eq!(error(&nameless), SettingsError::Pattern { pattern: String::new() });
+
+        let unknown = with(&format!("{rule}rights = ['record.erase']")).parse::<Config>().unwrap_err().to_string();
+        assert!(unknown.contains("record.erase") && unknown.contains("record.delete"), "{unknown}");
+        assert!(with("[[deepstream.permission]]\nrights = ['rpc']").parse::<Config>().is_err(), "a rule has names");
+    }
+
+    #[test]
+    fn passwords_are_hashes_and_not_repeated() {
+        let plain = "[deepstream.users.ada]\npassword = 'open sesame'";
+        assert_eq!(error(plain), SettingsError::Password { user: "ada".to_owned() });
+        let said = format!("{} {} {:?}", error(plain), error(plain).hint(), settings(plain));
+        assert!(said.contains("ada") && said.contains("roomful password") && !said.contains("sesame"), "{said}");
+        let odd = "[deepstream.users.\"a\\nb\"]\npassword = 'open sesame'";
+        assert!(matches!(error(odd), SettingsError::User { .. }));
+    }
+
+    #[test]
+    fn numbers_are_within_their_ranges() {
+        for (text, setting) in [
+            ("heartbeat = '10ms'", "heartbeat"),
+            ("heartbeat = '1day'", "heartbeat"),
+            ("login_timeout = '0s'", "login_timeout"),
+            ("login_attempts = 0", "login_attempts"),
+            ("webhook = { url = 'http://a', timeout = '0s' }", "webhook.timeout"),
+            ("limits = { subscriptions = 0 }", "limits.subscriptions"),
+            ("limits = { records = 0 }", "limits.records"),
+            ("limits = { record_bytes = 2_000_000 }", "limits.record_bytes"),
+        ] {
+            match error(&format!("[deepstream]\ntokens = true\n{text}")) {
+                SettingsError::OutOfRange { name, .. } => assert_eq!(name, setting),
+                other => panic!("{text}: {other}"),
+            }
+        }
+        let text = error("[deepstream]\ntokens = true\nheartbeat = '10ms'").to_string();
+        assert_eq!(text, "heartbeat in [deepstream] must be from 1s to 3600s");
+    }
+
+    #[test]
+    fn webhooks_have_addresses_and_headers() {
+        let with = |url: &str| format!("deepstream.webhook.url = '{url}'").parse::<Config>();
+        for url in ["http://127.0.0.1:8080/login?a=b", "https://app.example"] {
+            assert!(with(url).is_ok(), "{url}");
+        }
+        for url in ["app.example", "ftp://app.example", "https://ada:secret@app.example", "https://app.example/#top"] {
+            assert!(with(url).unwrap_err().to_string().contains("written as https://"), "{url}");
+        }
+        let header = |name: &str, value: &str| {
+            error(&format!("[deepstream.webhook]\nurl = 'http://a'\nheaders = {{ '{name}' = \"{value}\" }}"))
+        };
+        assert!(matches!(header("a b", "c"), SettingsError::Header { .. }));
+        assert!(!header("a", "in-nobodys-log\\n").to_string().contains("nobody"));
+    }
+
+    #[test]
+    fn bridges_have_rooms_and_channels() {
+        let what = |bridges: &str| match error(&format!("[deepstream]\ntokens = true\nbridge = [{bridges}]")) {
+            SettingsError::Bridge { what, .. } => what,
+            other => panic!("{other}"),
+        };
+        assert_eq!(what("{ room = 'standup', channels = [] }"), "names no channels");
+        let twice = "{ room = 'standup', channels = ['chat'] }, { room = 'standup', channels = ['draw'] }";
+        assert_eq!(what(twice), "is there twice");
+        for channel in ["", "a\\nb", &"x".repeat(CHANNEL_NAME_MAX + 1)] {
+            assert!(
+                what(&format!("{{ room = 'standup', channels = [\"{channel}\"] }}")).contains("a channel whose name")
+            );
+        }
+        assert!("deepstream.bridge = [{ room = 'a/b', channels = ['chat'] }]".parse::<Config>().is_err());
+    }
+}
