@@ -10,11 +10,12 @@ use std::{env, process::ExitCode};
 
 use shell::{Command, root};
 
+/// `PARTS` stands for the names of the tests' parts.
 const USAGE: &str = "\
 Usage: cargo xtask COMMAND
 
   setup            install what the tests need: system packages (as root), npm packages, cargo-nextest, cargo-deny
-  test [PART…]     run all tests, or these parts: fmt tidy clippy build rust doc sdk app browser deny
+  test [PART…]     run all tests, or these parts: PARTS
   tidy             check the rules of the house
   golden           write protocol/traces again, after the member has changed on purpose
   bench [ARG…]     run the benchmarks, as `roomful bench ARG…`
@@ -34,11 +35,11 @@ fn main() -> ExitCode {
         ["fuzz"] => fuzz("60"),
         ["fuzz", seconds] if seconds.parse::<u32>().is_ok() => fuzz(seconds),
         ["help" | "--help" | "-h"] => {
-            println!("{USAGE}");
+            println!("{}", usage());
             return ExitCode::SUCCESS;
         }
         _ => {
-            eprintln!("{USAGE}");
+            eprintln!("{}", usage());
             return ExitCode::from(2);
         }
     };
@@ -49,6 +50,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn usage() -> String {
+    USAGE.replace("PARTS", &test::names())
 }
 
 /// Writes the traces that both languages repeat.

@@ -3,14 +3,14 @@
 use crate::shell::{Command, is_installed, root};
 
 /// Programs, and the Debian packages that bring them.
-const SYSTEM: [(&str, &str); 3] = [("chromium", "chromium"), ("ip", "iproute2"), ("nft", "nftables")];
+const SYSTEM: &[(&str, &str)] = &[("chromium", "chromium"), ("ip", "iproute2"), ("nft", "nftables")];
 /// Debian packages without a program of their own: what Chromium draws text with.
-const FONTS: [&str; 2] = ["fonts-dejavu-core", "fonts-noto-color-emoji"];
+const FONTS: &[&str] = &["fonts-dejavu-core", "fonts-noto-color-emoji"];
 /// Cargo's subcommands: name and the oldest version that will do, which is the one to install. Built without
 /// optimisation: they are built once and mostly wait for others.
-const SUBCOMMANDS: [(&str, &str); 2] = [("cargo-nextest", "0.9.143"), ("cargo-deny", "0.20.2")];
-/// Folders with npm packages.
-pub const NPM: [&str; 3] = ["sdk", "tests/browser", "crates/server/tests/livekit"];
+const SUBCOMMANDS: &[(&str, &str)] = &[("cargo-nextest", "0.9.143"), ("cargo-deny", "0.20.2")];
+/// Folders with npm packages. Those below `bench` are installed by who measures.
+pub const NPM: &[&str] = &["sdk", "tests/browser", "tests/deepstream", "crates/server/tests/livekit"];
 /// The oldest Node that the tests run on.
 const NODE_MAJOR: u32 = 20;
 
@@ -39,7 +39,7 @@ fn system_packages() -> Result<(), String> {
         let state = Command::new("dpkg-query").args(&["--show", "--showformat=${db:Status-Status}", package]).output();
         state.as_deref() == Some("installed")
     };
-    let fonts = FONTS.into_iter().filter(|package| !is_there(package));
+    let fonts = FONTS.iter().copied().filter(|package| !is_there(package));
     let missing: Vec<&str> =
         if is_installed("dpkg-query") { programs.chain(fonts).collect() } else { programs.collect() };
     if missing.is_empty() {

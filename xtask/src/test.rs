@@ -22,7 +22,7 @@ enum Outcome {
 }
 
 /// In the order in which they say most, soonest.
-const PARTS: [Part; 10] = [
+const PARTS: &[Part] = &[
     Part { name: "fmt", needs: None, run: fmt },
     Part { name: "tidy", needs: None, run: || tidy::run().map(|()| Outcome::Passed) },
     Part { name: "sdk", needs: None, run: sdk },
@@ -39,8 +39,7 @@ const PARTS: [Part; 10] = [
 pub fn run(wanted: &[&str]) -> Result<(), String> {
     let part = |name: &str| PARTS.iter().find(|part| part.name == name);
     if let Some(unknown) = wanted.iter().find(|name| part(name).is_none()) {
-        let names = PARTS.map(|part| part.name).join(" ");
-        return Err(format!("there is no part \"{unknown}\" of the tests; there are: {names}"));
+        return Err(format!("there is no part \"{unknown}\" of the tests; there are: {}", names()));
     }
     let needed: Vec<&str> = wanted.iter().filter_map(|name| part(name)?.needs).collect();
     let start = Instant::now();
@@ -71,6 +70,12 @@ pub fn run(wanted: &[&str]) -> Result<(), String> {
     println!("\n{}", lines.join("\n"));
     println!("{:>9}  in all", seconds(start.elapsed()));
     if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(" "))) }
+}
+
+/// The names of all parts.
+pub fn names() -> String {
+    let names: Vec<&str> = PARTS.iter().map(|part| part.name).collect();
+    names.join(" ")
 }
 
 fn seconds(duration: Duration) -> String {

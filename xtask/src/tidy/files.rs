@@ -9,10 +9,10 @@ use std::{
 use crate::shell::root;
 
 /// Folders with what others wrote or what machines made.
-const FOREIGN: [&str; 8] =
-    ["target", "node_modules", ".git", "corpus", "artifacts", "types", "coverage", "test-results"];
+const FOREIGN: &[&str] =
+    &["target", "node_modules", ".git", "corpus", "artifacts", "types", "coverage", "test-results"];
 /// What is read as text.
-const TEXT: [&str; 12] = ["rs", "toml", "md", "js", "mjs", "ts", "json", "css", "html", "yml", "yaml", "lock"];
+const TEXT: &[&str] = &["rs", "toml", "md", "js", "mjs", "ts", "json", "css", "html", "yml", "yaml", "lock"];
 
 pub struct Files {
     by_path: BTreeMap<String, String>,

@@ -1,6 +1,7 @@
 //! Documents, licences and lock files.
 
 use super::{Finding, files::Files};
+use crate::setup::NPM;
 
 /// What somebody looks for.
 const EXPECTED: &[&str] = &[
@@ -32,6 +33,7 @@ pub fn check(files: &Files) -> Vec<Finding> {
         findings.push(((*path).to_owned(), "is missing".to_owned()));
     }
     licences(files, &mut findings);
+    npm_packages(files, &mut findings);
     links(files, &mut findings);
     findings
 }
@@ -43,13 +45,23 @@ fn licences(files: &Files, findings: &mut Vec<Finding>) {
     if !files.text("Cargo.toml").contains("unsafe_code = \"forbid\"") {
         findings.push(("Cargo.toml".to_owned(), "unsafe code is forbidden".to_owned()));
     }
-    for manifest in ["sdk/package.json", "tests/browser/package.json"] {
-        if !files.text(manifest).contains(&format!("\"license\": \"{LICENCE}\"")) {
-            findings.push((manifest.to_owned(), format!("the licence is {LICENCE}")));
+    for (path, text) in files.below("", &["json"]) {
+        // Those below `bench` bring others to measure beside; nobody installs them from here.
+        let is_ours = path.ends_with("/package.json") && !path.starts_with("bench/");
+        if is_ours && !text.contains(&format!("\"license\": \"{LICENCE}\"")) {
+            findings.push((path.to_owned(), format!("the licence is {LICENCE}")));
         }
     }
+}
+
+/// What npm installs is known to `cargo xtask setup`, and comes from whatever registry npm is told of.
+fn npm_packages(files: &Files, findings: &mut Vec<Finding>) {
     for (path, text) in files.below("", &["json"]) {
-        if path.ends_with("package-lock.json") && text.contains("\"resolved\": \"http") {
+        let Some(folder) = path.strip_suffix("/package-lock.json") else { continue };
+        if !folder.starts_with("bench/") && !NPM.contains(&folder) {
+            findings.push((path.to_owned(), "nobody installs it: name its folder in xtask/src/setup.rs".to_owned()));
+        }
+        if text.contains("\"resolved\": \"http") {
             let what = "names a registry; write it with omit-lockfile-registry-resolved=true".to_owned();
             findings.push((path.to_owned(), what));
         }
@@ -95,6 +107,19 @@ fn joined(folder: &str, target: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn packages_that_nobody_installs_are_found() {
+        let files = Files::of(&[
+            ("sdk/package-lock.json", "{}"),
+            ("bench/peers/x/package-lock.json", "{}"),
+            ("new/package-lock.json", "{ \"resolved\": \"https://example.org/x\" }"),
+        ]);
+        let mut findings = Vec::new();
+        npm_packages(&files, &mut findings);
+        let places: Vec<&str> = findings.iter().map(|(place, _)| place.as_str()).collect();
+        assert_eq!(places, ["new/package-lock.json", "new/package-lock.json"]);
+    }
 
     #[test]
     fn a_link_to_nowhere_is_found() {
