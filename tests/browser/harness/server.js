@@ -72,11 +72,17 @@ export class Server {
     return `${this.origin}/${room}`;
   }
 
+  /** The program that serves, and its arguments. */
+  get command() {
+    return [BINARY, "serve", ...this.options, "--listen", `127.0.0.1:${this.port}`];
+  }
+
   /** Starts it again on the same port after {@link stop}. */
   async run() {
     this.log = new EventLog("the server");
     const { log } = this;
-    const child = spawn(BINARY, ["serve", ...this.options, "--listen", `127.0.0.1:${this.port}`], {
+    const [program, ...options] = this.command;
+    const child = spawn(program, options, {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, RUST_BACKTRACE: "1" },
     });
