@@ -28,7 +28,7 @@ impl Password {
 
 /// Asks at the terminal.
 fn ask() -> Result<String, Failure> {
-    let prompt = |text| rpassword::prompt_password(text).map_err(unreadable);
+    let prompt = |text| rpassword::prompt_password(text).map_err(|error| unreadable(&error));
     let password = prompt("Password: ")?;
     if prompt("The same again: ")? != password {
         return Err(Failure::usage("these were two different passwords").hint("type the same one twice"));
@@ -40,12 +40,12 @@ fn ask() -> Result<String, Failure> {
 fn read(input: impl BufRead) -> Result<String, Failure> {
     let mut line = String::new();
     // Beyond the bound by its end (\r\n) and by one that shows that it is too long.
-    input.take(PASSWORD_BYTES as u64 + 3).read_line(&mut line).map_err(unreadable)?;
+    input.take(PASSWORD_BYTES as u64 + 3).read_line(&mut line).map_err(|error| unreadable(&error))?;
     let password = line.strip_suffix('\n').map_or(&*line, |line| line.strip_suffix('\r').unwrap_or(line));
     Ok(password.to_owned())
 }
 
-fn unreadable(error: io::Error) -> Failure {
+fn unreadable(error: &io::Error) -> Failure {
     Failure::failed(format!("the password cannot be read: {error}"))
 }
 

@@ -12,7 +12,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
-use crate::{config::Secret, password::Hash};
+use crate::{config::Secret, limits, password::Hash};
 
 const SECRET: &str = "a secret of thirty-two characters";
 
@@ -161,7 +161,7 @@ impl Application {
         let answer = answer.into();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (sender, asked) = mpsc::channel(64);
+        let (sender, asked) = mpsc::channel(limits::INBOX);
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 let (answer, sender, tls) = (answer.clone(), sender.clone(), tls.clone());
@@ -278,7 +278,7 @@ async fn webhook_says_why_it_turns_away() {
 #[tokio::test]
 async fn webhook_that_does_not_work_lets_nobody_in() {
     let broken = Err(Rejection(Some(BROKEN.to_owned())));
-    let large = format!(r#"{{"id":"{}"}}"#, "x".repeat(crate::limits::WEBHOOK_ANSWER));
+    let large = format!(r#"{{"id":"{}"}}"#, "x".repeat(limits::WEBHOOK_ANSWER));
     let long = format!(r#"{{"id":"{}"}}"#, "x".repeat(2_000));
     for (status, kind, body) in [
         ("500 Internal Server Error", "text/plain", "secrets of the application"),
