@@ -6,7 +6,8 @@
  * asks for and reports what happens to them. It is the twin of `crates/room/src/member.rs`, with the same chapters;
  * `protocol/traces/` holds both to the same outputs.
  *
- * - `hub`: what the hub says, and coming back to it; `session` is what lasts from one socket to the next.
+ * - `hub`: what the hub says, and coming back to it; `session` is what lasts from one socket to the next, `resume` what is
+ *   told of it.
  * - `links`: what the plan wants; `link` negotiates one and notices when it falls silent.
  * - `frames`: what comes over a link and what goes; `courier` is reliable delivery to and from one peer, with an
  *   `outbox` at the sending and a `window` at the receiving end of each stream; `lossy` the rest.

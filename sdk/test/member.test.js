@@ -9,6 +9,11 @@ import { World } from "./world.js";
 
 const SECOND = 1_000_000;
 
+const WELCOME = {
+  type: "welcome", v: 1, hub: "00000000000000aa", self: { id: "374708fff7719dd5", name: "Ada", attributes: {} }, room: "standup",
+  members: [], links: [], state: {}, topology: "mesh", epoch: 1, resumed: false, op: 0, ping_ms: 10_000, ice: [],
+};
+
 /** Members that are in the room and linked. */
 function meet(...names) {
   const world = new World();
@@ -308,13 +313,9 @@ test("who gives up on a silent hub does not leave, who leaves says so even unans
     for (let output; (output = member.pollOutput()); ) seen.push(output.type === "tell" ? output.message.type : output.type);
     return seen;
   };
-  const welcome = {
-    type: "welcome", v: 1, hub: "00000000000000aa", self: { id: "0123456789abcdef", name: "Ada", attributes: {} }, room: "standup",
-    members: [], links: [], state: {}, topology: "mesh", epoch: 1, resumed: false, op: 0, ping_ms: 10_000, ice: [],
-  };
   const member = new Member({ secret: "00".repeat(16), name: "Ada" }, 0);
   member.handle(0, { type: "connected" });
-  member.handle(0, { type: "hub", message: welcome });
+  member.handle(0, { type: "hub", message: WELCOME });
   outputs(member);
   member.handle(10 * SECOND, { type: "timeout" });
   assert.deepEqual(outputs(member), ["ping"]);
@@ -326,6 +327,40 @@ test("who gives up on a silent hub does not leave, who leaves says so even unans
   assert.deepEqual(outputs(member), ["join"]);
   member.handle(31 * SECOND, { type: "leave" });
   assert.deepEqual(outputs(member), ["leave", "disconnect", "event"]);
+});
+
+test("what the hub says stands when a member comes back, and what it has not confirmed comes after", () => {
+  const member = new Member({ secret: "00".repeat(16), name: "Ada" }, 0);
+  let now = 0;
+  const wants = (input) => {
+    const seen = [];
+    member.handle(now, input);
+    for (let output; (output = member.pollOutput()); ) seen.push(output.message ?? output.event ?? output.type);
+    return seen;
+  };
+  const rejoins = () => {
+    wants({ type: "disconnected", reason: "cut" });
+    now = member.pollTimeout();
+    wants({ type: "timeout" });
+    return wants({ type: "connected" })[0];
+  };
+  const values = (seen) => seen.filter(({ type }) => type === "state").map(({ value }) => value);
+  wants({ type: "connected" });
+  wants({ type: "hub", message: WELCOME });
+  const change = (value, version) => ({ type: "state", key: "k", value, version, by: "0123456789abcdef", op: 1 });
+  assert.deepEqual(values(wants({ type: "hub", message: change(1, 9) })), [1]);
+  const set = { mood: "good" };
+  wants({ type: "set_attributes", set });
+
+  const join = rejoins();
+  assert.deepEqual([join.resume.state, join.attributes], [{ k: { value: 1, version: 9 } }, undefined]);
+  const seen = wants({ type: "hub", message: { ...WELCOME, hub: "00000000000000bb", state: { k: { value: 2, version: 5 } } } });
+  assert.deepEqual(values(seen), [2]);
+  assert.deepEqual(seen.at(-1), { type: "attributes", op: 1, set });
+  assert.deepEqual(values(wants({ type: "hub", message: change(3, 6) })), [3]);
+  wants({ type: "hub", message: { type: "update", id: member.id, attributes: set, op: 1 } });
+  wants({ type: "hub", message: { type: "update", id: "0123456789abcdef", attributes: {}, op: 7 } });
+  assert.deepEqual(rejoins().attributes, set);
 });
 
 test("entering gives up after its time, or at a fatal refusal", () => {

@@ -3,7 +3,8 @@
 //! [`Member`] owns no socket. Its edge (the Rust client, the simulator, or in JavaScript the browser) opens the
 //! WebSocket and the peer connections that it asks for and reports what happens to them.
 //!
-//! - `hub`: what the hub says, and coming back to it; `session` is what lasts from one socket to the next.
+//! - `hub`: what the hub says, and coming back to it; `session` is what lasts from one socket to the next, `resume` what is
+//!   told of it.
 //! - `links`: what the plan wants; `link` negotiates one and notices when it falls silent.
 //! - `frames`: what comes over a link and what goes; `courier` is reliable delivery to and from one peer, with an
 //!   `outbox` at the sending and a `window` at the receiving end of each stream; `lossy` the rest.
@@ -21,6 +22,7 @@ mod link;
 mod links;
 mod lossy;
 mod outbox;
+mod resume;
 mod session;
 mod window;
 
@@ -45,8 +47,8 @@ use crate::{
     wire::{
         frame::{self, Frame, Head, Kind, PacketReader, Stream},
         signal::{
-            ClientMessage, GoneReason, Json, LinkPlan, Member as MemberInfo, Negotiation, RefusalCode, ServerMessage,
-            SetState, SignalTo, Welcome,
+            Attributes, ClientMessage, GoneReason, Json, LinkPlan, Member as MemberInfo, Negotiation, RefusalCode,
+            ServerMessage, SetState, SignalTo, Welcome,
         },
     },
 };

@@ -12,7 +12,8 @@ use room::{
     member::{Answer, Config, Event, Input, Lane, LinkState, Lossy, Member, NotSent, Output},
     time::{Micros, Time},
     wire::signal::{
-        self, Attributes, ClientMessage, Gone, GoneReason, LinkPlan, LinkTo, Negotiation, Role, ServerMessage, Welcome,
+        self, Attributes, ClientMessage, Gone, GoneReason, Join, Json, LinkPlan, LinkReport, LinkTo, Negotiation, Role,
+        ServerMessage, SetAttributes, StateChange, StateEntry, Token, Update, Welcome,
     },
 };
 
@@ -182,25 +183,41 @@ impl World {
         signal::Member { id, name: id.to_string(), identity: None, attributes: Attributes::new(), mute: false }
     }
 
+    fn welcome(&self, id: MemberId, state: BTreeMap<String, StateEntry>) -> Welcome {
+        let others: Vec<_> = self.present.iter().copied().filter(|other| *other != id).collect();
+        Welcome {
+            v: 1,
+            hub: self.hub.into(),
+            this: self.info(id),
+            room: "test".parse().unwrap(),
+            members: others.iter().map(|other| self.info(*other)).collect(),
+            links: others.iter().map(|peer| LinkTo { peer: *peer, role: Role::Answer }).collect(),
+            state,
+            topology: "mesh".into(),
+            epoch: 1,
+            resumed: self.present.contains(&id),
+            op: 0,
+            ping_ms: 10_000,
+            ice: Vec::new(),
+        }
+    }
+
+    /// Takes a member's socket away, and gives the `join` with which it comes back; its answer is for the test to give.
+    fn rejoins(&mut self, id: MemberId) -> Join {
+        self.wants(id, Input::Disconnected { code: None, reason: "cut".into() });
+        self.now = self.members[&id].poll_timeout().unwrap();
+        assert_eq!(self.wants(id, Input::Timeout)[0], Output::Connect);
+        match &self.wants(id, Input::Connected)[..] {
+            [Output::Tell(ClientMessage::Join(join))] => join.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
     fn told(&mut self, id: MemberId, message: ClientMessage) {
         match message {
             ClientMessage::Join(join) => {
                 let others: Vec<_> = self.present.iter().copied().filter(|other| *other != id).collect();
-                let welcome = Welcome {
-                    v: 1,
-                    hub: self.hub.into(),
-                    this: self.info(id),
-                    room: "test".parse().unwrap(),
-                    members: others.iter().map(|other| self.info(*other)).collect(),
-                    links: others.iter().map(|peer| LinkTo { peer: *peer, role: Role::Answer }).collect(),
-                    state: join.resume.map(|resume| resume.state).unwrap_or_default(),
-                    topology: "mesh".into(),
-                    epoch: 1,
-                    resumed: self.present.contains(&id),
-                    op: 0,
-                    ping_ms: 10_000,
-                    ice: Vec::new(),
-                };
+                let welcome = self.welcome(id, join.resume.map(|resume| resume.state).unwrap_or_default());
                 self.wire.push_back((id, Input::Hub(ServerMessage::Welcome(Box::new(welcome)))));
                 if !self.present.contains(&id) {
                     self.present.push(id);
@@ -433,12 +450,65 @@ fn who_leaves_says_so_before_its_socket_closes_even_unanswered() {
     assert_eq!(world.wants(a, Input::Leave)[..2], farewell);
 
     // On its way back, its `join` is not answered yet.
-    world.wants(b, Input::Disconnected { code: None, reason: "cut".into() });
-    world.now = world.members[&b].poll_timeout().unwrap();
-    assert_eq!(world.wants(b, Input::Timeout)[0], Output::Connect);
-    assert!(matches!(world.wants(b, Input::Connected)[..], [Output::Tell(ClientMessage::Join(_))]));
+    world.rejoins(b);
     let outputs = world.wants(b, Input::Leave);
     assert_eq!(outputs[..2], farewell, "{outputs:?}");
+}
+
+#[test]
+fn links_that_a_join_has_no_room_for_are_reported_next() {
+    let (mut world, a, b) = pair();
+    let token = Some(Token("t".repeat(limits::SIGNAL_MAX - 136)));
+    world.give(b, Input::SetToken { token });
+    let join = world.rejoins(b);
+    assert_eq!(join.resume.as_ref().map(|resume| resume.up.len()), Some(0));
+    assert!(ClientMessage::Join(join).encode().len() <= limits::SIGNAL_MAX);
+    let welcome = world.welcome(b, BTreeMap::new());
+    world.wants(b, Input::Hub(ServerMessage::Welcome(Box::new(welcome))));
+    world.now = world.now + limits::REPORT_DELAY;
+    let report = LinkReport { up: vec![a], ..LinkReport::default() };
+    let outputs = world.wants(b, Input::Timeout);
+    assert!(outputs.contains(&Output::Tell(ClientMessage::Links(report))), "{outputs:?}");
+}
+
+#[test]
+fn the_hubs_state_stands_when_a_member_comes_back() {
+    let (mut world, a, b) = pair();
+    let change = |value: u32, version| {
+        let value = Json::from(&value).unwrap();
+        Input::Hub(ServerMessage::State(StateChange { key: "k".into(), value, version, by: a, op: 1 }))
+    };
+    let values = |outputs: &[Output]| -> Vec<String> {
+        let state = |output: &Output| match output {
+            Output::Event(Event::State { value, .. }) => Some(value.as_str().to_owned()),
+            _ => None,
+        };
+        outputs.iter().filter_map(state).collect()
+    };
+    assert_eq!(values(&world.wants(b, change(1, 9))), ["1"]);
+    assert_eq!(world.rejoins(b).resume.unwrap().state["k"].version, 9);
+    // The new hub did not take it, or others had brought no such entry.
+    world.hub = "00000000000000bb";
+    let state = BTreeMap::from([("k".to_owned(), StateEntry { value: Json::from(&2).unwrap(), version: 5 })]);
+    let welcome = world.welcome(b, state);
+    assert_eq!(values(&world.wants(b, Input::Hub(ServerMessage::Welcome(Box::new(welcome))))), ["2"]);
+    assert_eq!(values(&world.wants(b, change(3, 6))), ["3"]);
+}
+
+#[test]
+fn attributes_that_the_hub_has_not_confirmed_are_no_part_of_a_join() {
+    let (mut world, a, b) = pair();
+    let set = BTreeMap::from([("mood".to_owned(), Some("good".to_owned()))]);
+    world.give(b, Input::SetAttributes { set: set.clone() });
+    assert_eq!(world.rejoins(b).attributes, Attributes::new());
+    let welcome = world.welcome(b, BTreeMap::new());
+    let outputs = world.wants(b, Input::Hub(ServerMessage::Welcome(Box::new(welcome))));
+    assert!(outputs.contains(&Output::Tell(ClientMessage::Attributes(SetAttributes { op: 1, set }))), "{outputs:?}");
+    let attributes = Attributes::from([("mood".to_owned(), "good".to_owned())]);
+    for (id, attributes) in [(b, attributes.clone()), (a, Attributes::new())] {
+        world.wants(b, Input::Hub(ServerMessage::Update(Update { id, attributes, op: 1 })));
+    }
+    assert_eq!(world.rejoins(b).attributes, attributes);
 }
 
 /// The states of the link to a member that another was told of.

@@ -20,7 +20,7 @@ import { sortedEntries } from "./order.js";
 export function connected(core) {
   if (core.session.state !== "connecting") return;
   const open = core.sortedPeers().filter(([, { link }]) => link.isOpen && !link.suspect);
-  core.tell(core.session.join(open.map(([id]) => id), core.now));
+  core.tell(core.session.join(core.id, open.map(([id]) => id), core.now));
 }
 
 /**
@@ -160,7 +160,8 @@ function rejoined(core, welcome, sameHub) {
 }
 
 /**
- * The hub's state is the state: what it does not have is gone.
+ * The hub's state is the state: what it does not have is gone, and what it has stands, also where this member had a later
+ * entry: it may not have been let write it, or had no room for it in its `join`.
  *
  * @param {Core} core
  * @param {Map<string, { value: Json, version: number }>} state
@@ -171,7 +172,10 @@ function learnState(core, state) {
     core.session.roomState.delete(key);
     core.event({ type: "state", key, value: null });
   }
-  for (const [key, { value, version }] of sortedEntries(state)) stateChanged(core, key, value, version);
+  for (const [key, { value, version }] of sortedEntries(state)) {
+    if ((core.session.roomState.get(key)?.version ?? 0) > version) core.session.roomState.delete(key);
+    stateChanged(core, key, value, version);
+  }
 }
 
 /**
@@ -229,6 +233,7 @@ export function gone(core, id, reason) {
 function updated(core, id, attributes, op) {
   if (id === core.id) {
     core.session.confirmed(op);
+    core.session.attributesAre(attributes);
     if (!core.self) return;
     core.self = { ...core.self, attributes };
     core.event({ type: "member_update", member: core.self });

@@ -8,9 +8,10 @@
 import { ENTER_TIMEOUT, HUB_PING, PENDING_CHANGES, RECONNECT_MAX, RECONNECT_MIN, REPORT_DELAY } from "../limits.js";
 import { VERSION } from "../wire.js";
 import { compareTexts } from "./order.js";
+import { resume } from "./resume.js";
 
 /** @import {MemberId} from "../id.js" */
-/** @import {ClientMessage, Json, Refused, StateEntry, Welcome} from "../wire.js" */
+/** @import {Attributes, ClientMessage, Json, Refused, StateEntry, Welcome} from "../wire.js" */
 /** @import {Config} from "./io.js" */
 
 /**
@@ -78,13 +79,14 @@ export class Session {
   }
 
   /**
-   * The first message on a new socket. `up`: whom this member has open links to.
+   * The first message on a new socket. `up`: whom this member, `id`, has open links to.
    *
+   * @param {MemberId} id
    * @param {MemberId[]} up
    * @param {number} now
    * @returns {ClientMessage}
    */
-  join(up, now) {
+  join(id, up, now) {
     this.state = "joining";
     this.refusal = undefined;
     this.retry = undefined;
@@ -98,9 +100,8 @@ export class Session {
     if (topology !== undefined) join.topology = topology;
     if (agent !== undefined) join.agent = agent;
     if (this.hub !== undefined) {
-      join.resume = { hub: this.hub };
-      if (up.length > 0) join.resume.up = up;
-      if (this.roomState.size > 0) join.resume.state = Object.fromEntries(this.roomState);
+      // Whom it has no room for is told of as soon as the hub has welcomed this member.
+      for (const peer of resume(join, id, this.hub, up, this.roomState)) this.report(peer, "up", now);
     }
     return join;
   }
@@ -118,6 +119,7 @@ export class Session {
     this.epoch = welcome.epoch;
     this.#ping = 1_000 * Math.min(Math.max(welcome.ping_ms, 1_000), 60_000);
     this.#op = Math.max(this.#op, welcome.op);
+    this.attributesAre(welcome.self.attributes);
     this.confirmed(welcome.op);
     return this.#pending.map(({ message }) => message);
   }
@@ -162,13 +164,17 @@ export class Session {
 
   /** @param {Record<string, string | null>} set */
   setAttributes(set) {
-    const attributes = new Map(Object.entries(this.config.attributes ?? {}));
-    for (const [key, value] of Object.entries(set)) {
-      if (value === null) attributes.delete(key);
-      else attributes.set(key, value);
-    }
-    this.config.attributes = Object.fromEntries(attributes);
     return this.#change((op) => ({ type: "attributes", op, set }));
+  }
+
+  /**
+   * The member's attributes are these now, by the hub's word. What it has yet to confirm goes out after the next welcome
+   * again: were it in the `join`, one change that the hub cannot take would keep the member out.
+   *
+   * @param {Attributes} attributes
+   */
+  attributesAre(attributes) {
+    this.config.attributes = attributes;
   }
 
   /**

@@ -55,9 +55,7 @@ impl Member {
             }
             ServerMessage::Member(info) => self.entered(info, false),
             ServerMessage::Gone(gone) => self.gone(gone.id, gone.reason),
-            ServerMessage::Update(update) => {
-                self.updated(update.id, |info| info.attributes = update.attributes, update.op);
-            }
+            ServerMessage::Update(update) => self.updated(update.id, update.attributes, update.op),
             ServerMessage::Links(plan) => self.planned(plan),
             ServerMessage::Signal(signal) => self.signal(signal.from, signal.attempt, &signal.data),
             ServerMessage::State(change) => {
@@ -144,7 +142,11 @@ impl Member {
             self.event(Event::State { key: key.clone(), value: Json::null(), by: None });
         }
         self.session.room_state = old;
-        self.session.room_state.retain(|key, _| welcome.state.contains_key(key));
+        // The hub's state is the state, also where this member had a later entry: it may not have been let write it, or
+        // had no room for it in its `join`.
+        self.session
+            .room_state
+            .retain(|key, entry| welcome.state.get(key).is_some_and(|standing| standing.version >= entry.version));
         for (key, entry) in &welcome.state {
             self.state_changed(key.clone(), entry.value.clone(), entry.version, None);
         }
@@ -202,15 +204,16 @@ impl Member {
         self.trim_room();
     }
 
-    fn updated(&mut self, id: MemberId, change: impl FnOnce(&mut MemberInfo), op: u64) {
+    fn updated(&mut self, id: MemberId, attributes: Attributes, op: u64) {
         let info = if id == self.id {
             self.session.confirmed(op);
+            self.session.attributes_are(&attributes);
             self.this.as_mut()
         } else {
             self.peers.get_mut(&id).map(|peer| &mut peer.info)
         };
         if let Some(info) = info {
-            change(info);
+            info.attributes = attributes;
             let info = info.clone();
             self.event(Event::MemberUpdate(info));
         }

@@ -7,11 +7,11 @@ use crate::{
     limits,
     time::{Micros, Time},
     wire::signal::{
-        ClientMessage, Join, LinkReport, Refused, Resume, SetAttributes, SetState, StateEntry, VERSION, Welcome,
+        Attributes, ClientMessage, Join, LinkReport, Refused, SetAttributes, SetState, StateEntry, VERSION, Welcome,
     },
 };
 
-use super::io::Config;
+use super::{io::Config, resume::resume};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -107,8 +107,7 @@ impl Session {
         self.heard = now;
         self.pinged = false;
         let config = &self.config;
-        let resume = self.hub.clone().map(|hub| Resume { hub, up, state: self.room_state.clone() });
-        ClientMessage::Join(Join {
+        let join = Join {
             v: VERSION,
             secret: config.secret,
             name: config.name.clone(),
@@ -116,8 +115,15 @@ impl Session {
             token: config.token.clone(),
             topology: config.topology.clone(),
             agent: config.agent.clone(),
-            resume,
-        })
+            resume: None,
+        };
+        let Some(hub) = self.hub.clone() else { return ClientMessage::Join(join) };
+        let (message, left_out) = resume(join, hub, up, &self.room_state);
+        // They are told as soon as the hub has welcomed this member.
+        for peer in left_out {
+            self.report(peer, Report::Up, now);
+        }
+        message
     }
 
     /// Takes what a welcome says of the session itself; gives the changes to send again.
@@ -128,6 +134,7 @@ impl Session {
         self.epoch = welcome.epoch;
         self.ping = Micros::from_millis(welcome.ping_ms.clamp(1_000, 60_000));
         self.op = self.op.max(welcome.op);
+        self.attributes_are(&welcome.this.attributes);
         self.confirmed(welcome.op);
         self.pending.iter().map(|(_, message)| message.clone()).collect()
     }
@@ -160,13 +167,13 @@ impl Session {
     }
 
     pub fn set_attributes(&mut self, set: BTreeMap<String, Option<String>>) -> Option<ClientMessage> {
-        for (key, value) in &set {
-            match value {
-                Some(value) => self.config.attributes.insert(key.clone(), value.clone()),
-                None => self.config.attributes.remove(key),
-            };
-        }
         self.change(|op| ClientMessage::Attributes(SetAttributes { op, set }))
+    }
+
+    /// The member's attributes are these now, by the hub's word. What it has yet to confirm goes out after the next
+    /// welcome again: were it in the `join`, one change that the hub cannot take would keep the member out.
+    pub fn attributes_are(&mut self, attributes: &Attributes) {
+        self.config.attributes.clone_from(attributes);
     }
 
     /// The hub has applied this member's changes up to `op`.
