@@ -209,12 +209,16 @@ impl Work {
         None
     }
 
+    fn turn(&mut self, from: Option<ConnId>, input: EngineInput) {
+        self.guard(from, |engine, now| engine.handle(now, input));
+    }
+
     /// Lets the engine do something and carries out what it wants done. A bug in it costs the connections, which
     /// clients open again, and no record.
-    fn turn(&mut self, from: Option<ConnId>, input: EngineInput) {
+    fn guard(&mut self, from: Option<ConnId>, act: impl FnOnce(&mut Engine, Time)) {
         let now = now(self.clock);
         let done = catch_unwind(AssertUnwindSafe(|| {
-            self.engine.handle(now, input);
+            act(&mut self.engine, now);
             self.carry_out(now);
         }));
         if done.is_err() {
@@ -324,4 +328,77 @@ fn seed() -> u64 {
     let mut seed = [0; 8];
     getrandom::fill(&mut seed).expect("the system gives random bytes once it is up");
     u64::from_le_bytes(seed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::VecDeque,
+        task::{Context, Poll, Waker},
+    };
+
+    use axum::http::{HeaderMap, Uri};
+
+    use super::*;
+    use crate::{
+        config::Config,
+        outbound::{Depot, Next},
+    };
+
+    /// What waits for a connection, and how it ends.
+    fn drain(outbound: &Outbound) -> (String, Option<End>) {
+        let (mut text, mut frames) = (String::new(), VecDeque::new());
+        loop {
+            match outbound.poll_take(&mut Context::from_waker(Waker::noop()), &mut frames) {
+                // Short frames have heads of two bytes.
+                Poll::Ready(Next::Frames) => {
+                    text.extend(frames.drain(..).map(|frame| String::from_utf8(frame[2..].to_vec()).unwrap()));
+                }
+                Poll::Ready(Next::End(end)) => return (text, Some(end)),
+                Poll::Pending => return (text, None),
+            }
+        }
+    }
+
+    fn say(work: &mut Work, conn: ConnId, text: &str) {
+        let text = text.replace('|', "\u{1f}").replace('+', "\u{1e}");
+        work.handle(Input::Said { conn, frame: Frame::Text(text.into()) });
+    }
+
+    fn enter(work: &mut Work, conn: ConnId) -> Arc<Outbound> {
+        let outbound = Arc::new(Outbound::new(Arc::new(Depot::new(16, 65_536))));
+        let data = ConnectionData::new(None, &Uri::from_static("/deepstream"), &HeaderMap::new());
+        work.handle(Input::Enter { conn, wire: Some(Wire::Text), outbound: outbound.clone(), data });
+        say(work, conn, "C|CHR|here+A|REQ|{}+");
+        work.handle(Input::Authenticated { conn, result: Ok(Identity::default()) });
+        drain(&outbound);
+        outbound
+    }
+
+    #[tokio::test]
+    async fn bug_costs_the_connections_and_no_record() {
+        let clock = Clock::start();
+        let (inbox, _inputs) = mpsc::channel(8);
+        let mut work = Work {
+            engine: Engine::new(deepstream::Config::default(), 1, now(clock)),
+            auth: Arc::new(Auth::new(&Config { dev: true, ..Config::default() }).unwrap()),
+            store: None,
+            clock,
+            metrics: Arc::new(Metrics::new()),
+            inbox: inbox.downgrade(),
+            conns: BTreeMap::new(),
+            reported: Report::default(),
+        };
+        let ada = enter(&mut work, ConnId(1));
+        say(&mut work, ConnId(1), "R|CU|r|-1|{\"a\":1}|{}+");
+        work.guard(None, |_, _| panic!("a bug"));
+        assert_eq!(drain(&ada).1, Some(End::Refused(RefusalCode::ShuttingDown)));
+        assert!(work.conns.is_empty());
+        // What it still says is nobody's.
+        say(&mut work, ConnId(1), "R|SN|r+");
+        let bob = enter(&mut work, ConnId(2));
+        say(&mut work, ConnId(2), "R|SN|r+");
+        assert_eq!(drain(&bob), ("R\u{1f}R\u{1f}r\u{1f}1\u{1f}{\"a\":1}\u{1e}".to_owned(), None));
+        assert!(work.metrics.render().contains("roomful_deepstream_failures_total 1"));
+    }
 }
