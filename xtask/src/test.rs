@@ -31,6 +31,7 @@ const PARTS: &[Part] = &[
     Part { name: "build", needs: None, run: build },
     Part { name: "rust", needs: Some("build"), run: rust },
     Part { name: "doc", needs: Some("build"), run: doc },
+    Part { name: "deepstream", needs: Some("build"), run: deepstream },
     Part { name: "browser", needs: Some("build"), run: browser },
     Part { name: "deny", needs: None, run: deny },
 ];
@@ -65,7 +66,7 @@ pub fn run(wanted: &[&str]) -> Result<(), String> {
             },
         };
         println!("== {}: {verdict} in {}", part.name, seconds(began.elapsed()));
-        lines.push(format!("{:>9}  {:<8} {verdict}", seconds(began.elapsed()), part.name));
+        lines.push(format!("{:>9}  {:<10} {verdict}", seconds(began.elapsed()), part.name));
     }
     println!("\n{}", lines.join("\n"));
     println!("{:>9}  in all", seconds(start.elapsed()));
@@ -114,6 +115,10 @@ fn sdk() -> Result<Outcome, String> {
 
 fn app() -> Result<Outcome, String> {
     node("app")
+}
+
+fn deepstream() -> Result<Outcome, String> {
+    node("tests/deepstream")
 }
 
 fn browser() -> Result<Outcome, String> {
