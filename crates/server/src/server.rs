@@ -113,7 +113,11 @@ impl StartError {
 
     /// Whether the configuration is at fault, not the system.
     pub fn is_configuration(&self) -> bool {
-        !matches!(self, StartError::Listen { .. } | StartError::Threads(_))
+        match self {
+            StartError::Listen { .. } | StartError::Threads(_) => false,
+            StartError::Store(error) => error.is_configuration(),
+            _ => true,
+        }
     }
 }
 
