@@ -10,7 +10,8 @@ const FONTS: &[&str] = &["fonts-dejavu-core", "fonts-noto-color-emoji"];
 /// optimisation: they are built once and mostly wait for others.
 const SUBCOMMANDS: &[(&str, &str)] = &[("cargo-nextest", "0.9.143"), ("cargo-deny", "0.20.2")];
 /// Folders with npm packages. Those below `bench` are installed by who measures.
-pub const NPM: &[&str] = &["sdk", "tests/browser", "tests/deepstream", "crates/server/tests/livekit"];
+pub const NPM: &[&str] =
+    &["sdk", "tests/browser", "tests/deepstream", "examples/deepstream-mesh", "crates/server/tests/livekit"];
 /// The oldest Node that the tests run on.
 const NODE_MAJOR: u32 = 20;
 
