@@ -103,6 +103,9 @@ impl Past {
             from(Some(sum(copy, &chain.counts)))
         });
         let (change, is_own) = match (own, sent) {
+            // It does again what an update took from its copy. Or it did by itself exactly what others had done: that
+            // comes to the same list, but what it did would be counted as its own.
+            (Some(_), Some(sent)) if chain.is_some_and(|chain| chain.counts == sent) => (sent, false),
             (Some(own), Some(sent)) => {
                 let is_seen = self.age(now, base) >= limits::SURELY_SEEN;
                 let is_own = (weight(&own), is_seen) < (weight(&sent), true);

@@ -307,6 +307,53 @@ fn entries_of_ephemeral_lists_go_with_those_who_added_them() {
     assert_eq!(crowd.agreed(), left);
 }
 
+/// A page adds its own name; again whenever an update took it away, which was sent before its write came in.
+fn take_part(crowd: &mut Crowd, at: usize) {
+    let name = format!("page-{at}");
+    if !crowd.copies[at].entries.contains(&name) {
+        crowd.write(at, |entries| entries.push(name));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_page_that_adds_itself_again_owns_itself_and_nobody_else(
+        steps in prop::collection::vec((0..5_usize, step()), 1..100),
+        gone in 0..5_usize,
+    ) {
+        let mut crowd = Crowd::open(ephemeral(), &wires(5), &[]);
+        for (at, step) in steps {
+            match step {
+                Step::Add | Step::Remove(_) => take_part(&mut crowd, at),
+                Step::Deliver => crowd.deliver(at),
+                Step::Receive if crowd.copies[at].down.is_empty() => {}
+                Step::Receive => {
+                    crowd.receive(at);
+                    take_part(&mut crowd, at);
+                }
+                Step::Pass => crowd.world.now = crowd.world.now + Micros::from_millis(20),
+            }
+        }
+        while (0..5).any(|at| !crowd.copies[at].up.is_empty() || !crowd.copies[at].down.is_empty()) {
+            crowd.settle();
+            (0..5).for_each(|at| take_part(&mut crowd, at));
+        }
+        (0..5).for_each(|at| take_part(&mut crowd, at));
+        crowd.settle();
+        let client = crowd.copies[gone].client;
+        crowd.world.close(client);
+        crowd.copies.remove(gone);
+        for copy in &mut crowd.copies {
+            copy.down.extend(crowd.world.heard(copy.client));
+        }
+        crowd.settle();
+        let left = (0..5).filter(|at| *at != gone).map(|at| format!("page-{at}")).collect();
+        prop_assert_eq!(crowd.agreed(), left);
+    }
+}
+
 #[test]
 fn a_page_that_joins_while_another_crashes_sees_no_ghost() {
     let mut crowd = Crowd::open(ephemeral(), &wires(3), &[]);
