@@ -98,7 +98,11 @@ export class Peer {
         await this.#describe();
       });
     } else {
-      this.#negotiate(() => this.#connection.setRemoteDescription({ type: "answer", sdp: data.answer }));
+      this.#negotiate(() => {
+        // One that comes twice changes nothing.
+        if (this.#connection.signalingState !== "have-local-offer") return undefined;
+        return this.#connection.setRemoteDescription({ type: "answer", sdp: data.answer });
+      });
     }
   }
 

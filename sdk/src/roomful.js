@@ -37,7 +37,8 @@ export { RoomState } from "./room/state.js";
  * How to enter a room.
  *
  * @typedef {object} JoinOptions
- * @property {string} [name] the display name, at most 64 characters; `guest` unless said otherwise
+ * @property {string} [name] the display name, at most 64 characters without the white space at its ends; `guest` unless said
+ *   otherwise, or where nothing is left. A token may give another.
  * @property {TokenSource} [token] a signed token where the server wants one, or a function that fetches a fresh one
  *   each time that the server is asked to let the member in
  * @property {Record<string, string>} [attributes] what the member says of itself to everybody

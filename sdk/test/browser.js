@@ -36,6 +36,8 @@ class Server {
   heard = [];
   /** Says no to a join: gives a refusal, `{ silent: true }` to say nothing, or undefined. */
   gate = () => undefined;
+  /** Says a message to a member twice. */
+  repeats = (_message) => false;
   /** Nobody is there. */
   isDown = false;
 
@@ -93,7 +95,9 @@ class FakeSocket {
       }
       this.#member = { id: memberIdOf(fromHex(message.secret)), fromHub: (text) => this.#write(text) };
     }
-    if (this.#member) this.#server.hub.said(this.#member, message);
+    for (let left = this.#server.repeats(message) ? 2 : 1; this.#member && left > 0; left--) {
+      this.#server.hub.said(this.#member, message);
+    }
   }
 
   #write(message) {
@@ -104,6 +108,7 @@ class FakeSocket {
 
 class FakeConnection {
   connectionState = "new";
+  signalingState = "stable";
   localDescription = null;
   sctp = null;
   #descriptions;
@@ -126,6 +131,7 @@ class FakeConnection {
     const sdp = `${type} ${this.#descriptions.size}`;
     this.#descriptions.set(sdp, this);
     this.localDescription = { type, sdp };
+    this.signalingState = type === "offer" ? "have-local-offer" : "stable";
     setTimeout(() => this.onicecandidate?.({ candidate: { candidate: "candidate:1", toJSON: () => ({ sdpMid: "0" }) } }));
     if (type === "answer") this.#connect(this.#offerer);
   }
@@ -133,6 +139,8 @@ class FakeConnection {
   async setRemoteDescription({ type, sdp }) {
     const other = this.#descriptions.get(sdp);
     if (!other) throw new Error("a description of nobody");
+    if (type === "answer" && this.signalingState !== "have-local-offer") throw new Error("an answer to nothing");
+    this.signalingState = type === "offer" ? "have-remote-offer" : "stable";
     if (type === "offer") this.#offerer = other;
   }
 

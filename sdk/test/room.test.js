@@ -267,6 +267,19 @@ test("a broken socket is told, and mended", async () => {
   assert.equal(ada.status, "open");
 });
 
+test("an answer that comes twice ends no link", async () => {
+  const before = server.repeats;
+  server.repeats = ({ type, data }) => type === "signal" && "answer" in data;
+  const [ada, bob] = await meet("Ada", "Bob");
+  server.repeats = before;
+  await sleep(30);
+  assert.deepEqual([other(ada).link.state, other(bob).link.state], ["open", "open"]);
+  const states = [];
+  for (const room of [ada, bob]) room.addEventListener("link", ({ state }) => states.push(state));
+  await sleep(50);
+  assert.ok(states.every((state) => state === "open"), `${states}`);
+});
+
 test("a page that is put aside leaves, and enters anew when it comes back", async () => {
   const [ada, bob] = await meet("Ada", "Bob");
   const chat = bob.channel("chat");

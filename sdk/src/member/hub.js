@@ -127,11 +127,11 @@ function welcomed(core, welcome) {
  * @param {Core} core
  * @param {Welcome} welcome
  */
-function joined(core, { self, members, topology, state, ice }) {
+function joined(core, { self, members, topology, state }) {
   core.session.topology = topology;
   core.session.roomState = new Map(Object.entries(state));
   for (const info of members) entered(core, info, true);
-  core.event({ type: "joined", self, members, topology, state, ice });
+  core.event({ type: "joined", self, members, topology, state });
 }
 
 /**

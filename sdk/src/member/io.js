@@ -7,7 +7,7 @@
  */
 
 /** @import {MemberId} from "../id.js" */
-/** @import {Attributes, ClientMessage, GoneReason, IceServer, Json, MemberInfo, Negotiation, RefusalCode, Role, ServerMessage, StateEntry} from "../wire.js" */
+/** @import {Attributes, ClientMessage, GoneReason, Json, MemberInfo, Negotiation, RefusalCode, Role, ServerMessage, StateEntry} from "../wire.js" */
 
 /**
  * Who a member is and what it brings. `secret` is random, new for each `join()`, as hex digits; `seed`, a whole number
@@ -26,7 +26,7 @@
  * What happens to a member.
  *
  * - `connected`, `disconnected`: the socket that `connect` asked for is open, or ended; `code` is from its close code.
- * - `hub`: the hub said something.
+ * - `hub`: the hub said something. The edge takes the STUN and TURN servers from each welcome that it hands in.
  * - `local`: a peer connection produced a description or candidate. `link_up`: all its channels are open; `path` is
  *   `host`, `reflexive` or `relayed`. `link_down`: it failed or was closed by the other side; `closed`: the latter, in
  *   good order, as by one that leaves. `packet`: a data channel message came; never before `link_up`: an edge keeps what comes earlier until then. `buffered`: a send buffer fell to
@@ -79,7 +79,7 @@
  * )} Output
  */
 
-/** What is known on entering. @typedef {{ type: "joined", self: MemberInfo, members: MemberInfo[], topology: string, state: Record<string, StateEntry>, ice: IceServer[] }} Joined */
+/** What is known on entering. @typedef {{ type: "joined", self: MemberInfo, members: MemberInfo[], topology: string, state: Record<string, StateEntry> }} Joined */
 
 /**
  * What the application hears. `joined` comes once and first, `closed` last.

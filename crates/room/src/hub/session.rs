@@ -7,7 +7,7 @@ use crate::{
     plan::{Event, Planner},
     time::Time,
     wire::signal::{
-        Gone, GoneReason, Join, LinkTo, Member, RefusalCode, Refused, Resume, Role, ServerMessage, StateChange,
+        GUEST, Gone, GoneReason, Join, LinkTo, Member, RefusalCode, Refused, Resume, Role, ServerMessage, StateChange,
         VERSION, Welcome,
     },
 };
@@ -278,7 +278,9 @@ impl Hub {
 
 /// The member that a `join` makes, or why there can be none.
 fn newcomer(join: &Join, grant: &Grant) -> Result<Member, Refused> {
-    let name = grant.name.as_ref().unwrap_or(&join.name);
+    // Whoever brings no name still has to be called something.
+    let names = [grant.name.as_deref(), Some(join.name.as_str())].into_iter().flatten();
+    let name = names.map(str::trim).find(|name| !name.is_empty()).unwrap_or(GUEST);
     if name.chars().count() > limits::NAME_MAX || name.chars().any(char::is_control) {
         let message = format!("a name has at most {} characters, and no control characters", limits::NAME_MAX);
         return Err(Refused::fatal(RefusalCode::BadName, message, "choose another name"));
@@ -298,7 +300,7 @@ fn newcomer(join: &Join, grant: &Grant) -> Result<Member, Refused> {
     }
     Ok(Member {
         id: join.secret.member_id(),
-        name: name.clone(),
+        name: name.to_owned(),
         identity: grant.identity.clone(),
         attributes: join.attributes.clone(),
         mute: !grant.publish_data,

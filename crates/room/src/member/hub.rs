@@ -105,7 +105,6 @@ impl Member {
             members: welcome.members.clone(),
             topology: welcome.topology.clone(),
             state: welcome.state.clone(),
-            ice: welcome.ice.clone(),
         })));
     }
 

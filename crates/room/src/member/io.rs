@@ -11,7 +11,7 @@ use crate::{
     wire::{
         frame::hex_bytes,
         signal::{Attributes, ClientMessage, GoneReason, Json, Member as MemberInfo, Negotiation, RefusalCode, Role},
-        signal::{IceServer, ServerMessage, StateEntry, Token},
+        signal::{ServerMessage, StateEntry, Token},
     },
 };
 
@@ -73,7 +73,8 @@ pub enum Input {
         /// In plain words.
         reason: String,
     },
-    /// The hub said something.
+    /// The hub said something. An edge that uses STUN and TURN takes its servers from each welcome that it hands in: those
+    /// of the first one may not last.
     Hub(ServerMessage),
     /// A peer connection produced a description or a candidate.
     Local {
@@ -440,8 +441,6 @@ pub struct Joined {
     pub topology: String,
     /// The shared state.
     pub state: BTreeMap<String, StateEntry>,
-    /// STUN and TURN servers for the connections to come.
-    pub ice: Vec<IceServer>,
 }
 
 /// How a link is.

@@ -13,6 +13,9 @@ use crate::{
 /// The version of the protocol that this crate speaks.
 pub const VERSION: u32 = 1;
 
+/// What a member goes by that brings no name.
+pub const GUEST: &str = "guest";
+
 /// JSON that is passed on as it came.
 #[derive(Clone)]
 pub struct Json(Box<RawValue>);
@@ -115,7 +118,8 @@ pub struct Join {
     pub v: u32,
     /// Proof of the session; see [`Secret::member_id`].
     pub secret: Secret,
-    /// Display name, at most [`limits::NAME_MAX`] characters.
+    /// Display name, at most [`limits::NAME_MAX`] characters without the white space at its ends; [`GUEST`] where nothing
+    /// is left.
     pub name: String,
     /// What the application says of itself.
     #[serde(default, skip_serializing_if = "Attributes::is_empty")]

@@ -4,7 +4,7 @@ use room::{
     hub::{Config, Grant, IdentityPolicy, Input},
     limits,
     time::Micros,
-    wire::signal::{ClientMessage, GoneReason, RefusalCode, ServerMessage},
+    wire::signal::{ClientMessage, GoneReason, Join, RefusalCode, ServerMessage},
 };
 
 use crate::table::{Table, config, grant, id, join, resume};
@@ -24,6 +24,27 @@ fn late_joiner_receives_roster() {
     for conn in [a, b] {
         let entered = |message: &ServerMessage| matches!(message, ServerMessage::Member(m) if m.id == id(3));
         assert_eq!(table.inbox(conn).iter().filter(|message| entered(message)).count(), 1);
+    }
+}
+
+#[test]
+fn members_have_names_without_white_space_around_them_or_are_guests() {
+    let mut table = Table::new();
+    let long = format!("\n {} ", "x".repeat(limits::NAME_MAX));
+    let given = |name: &str| Some(Grant { name: Some(name.to_owned()), ..Grant::open() });
+    let cases = [
+        ("  Ada Lovelace\t", None, "Ada Lovelace"),
+        ("", None, "guest"),
+        (" \u{a0}\u{3000}\r\n", None, "guest"),
+        (&long, None, &"x".repeat(limits::NAME_MAX)),
+        ("Ada", given(" Countess "), "Countess"),
+        ("Ada", given(""), "Ada"),
+        ("", given(" "), "guest"),
+    ];
+    for (number, (name, grant, expected)) in (1..).zip(cases) {
+        let join = Join { name: name.to_owned(), ..join(number) };
+        let conn = table.join_as(join, grant.or_else(|| Some(Grant::open())));
+        assert_eq!(table.welcome(conn).this.name, expected, "{name:?}");
     }
 }
 
