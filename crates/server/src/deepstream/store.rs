@@ -213,7 +213,9 @@ impl<R: Reopen> Writer<R> {
         while let Some((ticket, is_last)) = self.shared.wait() {
             let Err((ticket, why)) = self.write(ticket) else { continue };
             // The file takes nothing more after a failure, and what it has is known only when it is opened again.
-            self.file = None;
+            if let Some(file) = self.file.take() {
+                file.give_up();
+            }
             error!(%why, "records cannot be stored");
             self.outcome.send_modify(|outcome| outcome.not_stored = Some(ticket));
             if is_last {

@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
 
@@ -96,6 +97,11 @@ pub(super) struct File(Database);
 impl File {
     /// Opens a file, or makes it, and reads all that is in it.
     pub(super) fn open(path: &Path) -> Result<(File, Vec<Loaded>), StoreError> {
+        calmly(|| File::open_or_make(path))
+            .unwrap_or_else(|| Err(StoreError::Damaged { path: path.to_owned(), what: GAVE_UP.to_owned() }))
+    }
+
+    fn open_or_make(path: &Path) -> Result<(File, Vec<Loaded>), StoreError> {
         let failed = |source| StoreError::File { path: path.to_owned(), source };
         if !path.try_exists().map_err(failed)? {
             // Made beside its place and moved there whole: what is half made cannot be opened ever again.
@@ -130,6 +136,16 @@ impl File {
         if group.is_empty() {
             return Ok(());
         }
+        calmly(|| self.commit(group)).unwrap_or_else(|| Err(redb::Error::Corrupted(GAVE_UP.to_owned())))
+    }
+
+    /// Closes it after an error.
+    pub(super) fn give_up(self) {
+        // A database that panicked once does so again when it is dropped.
+        calmly(move || drop(self));
+    }
+
+    fn commit(&self, group: &Group) -> Result<(), redb::Error> {
         let mut transaction = self.0.begin_write()?;
         // What is written comes from outside: nobody should be able to write what a half-written page is mistaken for.
         transaction.set_two_phase_commit(true);
@@ -183,6 +199,15 @@ impl File {
         };
         records.iter()?.map(record).collect()
     }
+}
+
+/// What is found wrong, where the database does not say.
+const GAVE_UP: &str = "the database gave it up";
+
+/// Some damage the database panics over. That must not end the thread that others wait for; what is half done is
+/// dropped with the database.
+fn calmly<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
 fn unless_missing(error: io::Error) -> io::Result<()> {

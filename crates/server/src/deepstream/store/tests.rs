@@ -219,16 +219,22 @@ async fn damaged_files_are_refused_or_give_what_was_written() {
 struct Disk {
     bytes: Arc<Mutex<Vec<u8>>>,
     is_broken: Arc<AtomicBool>,
+    /// Whether it panics instead, as code that meets what it takes for impossible.
+    panics: bool,
 }
 
 impl Disk {
     fn check(&self) -> io::Result<()> {
-        if self.is_broken.load(Ordering::Relaxed) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        let is_broken = self.is_broken.load(Ordering::Relaxed);
+        assert!(!is_broken || !self.panics, "what a test makes happen");
+        if is_broken { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
     fn open(&self) -> Result<(File, Vec<Loaded>), StoreError> {
         let source = |source| StoreError::File { path: PathBuf::new(), source };
-        self.check().map_err(source)?;
+        if self.is_broken.load(Ordering::Relaxed) {
+            return Err(source(io::ErrorKind::StorageFull.into()));
+        }
         let database = file::builder().create_with_backend(self.clone());
         File::read(Path::new("disk"), database.map_err(|error| source(io::Error::other(error)))?)
     }
@@ -265,7 +271,15 @@ impl StorageBackend for Disk {
 
 #[tokio::test]
 async fn what_a_failing_disk_does_not_take_is_stored_when_it_does() {
-    let disk = Disk::default();
+    recovers(Disk::default()).await;
+}
+
+#[tokio::test]
+async fn bug_in_the_database_is_no_end_of_the_store() {
+    recovers(Disk { panics: true, ..Disk::default() }).await;
+}
+
+async fn recovers(disk: Disk) {
     let (file, records) = disk.open().unwrap();
     assert_eq!(records, []);
     let reopen = disk.clone();
