@@ -198,6 +198,22 @@ for (const name of ["users", "rooms/standup"]) {
   });
 }
 
+for (const [kind, wire] of CROWDS) {
+  test(`pages that add themselves again when they are missing leave nothing behind (${kind})`, unlikeOriginal("keeps them for ever"), async (t) => {
+    const name = `rooms/again-${kind}`;
+    const copies = await crowd(t, wire, 12, name);
+    const own = entries("own", 12);
+    for (const [at, [, list]] of copies.entries()) {
+      const takePart = () => void (list.getEntries().includes(own[at]) || list.addEntry(own[at]));
+      list.subscribe(takePart);
+      takePart();
+    }
+    await agree(copies, own);
+    for (const [client] of copies.slice(0, 6)) client.close();
+    await agree(copies.slice(6), own.slice(6));
+  });
+}
+
 each("when all have left, nobody is there", unlikeOriginal("keeps them for ever"), async (t, wire) => {
   const clients = await scene.clients(t, [wire, wire, wire]);
   const lists = await Promise.all(clients.map((client) => client.list("rooms/left")));
