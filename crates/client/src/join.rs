@@ -3,6 +3,7 @@
 use std::{
     fmt,
     future::{Future, IntoFuture},
+    io,
     pin::Pin,
     sync::Arc,
 };
@@ -10,12 +11,16 @@ use std::{
 use room::{
     id::Secret,
     member::Config,
-    wire::signal::{Attributes, Member, Token},
+    wire::signal::{Attributes, GUEST, Member, Token},
 };
-use tokio::sync::oneshot;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::oneshot,
+};
 
 use crate::{
-    JoinError, Membership, Room, address::Address, driver::Driver, links::Links, shared::Shared, socket::Socket,
+    JoinError, Membership, Room, address::Address, driver::Driver, links::Links, shared::Shared,
+    socket::{Io, Socket},
 };
 
 /// Enters the room at an address: `https://host/standup`, as in a browser.
@@ -27,13 +32,7 @@ use crate::{
 /// # }
 /// ```
 pub fn join(address: impl Into<String>) -> Join {
-    Join {
-        address: address.into(),
-        name: "guest".to_owned(),
-        attributes: Attributes::new(),
-        token: None,
-        topology: None,
-    }
+    Join { address: address.into(), name: GUEST.to_owned(), attributes: Attributes::new(), token: None, topology: None, connector: None }
 }
 
 /// A room to be entered; await it.
@@ -47,10 +46,12 @@ pub struct Join {
     attributes: Attributes,
     token: Option<TokenSource>,
     topology: Option<String>,
+    connector: Option<Connector>,
 }
 
 impl Join {
-    /// What others call this member, at most [`room::limits::NAME_MAX`] characters. `guest` unless told.
+    /// What others call this member, at most [`room::limits::NAME_MAX`] characters without the white space at its ends.
+    /// `guest` unless told, or where nothing is left; a token may say otherwise.
     pub fn name(mut self, name: impl Into<String>) -> Join {
         self.name = name.into();
         self
@@ -98,6 +99,35 @@ impl Join {
         self
     }
 
+    /// Reaches the server over byte streams of the program's own instead of over TCP: through a proxy, a Unix socket, or
+    /// memory, where the server is in the same process. It is asked for one each time that the member connects, also
+    /// when it comes back; one that fails is as a server that is out of reach.
+    ///
+    /// The address still says which room it is, and which host the server hears. The stream is used as it is: where it
+    /// must be encrypted, it is already, whatever the address's scheme. Links to other members do not go over it.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), roomful::JoinError> {
+    /// # #[cfg(unix)] {
+    /// let join = roomful::join("http://localhost/standup").name("bot");
+    /// let room = join.connector(|| tokio::net::UnixStream::connect("/run/roomful")).await?;
+    /// # }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn connector<F, Fut, S>(mut self, connect: F) -> Join
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = io::Result<S>> + Send + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        self.connector = Some(Connector(Arc::new(move || {
+            let connecting = connect();
+            Box::pin(async move { connecting.await.map(|stream| Box::new(stream) as Box<dyn Io>) })
+        })));
+        self
+    }
+
     async fn enter(self) -> Result<Room, JoinError> {
         let address = Address::parse(&self.address)?;
         let (mut secret, mut seed) = ([0; 16], [0; 4]);
@@ -121,7 +151,7 @@ impl Join {
             mute: false,
         };
         let links = Links::bind(address.loopback).map_err(|error| JoinError::Endpoint(error.to_string()))?;
-        let socket = Socket::new(address, self.token);
+        let socket = Socket::new(address, self.token, self.connector);
         let shared = Shared::new(this);
         let (membership, requests) = Membership::new(Arc::clone(&shared));
         let (entered, entering) = oneshot::channel();
@@ -160,5 +190,17 @@ impl TokenSource {
             TokenSource::Fixed(token) => Ok(token.clone()),
             TokenSource::Asked(ask) => ask().await,
         }
+    }
+}
+
+type Connecting = Pin<Box<dyn Future<Output = io::Result<Box<dyn Io>>> + Send>>;
+
+/// Where byte streams to the server come from.
+#[derive(Clone)]
+pub(crate) struct Connector(Arc<dyn Fn() -> Connecting + Send + Sync>);
+
+impl Connector {
+    pub(crate) async fn connect(&self) -> io::Result<Box<dyn Io>> {
+        (self.0)().await
     }
 }

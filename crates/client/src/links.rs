@@ -8,7 +8,7 @@ use room::{
     member::{Input, Lane},
     wire::signal::{Candidate, Negotiation, Role},
 };
-use rtc::{CandidateKind, ChannelConfig, Config, DownReason, Endpoint, PeerId, Reliability, Signal};
+use rtc::{CandidateKind, ChannelConfig, Config, DownReason, Endpoint, PeerId, Reliability, Signal, SignalError};
 
 /// One connection of a pair, as the machine names it.
 pub(crate) type LinkId = (MemberId, u32);
@@ -99,6 +99,11 @@ impl Links {
             // Others may lead to it, and it may find a way to us by itself.
             Err(error) if is_candidate => {
                 tracing::debug!(member = %link.0, %error, "passed over a candidate");
+                Ok(())
+            }
+            // One that comes twice, or crosses ours, changes nothing: the connection goes on as it was.
+            Err(error @ (SignalError::OutOfOrder | SignalError::Glare)) => {
+                tracing::debug!(member = %link.0, %error, "passed over a description");
                 Ok(())
             }
             Err(error) => Err(self.fail(link, peer, error)),
@@ -198,4 +203,80 @@ fn path_name(path: rtc::Path) -> &'static str {
 
 fn down((peer, attempt): LinkId, error: impl std::fmt::Display) -> Input {
     Input::LinkDown { peer, attempt, reason: error.to_string(), closed: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Lets both ends talk until this finds something in an input of the first one.
+    async fn meet<T>(ends: &mut [Links; 2], ids: [LinkId; 2], mut wanted: impl FnMut(&Input) -> Option<T>) -> T {
+        let talk = async {
+            loop {
+                for at in [0, 1] {
+                    while let Some(input) = ends[at].poll() {
+                        if at == 0
+                            && let Some(found) = wanted(&input)
+                        {
+                            return found;
+                        }
+                        match input {
+                            Input::Local { data, .. } => ends[1 - at].remote(ids[1 - at], data).expect("in order"),
+                            Input::LinkDown { reason, .. } => panic!("{reason}"),
+                            _ => {}
+                        }
+                    }
+                }
+                let [one, other] = ends;
+                tokio::select! {
+                    () = one.wait() => {}
+                    () = other.wait() => {}
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), talk).await.expect("it takes too long")
+    }
+
+    #[tokio::test]
+    async fn a_description_out_of_order_ends_no_link() {
+        let mut ends = [true, true].map(|loopback| Links::bind(loopback).expect("a UDP socket"));
+        let ids = [(MemberId::from(1), 1), (MemberId::from(2), 1)];
+        ends[1].open(ids[1], Role::Answer).expect("a connection");
+        ends[0].open(ids[0], Role::Offer).expect("a connection");
+        let offer = meet(&mut ends, ids, |input| match input {
+            Input::Local { data: Negotiation::Offer(sdp), .. } => Some(sdp.clone()),
+            _ => None,
+        })
+        .await;
+        // Our own offer is under way; the peer's comes across it, or is its answer to nothing.
+        ends[0].remote(ids[0], Negotiation::Offer(offer.clone())).expect("passed over");
+        ends[1].remote(ids[1], Negotiation::Offer(offer.clone())).expect("in order");
+        let mut answer = None;
+        while answer.is_none() {
+            ends[1].wait().await;
+            while let Some(input) = ends[1].poll() {
+                match input {
+                    Input::Local { data: Negotiation::Answer(sdp), .. } => answer = Some(sdp),
+                    Input::Local { data, .. } => ends[0].remote(ids[0], data).expect("a candidate"),
+                    _ => {}
+                }
+            }
+        }
+        let answer = answer.map(Negotiation::Answer).expect("it was waited for");
+        for _ in 0..2 {
+            ends[0].remote(ids[0], answer.clone()).expect("the second one is passed over");
+        }
+        meet(&mut ends, ids, |input| matches!(input, Input::LinkUp { .. }).then_some(())).await;
+        ends[0].remote(ids[0], answer).expect("passed over");
+        ends[0].send(ids[0], Lane::Reliable, Bytes::from_static(b"still here")).expect("an open link");
+        ends.swap(0, 1);
+        let heard = meet(&mut ends, [ids[1], ids[0]], |input| match input {
+            Input::Packet { bytes, .. } => Some(bytes.clone()),
+            _ => None,
+        })
+        .await;
+        assert_eq!(heard, "still here");
+    }
 }

@@ -33,6 +33,15 @@ async fn the_servers_refusal_is_told() {
 }
 
 #[tokio::test]
+async fn who_brings_no_name_is_a_guest() {
+    let server = server().await;
+    assert_eq!(within(roomful::join(room_at(server.address()))).await.expect("let in").me().name, "guest");
+    for (name, expected) in [("", "guest"), (" \n", "guest"), (" Ada ", "Ada")] {
+        assert_eq!(crate::scene::enter(&server, name).await.me().name, expected);
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_roomful_server_is_told_at_once() {
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("a free port");
     let address = listener.local_addr().expect("it is bound");
