@@ -216,7 +216,7 @@ each("more subscriptions than one client may have are denied", DIES, async (t, w
   await witnesses.areWell();
 });
 
-each("a client that reads nothing is sent away", undefined, async (t, wire) => {
+each("a client that reads nothing is sent away", unlikeOriginal("keeps it, and all that it does not read"), async (t, wire) => {
   const witnesses = await Witnesses.come(t);
   const raw = await Raw.loggedIn(t, scene.server, wire);
   const name = scene.name("flood");
