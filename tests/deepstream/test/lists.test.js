@@ -60,17 +60,25 @@ pairs("entries that come, go and move are told", undefined, async (t, [one, othe
   await reader.sees({ event: "entry-removed", entry: "b" });
 });
 
-pairs("entries that are added before the list is there are added then", undefined, async (t, [one, other]) => {
-  // The newer client forgets what it is told before that.
-  if (one === "protobuf") return;
+// As the tutorials do: nobody waits for anything. The newer client takes a list for empty that it has not loaded, and
+// overwrites it; where entries go with their clients, the server knows what it means.
+pairs("entries that are added before the list is there join those that are", unlikeOriginal("overwrites them", "protobuf"), async (t, [one, other]) => {
+  const name = `rooms/${scene.name("queued").replace("/", "-")}`;
   const reader = await scene.client(t, other);
-  const name = scene.name("queued");
   const theirs = await reader.list(name);
   theirs.addEntry("there");
-  const writer = await scene.client(t, one);
-  await agree([[reader, theirs]], ["there"]);
-  writer.raw.record.getList(name).addEntry("queued");
-  await agree([[reader, theirs]], ["there", "queued"]);
+  theirs.addEntry("there too");
+  await agree([[reader, theirs]], ["there", "there too"]);
+  const logged_in = await scene.client(t, one);
+  logged_in.raw.record.getList(name).addEntry("after the login");
+  await agree([[reader, theirs]], ["there", "there too", "after the login"]);
+  // What the newer client is told before it is logged in it may forget by itself.
+  if (one === "protobuf") return;
+  const stranger = scene.stranger(t, one);
+  const list = stranger.raw.record.getList(name);
+  list.addEntry("before the login");
+  await stranger.login();
+  await agree([[reader, theirs], [stranger, list]], ["there", "there too", "after the login", "before the login"]);
 });
 
 each("writes to lists are acknowledged", undefined, async (t, wire) => {
