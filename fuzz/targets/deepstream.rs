@@ -1,5 +1,5 @@
 //! The whole input of a deepstream engine: connections of both protocols come, send any bytes, and go; logins are
-//! answered at once, late or never, what is to be stored is or is not, and time passes. Whatever happens, the engine
+//! answered at once, late or never, what is to be stored is or is not, the server itself takes part, and time passes. Whatever happens, the engine
 //! talks to those who are there, in their protocol, and forgets them when they are gone.
 //!
 //! An input is a script: a byte of settings, then steps, each a byte that says which and what that one needs.
@@ -22,6 +22,7 @@ const CONNECTIONS_MAX: usize = 8;
 /// An engine that is left alone falls silent in far fewer turns.
 const TURNS_MAX: usize = 10_000;
 const USERS: [&str; 3] = ["ada", "bob", "cy"];
+const OWN: &str = "own/1";
 const LISTS: [&str; 3] = ["users", "rooms/1", "l"];
 
 struct Script<'a>(&'a [u8]);
@@ -73,6 +74,10 @@ impl World {
             };
             config.permissions = Permissions { rules: vec![read_only], otherwise: settings & 4 == 0 };
         }
+        if settings & 32 != 0 {
+            config.reserved = Some(Pattern::new("own/*"));
+            config.taps = [OWN, "e"].map(|tap| Name::new(tap).expect("a name")).into();
+        }
         if settings & 8 != 0 {
             config.subscriptions_max = 12;
             config.records_max = 5;
@@ -115,6 +120,7 @@ impl World {
                         self.authenticated(conn, data.bytes().fold(0, u8::wrapping_add));
                     }
                 }
+                Output::Emitted { name, .. } => assert!([OWN, "e"].contains(&name.as_str()), "{name} is no tap"),
                 Output::Store { ticket, record, .. } => {
                     assert!(ticket > self.ticket, "tickets grow");
                     self.ticket = ticket;
@@ -237,6 +243,16 @@ impl World {
                 self.send(conn, Frame::Text(text.into()));
             }
             12 => {
+                let name = Name::new([OWN, "own/2", "e", LISTS[0]][usize::from(script.byte()? % 4)]).expect("a name");
+                let choice = script.byte()?;
+                let json = ["{}", "[\"x\"]", "[", "1"][usize::from(choice / 4 % 4)];
+                self.handle(match choice % 4 {
+                    0 => Input::Emit { name, json: (choice & 16 != 0).then(|| json.to_owned()) },
+                    1 => Input::Put { name, json: json.into() },
+                    _ => Input::User { name, here: choice & 16 != 0 },
+                });
+            }
+            13 => {
                 let conn = self.conn(script)?;
                 let bytes = script.bytes()?;
                 self.send(conn, Frame::Binary(bytes.into()));

@@ -4,13 +4,14 @@ mod act;
 mod list;
 mod listening;
 mod outbox;
+mod own;
 mod presence;
 mod records;
 mod registry;
 mod rpc;
 mod session;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
@@ -60,6 +61,11 @@ pub struct Config {
     pub ephemeral: Vec<Pattern>,
     /// Who may do what.
     pub permissions: Permissions,
+    /// The names that are the server's own: clients look at what is under them, and do nothing else with it, whatever
+    /// the permissions say; no client is a user of such a name.
+    pub reserved: Option<Pattern>,
+    /// The events that come out as [`Output::Emitted`], too. Clients may emit them even where they are the server's own.
+    pub taps: BTreeSet<Name>,
     /// Whether there is a store, so that writes are acknowledged only when they are in it.
     pub persist: bool,
     /// Subscriptions of one connection.
@@ -84,6 +90,8 @@ impl Default for Config {
             response_timeout: limits::RESPONSE_TIMEOUT,
             ephemeral: Vec::new(),
             permissions: Permissions::open(),
+            reserved: None,
+            taps: BTreeSet::new(),
             persist: false,
             subscriptions_max: limits::SUBSCRIPTIONS,
             records_max: limits::RECORDS,
@@ -164,6 +172,30 @@ pub enum Input {
     Stored(Ticket),
     /// Nothing that was not stored before, up to a ticket, will be.
     NotStored(Ticket),
+    /// The server emits an event, to everybody who is subscribed to it. It is not said to be [`Output::Emitted`].
+    Emit {
+        /// The event.
+        name: Name,
+        /// Its data: at most [`limits::FRAME_MAX`] bytes of JSON; `None` is `undefined`. Anything else is dropped, and
+        /// counted as garbage.
+        json: Option<String>,
+    },
+    /// The server writes a record of its own, one of the names in [`Config::reserved`], as a whole. It is not stored,
+    /// and there is always room for it. Where it is that already, nothing happens.
+    Put {
+        /// The record.
+        name: Name,
+        /// What it is from now on: an object or an array, of at most [`limits::RECORD_MAX`] bytes. Anything else is
+        /// dropped, and counted as garbage.
+        json: Arc<str>,
+    },
+    /// Somebody who has no connection is there, or is not any more. Said again, it changes nothing.
+    User {
+        /// By this name.
+        name: Name,
+        /// Whether.
+        here: bool,
+    },
     /// [`Engine::poll_timeout`] is due.
     Timeout,
 }
@@ -199,7 +231,17 @@ pub enum Output {
         /// The record; `None` where it is deleted.
         record: Option<StoredRecord>,
     },
+    /// A client has emitted one of [`Config::taps`], and was allowed to.
+    Emitted {
+        /// The event.
+        name: Name,
+        /// Its data in JSON; `None` is `undefined`.
+        json: Option<String>,
+    },
 }
+
+/// Why somebody may not log in under one of the server's own names: JSON, for it to read.
+const NOT_A_USER: &str = r#"{"error":"this name is the server's own"}"#;
 
 /// What an engine has done so far, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -259,14 +301,15 @@ impl Engine {
     }
 
     /// An engine that goes on where this one ended by a bug: without connections, and so without ephemeral lists, but
-    /// with its records, and with new numbers for what is to be stored.
+    /// with its records, those who are there without a connection, and with new numbers for what is to be stored.
     pub fn again(mut self, seed: u64, now: Time) -> Engine {
         let mut engine = Engine::new(self.config.clone(), seed, now);
         engine.records.store.go_on_from(&self.records.store);
         engine.out.counters = self.out.counters;
         for record in self.records.take() {
-            engine.records.load(record);
+            engine.records.keep(record);
         }
+        engine.presence.go_on_from(&self.presence);
         engine
     }
 
@@ -286,6 +329,9 @@ impl Engine {
             Input::NotStored(ticket) => {
                 self.records.store.done(ticket, Some(Problem::StoreFailed), &mut self.out);
             }
+            Input::Emit { name, json } => self.emit_own(&name, json.as_deref()),
+            Input::Put { name, json } => self.put_own(&name, json),
+            Input::User { name, here } => self.user_own(&name, here),
             Input::Timeout => self.wake(now),
         }
     }
@@ -417,6 +463,11 @@ impl Engine {
 
     fn authenticated(&mut self, conn: ConnId, result: Result<Identity, Rejection>) {
         let attempts = self.config.login_attempts;
+        let is_own = |identity: &Identity| identity.user.as_deref().is_some_and(|user| self.is_own(user));
+        let result = match result {
+            Ok(identity) if is_own(&identity) => Err(Rejection(Some(NOT_A_USER.to_owned()))),
+            result => result,
+        };
         let Some(session) = self.sessions.get_mut(conn).filter(|session| session.phase == Phase::LoggingIn) else {
             return;
         };

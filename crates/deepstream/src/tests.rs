@@ -6,6 +6,7 @@ mod events;
 mod hostile;
 mod listening;
 mod lists;
+mod own;
 mod permissions;
 mod presence;
 mod records;

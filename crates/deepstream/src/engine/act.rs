@@ -20,11 +20,12 @@ impl Engine {
                 self.answer_listening(now, peer, topic, &pattern, &name, accept);
             }
             Request::Emit { name, payload } => {
-                if self.may(peer, Right::EventPublish, &name, Action::Emit, None)
-                    && let Some(to) = self.events.recipients(&name)
-                {
-                    self.out.counters.emitted += 1;
-                    self.out.tell(to, Some(peer.conn), &Reply::Event { name: &name, payload: &payload });
+                if self.may(peer, Right::EventPublish, &name, Action::Emit, None) {
+                    self.tap(&name, &payload);
+                    if let Some(to) = self.events.recipients(&name) {
+                        self.out.counters.emitted += 1;
+                        self.out.tell(to, Some(peer.conn), &Reply::Event { name: &name, payload: &payload });
+                    }
                 }
             }
             Request::Write(write) => self.write(now, peer, *write),
@@ -268,7 +269,7 @@ impl Engine {
     fn is_allowed(&self, peer: Peer, right: Right, name: &str) -> bool {
         let session = self.sessions.get(peer.conn);
         let (user, role) = session.map_or((None, None), |session| (session.user.as_ref(), session.role.as_deref()));
-        self.config.permissions.allow(user, role, right, name)
+        self.leaves(right, name) && self.config.permissions.allow(user, role, right, name)
     }
 
     /// Whether a client may do something; if not, it is told.

@@ -1,6 +1,6 @@
 //! Which users are here. A user is here as long as one of its connections is; who has no name is nobody.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     outbox::{Outbox, Peer},
@@ -13,6 +13,8 @@ use crate::{message::Reply, name::Name, wire::Wire};
 pub(crate) struct Presence {
     /// Users and how many connections each has.
     users: BTreeMap<Name, usize>,
+    /// Those of whom the server says that they are there.
+    own: BTreeSet<Name>,
     /// Who watches everybody.
     pub(crate) watchers: Recipients,
     /// Who watches whom.
@@ -24,7 +26,7 @@ impl Presence {
     pub(crate) fn joined(&mut self, user: &Name, out: &mut Outbox) {
         let connections = self.users.entry(user.clone()).or_default();
         *connections += 1;
-        if *connections == 1 {
+        if *connections == 1 && !self.own.contains(user) {
             self.tell(user, true, out);
         }
     }
@@ -40,17 +42,33 @@ impl Presence {
         *connections -= 1;
         if *connections == 0 {
             self.users.remove(user);
-            self.tell(user, false, out);
+            if !self.own.contains(user) {
+                self.tell(user, false, out);
+            }
         }
+    }
+
+    /// Somebody is there without a connection, or is not.
+    pub(crate) fn set_own(&mut self, user: &Name, here: bool, out: &mut Outbox) {
+        let has_changed = if here { self.own.insert(user.clone()) } else { self.own.remove(user) };
+        if has_changed && !self.users.contains_key(user) {
+            self.tell(user, here, out);
+        }
+    }
+
+    /// Takes over from `before` who is there without a connection.
+    pub(crate) fn go_on_from(&mut self, before: &Presence) {
+        self.own.clone_from(&before.own);
     }
 
     /// Everybody but one.
     pub(crate) fn users(&self, but: Option<&Name>) -> Vec<Name> {
-        self.users.keys().filter(|user| Some(*user) != but).cloned().collect()
+        let all: BTreeSet<&Name> = self.users.keys().chain(&self.own).collect();
+        all.into_iter().filter(|user| Some(*user) != but).cloned().collect()
     }
 
     pub(crate) fn is_here(&self, user: &str) -> bool {
-        self.users.contains_key(user)
+        self.users.contains_key(user) || self.own.contains(user)
     }
 
     fn tell(&self, user: &Name, here: bool, out: &mut Outbox) {

@@ -42,6 +42,8 @@ pub(crate) struct Records {
     /// The ephemeral lists that a connection may have entries in.
     owned: BTreeMap<ConnId, BTreeSet<Name>>,
     ephemeral: Vec<Pattern>,
+    /// The server's own.
+    reserved: Option<Pattern>,
     records_max: usize,
     bytes_max: usize,
     record_max: usize,
@@ -69,6 +71,7 @@ impl Records {
             bytes: 0,
             owned: BTreeMap::new(),
             ephemeral: config.ephemeral.clone(),
+            reserved: config.reserved.clone(),
             records_max: config.records_max,
             bytes_max: config.records_bytes_max,
             record_max: config.record_max,
@@ -89,8 +92,16 @@ impl Records {
         self.records.len()
     }
 
-    /// Takes in a record from the store. What is here already is newer; what is ephemeral is not stored.
+    /// Takes in a record from the store. What is here already is newer; what is ephemeral, or the server's own, is not
+    /// stored.
     pub(crate) fn load(&mut self, loaded: Loaded) {
+        if !self.is_own(&loaded.name) {
+            self.keep(loaded);
+        }
+    }
+
+    /// Takes in a record that there was before.
+    pub(crate) fn keep(&mut self, loaded: Loaded) {
         let Loaded { name, version, json } = loaded;
         if json::check_record(&json).is_ok() && !self.contains(&name) && !self.is_ephemeral(&name) {
             self.bytes += name.len() + json.len();
@@ -194,8 +205,31 @@ impl Records {
         self.store.closed(peer.conn);
     }
 
+    /// Makes a record of the server's own this. Nobody else writes to it, so that there is no conflict, and nothing to
+    /// remember of it as a list.
+    pub(crate) fn put(&mut self, name: &Name, json: Arc<str>, out: &mut Outbox) {
+        let before = self.records.get(name).map_or(0, |record| name.len() + record.json.len());
+        let empty = || Record { version: 0, json: EMPTY.into(), past: None, owners: None };
+        let record = self.records.entry(name.clone()).or_insert_with(empty);
+        if record.version > 0 && record.json == json {
+            return;
+        }
+        self.bytes = self.bytes - before + name.len() + json.len();
+        record.version += 1;
+        record.json = json;
+        let Record { version, json, .. } = record;
+        if let Some(to) = self.registry.recipients(name) {
+            out.tell(to, None, &Reply::Updated { name, version: *version, json });
+        }
+    }
+
     fn is_ephemeral(&self, name: &Name) -> bool {
-        Pattern::any(&self.ephemeral, name)
+        Pattern::any(&self.ephemeral, name) && !self.is_own(name)
+    }
+
+    /// Whether it is the server's own.
+    fn is_own(&self, name: &Name) -> bool {
+        self.reserved.as_ref().is_some_and(|pattern| pattern.matches(name, None))
     }
 
     /// Creates a record. False where there are as many as there may be.
@@ -242,9 +276,11 @@ impl Records {
         self.listening.check(&self.registry);
         let bytes = self.records.iter().map(|(name, record)| name.len() + record.json.len());
         assert_eq!(self.bytes, bytes.sum::<usize>());
-        assert!(self.records.len() <= self.records_max && self.bytes <= self.bytes_max);
+        let own: Vec<_> = self.records.iter().filter(|(name, _)| self.is_own(name)).collect();
+        let own_bytes: usize = own.iter().map(|(name, record)| name.len() + record.json.len()).sum();
+        assert!(self.records.len() - own.len() <= self.records_max && self.bytes - own_bytes <= self.bytes_max);
         for (name, record) in &self.records {
-            assert!(record.json.len() <= self.record_max.max(EMPTY.len()));
+            assert!(record.json.len() <= self.record_max.max(EMPTY.len()) || self.is_own(name));
             assert!(json::check_record(&record.json).is_ok(), "{}", record.json);
             assert!(record.version > 0 || self.registry.recipients(name).is_some(), "{name} is of no use");
             if let Some(owners) = &record.owners {

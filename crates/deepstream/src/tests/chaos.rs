@@ -16,7 +16,7 @@ use crate::{
 };
 
 fn names() -> impl Strategy<Value = Name> {
-    prop::sample::select(vec!["a", "b", "users", "rooms/1", "rooms/2", "f"]).prop_map(name)
+    prop::sample::select(vec!["a", "b", "users", "rooms/1", "rooms/2", "f", "own/1", "own/2"]).prop_map(name)
 }
 
 fn many(most: usize) -> impl Strategy<Value = Vec<Name>> {
@@ -116,6 +116,19 @@ enum Event {
     Ask(usize, Box<(Request, Request)>),
     Pass(u64),
     Stored(u64, bool),
+    Own(Input),
+}
+
+/// What the server itself may do.
+fn own() -> impl Strategy<Value = Input> {
+    let json = prop::sample::select(vec!["1", "{}", "[]", "[\"x\"]", "{\"a\":\"x\"}", "["]);
+    prop_oneof![
+        (names(), prop::option::of(json.clone()))
+            .prop_map(|(name, json)| Input::Emit { name, json: json.map(str::to_owned) }),
+        (names(), json).prop_map(|(name, json)| Input::Put { name, json: json.into() }),
+        (prop::sample::select(vec!["ada", "own/1"]), any::<bool>())
+            .prop_map(|(user, here)| Input::User { name: name(user), here }),
+    ]
 }
 
 fn events() -> impl Strategy<Value = Event> {
@@ -127,6 +140,7 @@ fn events() -> impl Strategy<Value = Event> {
         40 => (0..8_usize, request).prop_map(|(at, request)| Event::Ask(at, request)),
         4 => (0..20_000_u64).prop_map(Event::Pass),
         2 => (0..40_u64, any::<bool>()).prop_map(|(ticket, is_good)| Event::Stored(ticket, is_good)),
+        4 => own().prop_map(Event::Own),
     ]
 }
 
@@ -136,7 +150,9 @@ proptest! {
     #[test]
     fn whatever_happens_the_engine_is_consistent(events in prop::collection::vec(events(), 1..200)) {
         let config = Config {
-            ephemeral: vec!["users".into(), "rooms/*".into()],
+            ephemeral: vec!["users".into(), "rooms/*".into(), "own/2".into()],
+            reserved: Some("own/*".into()),
+            taps: [name("own/1"), name("a")].into(),
             persist: true,
             subscriptions_max: 12,
             records_max: 5,
@@ -160,6 +176,7 @@ proptest! {
                 Event::Pass(ms) => world.pass(Micros::from_millis(ms)),
                 Event::Stored(ticket, true) => world.handle(Input::Stored(Ticket(ticket))),
                 Event::Stored(ticket, false) => world.handle(Input::NotStored(Ticket(ticket))),
+                Event::Own(input) => world.handle(input),
                 Event::Leave(_) => {}
             }
             clients.retain(|client| !world.is_closed(client.conn));

@@ -34,6 +34,8 @@ pub(super) struct World {
     pub stores: bool,
     /// Versions and values by ticket; `None` for deletions.
     pub stored: Vec<(Ticket, Option<(u64, String)>)>,
+    /// Events that the server wanted to know of, and their data.
+    pub emitted: Vec<(String, Option<String>)>,
     heard: BTreeMap<ConnId, Vec<String>>,
     closed: BTreeSet<ConnId>,
     next: u64,
@@ -55,6 +57,7 @@ impl World {
             now: Time(0),
             stores: true,
             stored: Vec::new(),
+            emitted: Vec::new(),
             heard: BTreeMap::new(),
             closed: BTreeSet::new(),
             next: 1,
@@ -147,6 +150,7 @@ impl World {
                     let result = authenticate(&data);
                     self.handle(Input::Authenticated { conn, result });
                 }
+                Output::Emitted { name, json } => self.emitted.push((name.to_string(), json)),
                 Output::Store { ticket, record, .. } => {
                     let record = record.map(|record| (record.version, record.json.to_string()));
                     self.stored.push((ticket, record));

@@ -250,6 +250,8 @@ impl Work {
                     }
                 }
                 Output::Authenticate { conn, data } => self.authenticate(conn, data),
+                // There are no taps.
+                Output::Emitted { .. } => {}
                 Output::Store { ticket, name, record } => {
                     if let Some(store) = &self.store {
                         store.put(ticket, name, record);
