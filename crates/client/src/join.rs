@@ -19,7 +19,11 @@ use tokio::{
 };
 
 use crate::{
-    JoinError, Membership, Room, address::Address, driver::Driver, links::Links, shared::Shared,
+    JoinError, Membership, Room,
+    address::Address,
+    driver::Driver,
+    links::Links,
+    shared::Shared,
     socket::{Io, Socket},
 };
 
@@ -32,7 +36,14 @@ use crate::{
 /// # }
 /// ```
 pub fn join(address: impl Into<String>) -> Join {
-    Join { address: address.into(), name: GUEST.to_owned(), attributes: Attributes::new(), token: None, topology: None, connector: None }
+    Join {
+        address: address.into(),
+        name: GUEST.to_owned(),
+        attributes: Attributes::new(),
+        token: None,
+        topology: None,
+        connector: None,
+    }
 }
 
 /// A room to be entered; await it.

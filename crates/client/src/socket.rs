@@ -31,7 +31,7 @@ use tokio_tungstenite::{
 
 use crate::{
     address::Address,
-    join::TokenSource,
+    join::{Connector, TokenSource},
     limits::{SOCKET_CLOSE, SOCKET_QUEUE_BYTES, SOCKET_READ_BYTES, SOCKET_TIMEOUT},
 };
 
@@ -70,7 +70,7 @@ pub(crate) enum Failure {
 }
 
 /// A byte stream to the server, encrypted or not. It carries signalling only: what a virtual call costs is nothing.
-trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 
 type WebSocket = WebSocketStream<Box<dyn Io>>;
@@ -80,6 +80,8 @@ type Opening = Pin<Box<dyn Future<Output = Result<(WebSocket, Option<Token>), Fa
 pub(crate) struct Socket {
     address: Arc<Address>,
     token: Option<TokenSource>,
+    /// Where streams come from; TCP if it does not say.
+    connector: Option<Connector>,
     state: State,
     /// Told and not taken by the WebSocket yet.
     queue: VecDeque<String>,
@@ -97,10 +99,11 @@ enum State {
 }
 
 impl Socket {
-    pub(crate) fn new(address: Address, token: Option<TokenSource>) -> Socket {
+    pub(crate) fn new(address: Address, token: Option<TokenSource>, connector: Option<Connector>) -> Socket {
         Socket {
             address: Arc::new(address),
             token,
+            connector,
             state: State::Idle,
             queue: VecDeque::new(),
             queued_bytes: 0,
@@ -112,7 +115,8 @@ impl Socket {
     /// Begins to open it. What follows is told by [`Socket::next`].
     pub(crate) fn open(&mut self) {
         self.forget_queue();
-        self.state = State::Opening(Box::pin(open(Arc::clone(&self.address), self.token.clone())));
+        let opening = open(Arc::clone(&self.address), self.token.clone(), self.connector.clone());
+        self.state = State::Opening(Box::pin(opening));
     }
 
     /// Queues a message for the hub. Without a socket it is dropped: the member tells the hub anew when it comes back.
@@ -251,28 +255,39 @@ async fn goodbye(mut socket: WebSocket, queue: VecDeque<String>) -> Result<(), t
     Ok(())
 }
 
-async fn open(address: Arc<Address>, token: Option<TokenSource>) -> Result<(WebSocket, Option<Token>), Failure> {
+async fn open(
+    address: Arc<Address>,
+    token: Option<TokenSource>,
+    connector: Option<Connector>,
+) -> Result<(WebSocket, Option<Token>), Failure> {
     let opened = async {
         let token = match token {
             Some(source) => Some(source.token().await.map_err(Failure::Token)?),
             None => None,
         };
-        Ok((connect(&address).await?, token))
+        let stream = match connector {
+            Some(connector) => connector.connect().await?,
+            None => connect(&address).await?,
+        };
+        Ok((upgrade(&address, stream).await?, token))
     };
     timeout(SOCKET_TIMEOUT, opened).await.unwrap_or(Err(Failure::Timeout))
 }
 
-async fn connect(address: &Address) -> Result<WebSocket, Failure> {
+async fn connect(address: &Address) -> Result<Box<dyn Io>, Failure> {
     let (host, port) = address.host_and_port();
     let tcp = TcpStream::connect((host.as_str(), port)).await?;
     tcp.set_nodelay(true)?;
-    let stream: Box<dyn Io> = if address.is_secure() {
+    Ok(if address.is_secure() {
         let name = ServerName::try_from(host).map_err(|_| Failure::Name)?;
         let connector = TlsConnector::from(Arc::new(tls()?));
         Box::new(connector.connect(name, tcp).await?)
     } else {
         Box::new(tcp)
-    };
+    })
+}
+
+async fn upgrade(address: &Address, stream: Box<dyn Io>) -> Result<WebSocket, Failure> {
     let config = WebSocketConfig::default()
         .read_buffer_size(SOCKET_READ_BYTES)
         .write_buffer_size(0)

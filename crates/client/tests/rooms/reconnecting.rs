@@ -8,8 +8,13 @@ use std::{
     time::Duration,
 };
 
-use roomful::{Event, LinkState, Room};
-use tokio::time::sleep;
+use roomful::{Event, JoinError, LinkState, Room};
+use tokio::{
+    io::{DuplexStream, copy_bidirectional, duplex},
+    net::TcpStream,
+    sync::Notify,
+    time::sleep,
+};
 
 use crate::{
     proxy::Proxy,
@@ -88,5 +93,51 @@ async fn a_socket_that_is_cut_is_made_again_unnoticed() {
                 other => panic!("{other:?}"),
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_of_the_programs_own_is_asked_for_each_time() {
+    let server = server().await;
+    let (address, asked, cut) = (server.address(), Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+    let connector = {
+        let (asked, cut) = (Arc::clone(&asked), Arc::clone(&cut));
+        move || {
+            asked.fetch_add(1, Ordering::Relaxed);
+            let cut = Arc::clone(&cut);
+            async move {
+                let mut tcp = TcpStream::connect(address).await?;
+                let (near, mut far) = duplex(1_000);
+                tokio::spawn(async move {
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut far, &mut tcp) => {}
+                        () = cut.notified() => {}
+                    }
+                });
+                Ok(near)
+            }
+        }
+    };
+    // Nobody looks this host up.
+    let join = roomful::join("https://nowhere.invalid/room").connector(connector);
+    let mut room = within(join).await.expect("let in");
+    let other = enter(&server, "other").await;
+    find(&mut room, |event| matches!(event, Event::MemberJoin(_)).then_some(())).await;
+    cut.notify_one();
+    let resumed = find(&mut room, |event| match event {
+        Event::Reconnected { resumed } => Some(resumed),
+        _ => None,
+    });
+    assert!(resumed.await);
+    assert_eq!((asked.load(Ordering::Relaxed), other.members().len()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_stream_that_there_is_none_of_is_a_server_out_of_reach() {
+    let none = async || Err::<DuplexStream, _>(std::io::Error::other("the pipe is gone"));
+    let refused = within(roomful::join("http://nowhere.invalid/room").connector(none)).await;
+    match refused {
+        Err(JoinError::Unreachable { reason, .. }) => assert!(reason.contains("the pipe is gone"), "{reason}"),
+        other => panic!("{other:?}"),
     }
 }
