@@ -1,6 +1,8 @@
-//! deepstream's clients: who they are, what they may do, and where their records are kept.
+//! deepstream's clients: who they are, what they may do, where their records are kept, and how they and rooms
+//! meet.
 
 pub(crate) mod auth;
+pub(crate) mod bridge;
 pub(crate) mod connection;
 pub(crate) mod desk;
 pub mod settings;

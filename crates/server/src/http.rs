@@ -36,20 +36,26 @@ use crate::{address::Place, limits, server::Site, stream::Stream};
 /// A socket and what is known of it.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    pub(crate) address: SocketAddr,
+    /// `None` in this process.
+    pub(crate) address: Option<SocketAddr>,
     /// When it was accepted.
     since: Instant,
     /// Whether it has not asked for anything yet.
     fresh: AtomicBool,
-    /// Its place among the sockets.
-    _place: Place,
+    /// Its place among the sockets, where it is one.
+    _place: Option<Place>,
     /// A shutdown waits for it.
     _alive: mpsc::Sender<Infallible>,
 }
 
 impl Peer {
     pub(crate) fn new(address: SocketAddr, place: Place, alive: mpsc::Sender<Infallible>) -> Peer {
-        Peer { address, since: Instant::now(), fresh: AtomicBool::new(true), _place: place, _alive: alive }
+        Peer { address: Some(address), _place: Some(place), ..Peer::inside(alive) }
+    }
+
+    /// Somebody in this process.
+    pub(crate) fn inside(alive: mpsc::Sender<Infallible>) -> Peer {
+        Peer { address: None, since: Instant::now(), fresh: AtomicBool::new(true), _place: None, _alive: alive }
     }
 
     /// Since when the request under way could have been made: the time that clients have counts from there, not from

@@ -1,7 +1,8 @@
 //! The Roomful server: signalling, web app and browser SDK on one port.
 //!
 //! It does the I/O that [`room`] has none of: sockets, TLS, tokens, limits, metrics. It deliberately does not carry
-//! what members say to each other, and stores nothing.
+//! what members say to each other. For deepstream's clients it does, and keeps their records: a room that is bridged to
+//! them has a [member](roomful) in this process.
 //!
 //! A connection walks through [`Server`]'s accept loop (limits by address, TLS), HTTP (pages and files, or the upgrade
 //! of a room's address), its own task (the `join` and its token, then reading and writing), and the inbox of its

@@ -125,3 +125,18 @@ pub const WEBHOOK_ANSWER: usize = 64 * 1024;
 pub const STORE_CACHE: usize = 32 * 1024 * 1024;
 /// How long a store that could not be written to is left alone.
 pub const STORE_RETRY: Duration = Duration::from_secs(1);
+
+// ---- bridges between rooms and deepstream's clients ---------------------------------------------
+
+/// Events that wait for a room.
+pub const BRIDGE_QUEUE: usize = 1_024;
+/// Bytes of these.
+pub const BRIDGE_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes under way to a bridge's member, and from it.
+pub const BRIDGE_PIPE: usize = 64 * 1024;
+/// How long a bridge waits before it joins its room anew: at first, and in the long run.
+pub const BRIDGE_PAUSES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30);
+/// How long a shutdown waits for bridges to leave.
+pub const BRIDGE_LEAVE: Duration = Duration::from_secs(2);
+/// How long a bridge's token may be used. It has a new one whenever it connects.
+pub const BRIDGE_TOKEN: Duration = Duration::from_secs(60);

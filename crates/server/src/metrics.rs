@@ -28,6 +28,15 @@ pub(crate) struct Metrics {
     deepstream_failed: Counter,
     deepstream_connections: Gauge,
     deepstream_records: Gauge,
+    /// To rooms and to clients; what passed, and what was dropped.
+    bridged: [[Counter; 2]; 2],
+}
+
+/// Where something goes over a bridge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Room,
+    Clients,
 }
 
 /// What hubs count: name, labels, where it is.
@@ -95,6 +104,7 @@ const HELP: &[(&str, &str)] = &[
     ("roomful_deepstream_calls_total", "Calls given to providers."),
     ("roomful_deepstream_denied_total", "Requests that the permissions did not allow."),
     ("roomful_deepstream_failures_total", "Engines ended by a bug."),
+    ("roomful_deepstream_bridged_total", "Messages over bridges between rooms and deepstream's clients."),
     ("roomful_deepstream_connections", "Connections of deepstream's clients."),
     ("roomful_deepstream_records", "Records and lists that there are."),
 ];
@@ -136,6 +146,10 @@ impl Metrics {
             deepstream_failed: counter("roomful_deepstream_failures_total", &[]),
             deepstream_connections: gauge("roomful_deepstream_connections"),
             deepstream_records: gauge("roomful_deepstream_records"),
+            bridged: ["room", "clients"].map(|to| {
+                let result = |result| counter("roomful_deepstream_bridged_total", &[("to", to), ("result", result)]);
+                ["passed_on", "dropped"].map(result)
+            }),
             handle: recorder.handle(),
         }
     }
@@ -215,6 +229,11 @@ impl Metrics {
         }
         self.deepstream_connections.set(now.connections as f64);
         self.deepstream_records.set(now.records as f64);
+    }
+
+    /// A message went over a bridge, or was dropped.
+    pub(crate) fn bridged(&self, to: Side, is_passed_on: bool) {
+        self.bridged[to as usize][usize::from(!is_passed_on)].increment(1);
     }
 
     /// deepstream's engine ended by a bug.

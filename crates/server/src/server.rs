@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     num::NonZero,
     sync::{
         Arc,
@@ -29,6 +29,7 @@ use crate::{
     config::{self, Config, Secret},
     deepstream::{
         auth::Auth,
+        bridge::{self, Bridges, Ground, Taps},
         desk::{self, Desk},
         settings::SettingsError,
         store::{Store, StoreError},
@@ -54,6 +55,7 @@ pub struct Running {
     site: Arc<Site>,
     certificates: Option<Arc<Certificates>>,
     closing: watch::Sender<bool>,
+    bridges: Option<bridge::Running>,
     /// Ends when no socket is left.
     alive: mpsc::Receiver<Infallible>,
 }
@@ -137,20 +139,27 @@ impl Server {
         let address = listener.local_addr().map_err(listen)?;
 
         let (closing, _) = watch::channel(false);
-        let desk = open_desk(&config).await?;
+        let (taps, bridges) = Bridges::new(&config);
+        let desk = open_desk(&config, taps).await?;
         let site = Site::new(&config, gate, desk, closing.subscribe()).map_err(StartError::Threads)?;
         let site = Arc::new(site);
         let (alive_sender, alive) = mpsc::channel(1);
-        let accept = Accept {
-            listener,
-            router: http::router(site.clone()),
+        let router = http::router(site.clone());
+        let scheme = if certificates.is_some() { "https" } else { "http" };
+        let ground = Ground {
             site: site.clone(),
-            certificates: certificates.clone(),
-            alive: alive_sender,
+            router: router.clone(),
+            alive: alive_sender.clone(),
+            address: url(scheme, address, config.dev),
+            key: config.keys.first_key_value().map(|(name, secret)| (name.clone(), secret.clone())),
         };
+        // Before anybody connects, so that nobody finds a bridged room's records missing.
+        let bridges = bridges.start(ground).await.map_err(StartError::Threads)?;
+        let accept =
+            Accept { listener, router, site: site.clone(), certificates: certificates.clone(), alive: alive_sender };
         tokio::spawn(accept.run());
         info!(%address, tls = certificates.is_some(), dev = config.dev, "listening");
-        Ok(Running { address, site, certificates, closing, alive })
+        Ok(Running { address, site, certificates, closing, bridges, alive })
     }
 }
 
@@ -163,12 +172,7 @@ impl Running {
     /// The address of the lobby, to be opened on this machine. A room's is this and its name.
     pub fn url(&self) -> String {
         let scheme = if self.certificates.is_some() { "https" } else { "http" };
-        let host = match self.address.ip() {
-            IpAddr::V4(Ipv4Addr::UNSPECIFIED) | IpAddr::V6(Ipv6Addr::UNSPECIFIED) => "localhost".to_owned(),
-            IpAddr::V4(address) => address.to_string(),
-            IpAddr::V6(address) => format!("[{address}]"),
-        };
-        format!("{scheme}://{host}:{}/", self.address.port())
+        url(scheme, self.address, true)
     }
 
     /// Reads the certificates again.
@@ -183,6 +187,9 @@ impl Running {
     /// [`limits::DRAIN`] at most.
     pub async fn shutdown(mut self) {
         self.closing.send_replace(true);
+        if let Some(bridges) = &mut self.bridges {
+            bridges.ended().await;
+        }
         self.site.shards.shut_down().await;
         if let Some(desk) = &self.site.desk {
             desk.shut_down().await;
@@ -228,7 +235,9 @@ impl Site {
         let (members, sockets) = allowances(config);
         let (clock, metrics) = (Clock::start(), Arc::new(Metrics::new()));
         let desk = desk
-            .map(|(config, auth, store)| Desk { config, auth, store, clock, metrics: metrics.clone() }.start())
+            .map(|OpenDesk { config, auth, store, taps }| {
+                Desk { config, auth, store, taps, clock, metrics: metrics.clone() }.start()
+            })
             .transpose()?;
         let settings = Arc::new(Settings {
             identity_policy: config.rooms.identity_policy.into(),
@@ -288,9 +297,14 @@ impl Site {
 }
 
 /// What deepstream's clients are served with, before anything runs.
-type OpenDesk = (::deepstream::Config, Auth, Option<(Store, Vec<Loaded>)>);
+struct OpenDesk {
+    config: ::deepstream::Config,
+    auth: Auth,
+    store: Option<(Store, Vec<Loaded>)>,
+    taps: Taps,
+}
 
-async fn open_desk(config: &Config) -> Result<Option<OpenDesk>, StartError> {
+async fn open_desk(config: &Config, taps: Taps) -> Result<Option<OpenDesk>, StartError> {
     let settings = &config.deepstream;
     let Some(engine) = settings.engine(config.dev, !config.keys.is_empty())? else { return Ok(None) };
     let auth = Auth::new(config)?;
@@ -298,7 +312,7 @@ async fn open_desk(config: &Config) -> Result<Option<OpenDesk>, StartError> {
         Some(path) => Some(Store::open(path.clone()).await?),
         None => None,
     };
-    Ok(Some((engine, auth, store)))
+    Ok(Some(OpenDesk { config: engine, auth, store, taps }))
 }
 
 /// What one address, and all together, may have: of members' connections, and of sockets, of which there may be a few
@@ -326,6 +340,14 @@ fn allowances(config: &Config) -> (Allowance, Allowance) {
         failures,
     };
     (members, sockets)
+}
+
+/// The address of the lobby. Where all addresses are listened at it is this machine's, if `is_here`, and else nobody's.
+fn url(scheme: &str, address: SocketAddr, is_here: bool) -> String {
+    if is_here && address.ip().is_unspecified() {
+        return format!("{scheme}://localhost:{}/", address.port());
+    }
+    format!("{scheme}://{address}/")
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {

@@ -1,4 +1,4 @@
-//! A TCP connection, with TLS or without.
+//! A TCP connection, with TLS or without, or one within this process.
 
 use std::{
     io::{self, IoSlice},
@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf},
     net::TcpStream,
 };
 use tokio_rustls::server::TlsStream;
@@ -18,6 +18,8 @@ pub(crate) enum Stream {
     Plain(TcpStream),
     /// Boxed, since it is 1 KiB that plain connections would pay for.
     Tls(Box<TlsStream<TcpStream>>),
+    /// Within this process.
+    Inside(DuplexStream),
 }
 
 impl Stream {
@@ -29,7 +31,7 @@ impl Stream {
     pub(crate) fn settle(self) -> io::Result<Stream> {
         match self {
             Stream::Plain(stream) => Ok(Stream::Plain(TcpStream::from_std(stream.into_std()?)?)),
-            tls @ Stream::Tls(_) => Ok(tls),
+            other => Ok(other),
         }
     }
 }
@@ -40,6 +42,7 @@ macro_rules! either {
         match $self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).$method($($argument),*),
             Stream::Tls(stream) => Pin::new(stream).$method($($argument),*),
+            Stream::Inside(stream) => Pin::new(stream).$method($($argument),*),
         }
     };
 }

@@ -22,12 +22,13 @@ use tracing::{debug, error, info};
 
 use super::{
     auth::{Auth, ConnectionData},
+    bridge::Taps,
     store::Store,
 };
 use crate::{
     clock::{Alarm, Clock},
     limits,
-    metrics::Metrics,
+    metrics::{Metrics, Side},
     outbound::{End, Outbound},
     worker::Worker,
     ws::frame,
@@ -44,6 +45,8 @@ pub(crate) enum Input {
     Closed { conn: ConnId },
     /// It was found out who it is.
     Authenticated { conn: ConnId, result: Result<Identity, Rejection> },
+    /// The server itself takes part: [`EngineInput::Emit`] and its like.
+    Own(EngineInput),
     /// The server goes down; to be answered when everything is stored.
     Shutdown(oneshot::Sender<()>),
 }
@@ -73,6 +76,8 @@ pub(crate) struct Desk {
     pub(crate) auth: Auth,
     /// Where records are kept, and what was in there.
     pub(crate) store: Option<(Store, Vec<Loaded>)>,
+    /// Where events go that are messages in a room, too.
+    pub(crate) taps: Taps,
     pub(crate) clock: Clock,
     pub(crate) metrics: Arc<Metrics>,
 }
@@ -83,7 +88,7 @@ impl Desk {
     /// # Errors
     /// Where the system gives no thread.
     pub(crate) fn start(self) -> io::Result<Handle> {
-        let Desk { config, auth, store, clock, metrics } = self;
+        let Desk { config, auth, store, taps, clock, metrics } = self;
         let (inbox, inputs) = mpsc::channel(limits::INBOX);
         let worker = Worker::start("deepstream".to_owned())?;
         let mut engine = Engine::new(config, seed(), now(clock));
@@ -95,6 +100,7 @@ impl Desk {
             engine,
             auth: Arc::new(auth),
             store,
+            taps,
             clock,
             metrics,
             inbox: inbox.downgrade(),
@@ -111,6 +117,7 @@ struct Work {
     engine: Engine,
     auth: Arc<Auth>,
     store: Option<Store>,
+    taps: Taps,
     clock: Clock,
     metrics: Arc<Metrics>,
     /// For logins, which come back by it.
@@ -199,6 +206,7 @@ impl Work {
                 }
                 self.turn(Some(conn), EngineInput::Authenticated { conn, result });
             }
+            Input::Own(input) => self.turn(None, input),
             Input::Shutdown(done) => {
                 for client in std::mem::take(&mut self.conns).into_values() {
                     client.outbound.end(End::Refused(RefusalCode::ShuttingDown));
@@ -250,8 +258,11 @@ impl Work {
                     }
                 }
                 Output::Authenticate { conn, data } => self.authenticate(conn, data),
-                // There are no taps.
-                Output::Emitted { .. } => {}
+                Output::Emitted { name, json } => {
+                    if self.taps.get(&name).is_some_and(|tap| !tap.pass(json)) {
+                        self.metrics.bridged(Side::Room, false);
+                    }
+                }
                 Output::Store { ticket, name, record } => {
                     if let Some(store) = &self.store {
                         store.put(ticket, name, record);
@@ -385,6 +396,7 @@ mod tests {
             engine: Engine::new(deepstream::Config::default(), 1, now(clock)),
             auth: Arc::new(Auth::new(&Config { dev: true, ..Config::default() }).unwrap()),
             store: None,
+            taps: Taps::new(),
             clock,
             metrics: Arc::new(Metrics::new()),
             inbox: inbox.downgrade(),

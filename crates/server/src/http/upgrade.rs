@@ -102,7 +102,7 @@ fn knock(site: &Site, peer: &Peer, request: &Request<Incoming>) -> Result<Visit,
         RefusalCode::ServerFull => no(StatusCode::SERVICE_UNAVAILABLE, &refused),
         _ => no(StatusCode::TOO_MANY_REQUESTS, &refused),
     })?;
-    let address = site.clients.address(peer.address, request.headers());
+    let address = peer.address.and_then(|address| site.clients.address(address, request.headers()));
     let data = ConnectionData::new(address, request.uri(), request.headers());
     Ok(Visit::Deepstream(deepstream::Visit { wire, data }, place))
 }
@@ -132,7 +132,7 @@ fn wrong_origin() -> Refused {
 /// A place among the connections of the client's address.
 fn place(site: &Site, peer: &Peer, request: &Request<Incoming>) -> Result<Place, Refused> {
     let now = Instant::now();
-    let place = match site.clients.address(peer.address, request.headers()) {
+    let place = match peer.address.and_then(|address| site.clients.address(address, request.headers())) {
         Some(address) => site.members.admit(address, now),
         None => site.members.admit_any(now),
     };

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test binary uses some of it")]
 
+pub mod deepstream;
+
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,

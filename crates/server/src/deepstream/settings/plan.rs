@@ -12,7 +12,7 @@ use deepstream::{
 use room::{id::RoomName, limits::CHANNEL_NAME_MAX};
 
 use super::{Bridge, Deepstream, EPHEMERAL_IN_DEV, Limits, Otherwise, Permission, Webhook};
-use crate::{config::Secret, limits, password, token::WeakKey};
+use crate::{config::Secret, deepstream::bridge, limits, password, token::WeakKey};
 
 /// A section `[deepstream]` that cannot be carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -136,6 +136,8 @@ impl Deepstream {
             login_attempts: self.login_attempts,
             ephemeral: self.ephemeral(dev)?,
             permissions: self.permissions()?,
+            reserved: (!self.bridge.is_empty()).then(|| Pattern::new(bridge::RESERVED)),
+            taps: self.taps(),
             persist: self.store.is_some(),
             subscriptions_max: self.limits.subscriptions,
             records_max: self.limits.records,
@@ -182,6 +184,13 @@ impl Deepstream {
             }
         }
         Ok(())
+    }
+
+    /// The events that are messages in a room, too.
+    fn taps(&self) -> BTreeSet<Name> {
+        let events =
+            |of: &Bridge| of.channels.iter().filter_map(|channel| bridge::event(of, channel)).collect::<Vec<_>>();
+        self.bridge.iter().flat_map(events).collect()
     }
 
     fn ephemeral(&self, dev: bool) -> Result<Vec<Pattern>, SettingsError> {
@@ -275,6 +284,8 @@ mod tests {
         let engine = example.deepstream.engine(false, true).unwrap().unwrap();
         assert!(engine.persist && !engine.permissions.otherwise);
         assert_eq!(engine.ephemeral, EPHEMERAL_IN_DEV.map(Pattern::new));
+        assert_eq!(engine.taps, [Name::new("roomful/standup/chat").unwrap()].into());
+        assert!(engine.reserved.unwrap().matches("roomful/standup/members", None));
         let rules = &engine.permissions.rules;
         assert_eq!((rules.len(), rules[0].rights.len(), rules[1].rights.len()), (3, 0, 6));
         assert!(rules.iter().all(|rule| rule.allow) && rules[0].roles.contains("admin"));
