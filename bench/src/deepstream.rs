@@ -13,7 +13,7 @@ use tokio::{runtime::Runtime, time::sleep};
 
 use crate::{
     case::Case,
-    load::{Load, ROOM, Runs, Socket, Talker, connect, expect, say},
+    load::{self, Load, ROOM, Runs, Socket, Talker, connect, expect, say},
     process::Process,
 };
 
@@ -24,6 +24,8 @@ pub struct Options {
     pub roomful: PathBuf,
     /// The folder `bench/peers/deepstream`.
     pub peer: PathBuf,
+    /// The program `roomful-bench-raw-ws`: what the system alone costs for the same writes.
+    pub raw: PathBuf,
     /// Idle clients.
     pub idle: usize,
     /// Clients with [`Options::subscriptions`] each.
@@ -56,11 +58,16 @@ pub fn run(options: &Options) -> io::Result<Vec<Case>> {
     let start = |ours: bool| if ours { roomful(&options.roomful) } else { peer(&options.peer) };
     let Options { rooms, deliveries, time, .. } = *options;
     let (mut event_runs, mut update_runs) = <([Runs; 2], [Runs; 2])>::default();
+    let mut raw_runs = Runs::default();
     let (mut idle_runs, mut subscriber_runs) = <([Vec<f64>; 2], [Vec<f64>; 2])>::default();
     for _ in 0..options.runs {
         for (at, ours) in [true, false].into_iter().enumerate() {
             event_runs[at].push(runtime.block_on(events(&start(ours)?, rooms, deliveries, time))?);
             update_runs[at].push(runtime.block_on(updates(&start(ours)?, rooms, deliveries, time))?);
+            if !ours {
+                let raw = Process::start::<&str>(&options.raw, &[])?;
+                raw_runs.push(runtime.block_on(raw_updates(&raw, rooms, deliveries, time))?);
+            }
             let memory = runtime.block_on(memory(&start(ours)?, options.idle, 0))?;
             idle_runs[at].push(memory / options.idle as f64 / 1024.0);
             let memory = runtime.block_on(memory_of(&start(ours)?, options))?;
@@ -69,6 +76,7 @@ pub fn run(options: &Options) -> io::Result<Vec<Case>> {
     }
     let mut cases = event_runs[0].cases("event fan-out", PEER, &event_runs[1]);
     cases.extend(update_runs[0].cases("record update fan-out", PEER, &update_runs[1]));
+    cases.extend(update_runs[0].cases("record update fan-out", "raw tokio-tungstenite", &raw_runs));
     let us = "roomful serve";
     cases.push(Case::of("idle client", "KiB", (us, &idle_runs[0]), (PEER, &idle_runs[1])));
     let name = format!("{} clients with {} subscriptions each", options.subscribers, options.subscriptions);
@@ -119,6 +127,18 @@ async fn updates(server: &Process, rooms: usize, deliveries: u64, time: Duration
                 0 => Talker { socket, write: Some(Box::new(write)), hears: 0 },
                 _ => Talker { socket, write: None, hears: 1 },
             });
+        }
+    }
+    Load { deliveries, time, mark: "\"value\":\"" }.run(server, talkers).await
+}
+
+/// The same with a loop that sends what it gets to everybody in the room, its writer too.
+async fn raw_updates(server: &Process, rooms: usize, deliveries: u64, time: Duration) -> io::Result<[f64; 3]> {
+    let mut talkers = Vec::new();
+    for n in 0..rooms {
+        for (at, socket) in connect(server, &format!("cursor-{n}"), ROOM).await?.into_iter().enumerate() {
+            let write = |value: &str| format!("{{\"value\":\"{value}\"}}");
+            talkers.push(Talker { socket, write: (at == 0).then(|| -> load::Write { Box::new(write) }), hears: 1 });
         }
     }
     Load { deliveries, time, mark: "\"value\":\"" }.run(server, talkers).await

@@ -93,7 +93,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Runs all workloads with all subjects in turn.
 ///
 /// # Errors
-/// Where a subject cannot be started, or loses messages.
+/// Where ours cannot be started, or loses messages. A peer's run that fails is left out, and said on standard error.
 pub fn run(options: &Options) -> io::Result<Vec<Case>> {
     let subjects: Vec<&Subject> = [&options.ours].into_iter().chain(&options.peers).collect();
     let mut opens = vec![Vec::new(); subjects.len()];
@@ -102,9 +102,15 @@ pub fn run(options: &Options) -> io::Result<Vec<Case>> {
         let mut runs = vec![Vec::new(); subjects.len()];
         for _ in 0..options.runs {
             for (at, subject) in subjects.iter().enumerate() {
-                let outcome = measure(subject, *workload)?;
-                opens[at].push(outcome.open_ms);
-                runs[at].push(outcome);
+                match measure(subject, *workload) {
+                    Ok(outcome) => {
+                        opens[at].push(outcome.open_ms);
+                        runs[at].push(outcome);
+                    }
+                    // A peer that loses messages, or hangs, is compared by its other runs.
+                    Err(error) if at > 0 => eprintln!("{}: {error}", workload.name()),
+                    Err(error) => return Err(error),
+                }
             }
         }
         let figures = |at: usize, figure: fn(&Outcome) -> f64| runs[at].iter().map(figure).collect::<Vec<f64>>();

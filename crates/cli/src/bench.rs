@@ -88,6 +88,9 @@ struct Deepstream {
     /// The folder bench/peers/deepstream (`npm ci` there first)
     #[arg(long, value_name = "FOLDER", default_value = "bench/peers/deepstream")]
     peer: PathBuf,
+    /// The program roomful-bench-raw-ws [default: beside this one]
+    #[arg(long, value_name = "FILE")]
+    raw: Option<PathBuf>,
     /// Idle clients
     #[arg(long, default_value_t = 2_000)]
     idle: usize,
@@ -167,6 +170,7 @@ impl Signal {
 impl Deepstream {
     fn run(self, roomful: PathBuf, runs: usize) -> io::Result<Vec<Case>> {
         deepstream::run(&deepstream::Options {
+            raw: self.raw.unwrap_or_else(|| roomful.with_file_name("roomful-bench-raw-ws")),
             roomful,
             peer: self.peer,
             idle: self.idle,

@@ -262,7 +262,7 @@ pub struct Limits {
     pub queue_bytes: usize,
     /// Messages that wait to be sent to one member, before it is cut off as too slow.
     pub queue_messages: usize,
-    /// Tasks that rooms are spread over; 0 takes one for each processor.
+    /// Threads that rooms are spread over; 0 takes one for every two processors.
     pub shards: usize,
 }
 

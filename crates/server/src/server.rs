@@ -4,7 +4,6 @@ use std::{
     convert::Infallible,
     io,
     net::{IpAddr, SocketAddr},
-    num::NonZero,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -129,7 +128,8 @@ impl Server {
     /// # Errors
     /// Where the configuration lets nobody in, or cannot be carried out.
     pub async fn start(config: Config) -> Result<Running, StartError> {
-        if config.keys.is_empty() && !config.dev {
+        let is_for_deepstream = !config.deepstream.users.is_empty() || config.deepstream.webhook.is_some();
+        if config.keys.is_empty() && !config.dev && !is_for_deepstream {
             return Err(StartError::NoKeys);
         }
         let gate = Gate::new(&config.keys, config.dev)?;
@@ -248,7 +248,7 @@ impl Site {
             metrics: metrics.clone(),
             rooms: AtomicUsize::new(0),
         });
-        let shards = if shards == 0 { thread::available_parallelism().map_or(1, NonZero::get) } else { shards };
+        let shards = if shards == 0 { usual_shards() } else { shards };
         Ok(Site {
             clients: Clients {
                 trusted_proxies: config.trusted_proxies.clone(),
@@ -313,6 +313,12 @@ async fn open_desk(config: &Config, taps: Taps) -> Result<Option<OpenDesk>, Star
         None => None,
     };
     Ok(Some(OpenDesk { config: engine, auth, store, taps }))
+}
+
+/// One for every two processors: a thread that is awake anyway takes what comes meanwhile for little, and the others have
+/// HTTP, TLS and everything else that is not a room's to do.
+fn usual_shards() -> usize {
+    thread::available_parallelism().map_or(1, |processors| processors.get().div_ceil(2))
 }
 
 /// What one address, and all together, may have: of members' connections, and of sockets, of which there may be a few

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use roomful::{Event, GoneReason, Member, Payload, Room};
 use server::{
     Config, Running,
-    config::{Deepstream, Secret, deepstream::Bridge},
+    config::{Deepstream, IdentityPolicy, Rooms, deepstream::Bridge},
     token::Claims,
 };
 use support::{deepstream::Client, start};
@@ -23,6 +23,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 async fn bridged(config: Config) -> Running {
     let bridge = vec![Bridge { room: "a".parse().unwrap(), channels: vec!["chat".to_owned()] }];
     start(Config { deepstream: Deepstream { bridge, ..config.deepstream }, ..config }).await
+}
+
+/// A server to which everybody comes with a token.
+fn with_tokens() -> Config {
+    let keys = [("site".to_owned(), KEY.to_owned().into())].into();
+    let deepstream = Deepstream { tokens: true, ..Deepstream::default() };
+    let rooms = Rooms { identity_policy: IdentityPolicy::Replace, ..Rooms::default() };
+    Config { keys, deepstream, rooms, ..Config::default() }
+}
+
+fn token(identity: &str) -> String {
+    let claims = Claims::to_join(&"a".parse().unwrap(), identity, Duration::from_secs(60));
+    claims.sign("site", &KEY.to_owned().into()).unwrap()
 }
 
 async fn within<F: IntoFuture>(future: F) -> F::Output {
@@ -149,11 +162,8 @@ async fn what_is_said_crosses_once_and_in_order() {
 
 #[tokio::test]
 async fn where_tokens_are_wanted_the_bridge_has_one() {
-    let secret: Secret = KEY.to_owned().into();
-    let keys = [("site".to_owned(), secret.clone())].into();
-    let deepstream = Deepstream { tokens: true, ..Deepstream::default() };
-    let server = bridged(Config { keys, deepstream, ..Config::default() }).await;
-    let token = Claims::to_join(&"a".parse().unwrap(), "ada", Duration::from_secs(60)).sign("site", &secret).unwrap();
+    let server = bridged(with_tokens()).await;
+    let token = token("ada");
     let mut client = Client::connect(&server, "/deepstream-v3").await;
     client.say(&format!("C|CHR|ws://here+A|REQ|{{\"token\":\"{token}\"}}+")).await;
     client.hear("C|A+").await;
@@ -162,6 +172,30 @@ async fn where_tokens_are_wanted_the_bridge_has_one() {
     assert_eq!(await_bridge(&mut ada).await.identity.as_deref(), Some("roomful/deepstream"));
     client.say("E|EVT|roomful/a/chat|Shello+").await;
     assert_eq!(message(&mut ada).await.data.text(), Some("hello"));
+}
+
+#[tokio::test]
+async fn bridge_that_was_put_out_comes_back() {
+    let server = bridged(with_tokens()).await;
+    let mut ada = within(roomful::join(format!("{}a", server.url())).token(token("ada"))).await.unwrap();
+    let before = await_bridge(&mut ada).await.id;
+    let mut client = Client::connect(&server, "/deepstream-v3").await;
+    client.say(&format!("C|CHR|ws://here+A|REQ|{{\"token\":\"{}\"}}+", token("ada"))).await;
+    client.hear("C|A+").await;
+    client.hear("A|A+").await;
+    let same = roomful::join(format!("{}a", server.url())).token(token("roomful/deepstream"));
+    let same = within(same).await.unwrap();
+    while ada.member(before).is_some() {
+        within(ada.next()).await.unwrap();
+    }
+    within(same.leave()).await.unwrap();
+    client.say("E|EVT|roomful/a/chat|Sare you there?+").await;
+    let answer = message(&mut ada).await;
+    assert_eq!(answer.data.text(), Some("are you there?"));
+    assert_ne!(answer.from, before);
+    client.say("R|SN|roomful/a/members+").await;
+    let members = client.next().await.unwrap().to_text().unwrap().to_owned();
+    assert!(members.contains(&format!("[\"{}\"]", ada.id())), "{members}");
 }
 
 #[tokio::test]

@@ -8,11 +8,11 @@ mod support;
 use futures_util::{SinkExt, StreamExt};
 use room::wire::signal::RefusalCode;
 use server::{
-    Config, Running,
+    Config, Running, Server,
     config::{Deepstream, Limits},
 };
 use socket2::{Domain, Socket, Type};
-use support::{SOON, deepstream::Client, start};
+use support::{Member, SOON, deepstream::Client, start};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{
     client_async,
@@ -165,4 +165,13 @@ async fn metrics_count_them() {
     ] {
         assert!(metrics.contains(line), "{line}\n{metrics}");
     }
+}
+
+#[tokio::test]
+async fn server_for_them_alone_needs_no_keys_and_lets_nobody_into_rooms() {
+    let config: Config = "listen = '127.0.0.1:0'\n[deepstream.webhook]\nurl = 'http://127.0.0.1:9/'".parse().unwrap();
+    let server = Server::start(config).await.unwrap();
+    Client::connect(&server, "/deepstream-v3").await;
+    let refused = Member::join_with(&server, "standup", "a.b.c").await.err().unwrap();
+    assert_eq!(refused.code, RefusalCode::TokenRequired);
 }

@@ -235,12 +235,15 @@ impl Bridge {
                 }
             }
             // What went well for a while is tried again soon.
-            pause = if began.elapsed() > most { least } else { (pause * 2).min(most) };
+            if began.elapsed() > most {
+                pause = least;
+            }
             tokio::select! {
                 biased;
                 () = closed(&mut closing) => return,
                 () = sleep(pause) => {}
             }
+            pause = (pause * 2).min(most);
         }
     }
 

@@ -124,8 +124,8 @@ fn admit(site: &Site, peer: &Peer, request: &Request<Incoming>) -> Result<Admitt
 fn wrong_origin() -> Refused {
     Refused::fatal(
         RefusalCode::NotAllowed,
-        "pages of this site may not join rooms of this server",
-        "open the room at the server itself, or add the site to allowed_origins in the server's configuration",
+        "pages of this site may not use this server",
+        "open the page at the server itself, or add the site to allowed_origins in the server's configuration",
     )
 }
 
