@@ -57,13 +57,14 @@ pub fn run(options: &Options) -> io::Result<Vec<Case>> {
     let runtime = Runtime::new()?;
     let start = |ours: bool| if ours { roomful(&options.roomful) } else { peer(&options.peer) };
     let Options { rooms, deliveries, time, .. } = *options;
-    let (mut event_runs, mut update_runs) = <([Runs; 2], [Runs; 2])>::default();
+    let (mut event_runs, mut update_runs, mut turn_runs) = <([Runs; 2], [Runs; 2], [Runs; 2])>::default();
     let mut raw_runs = Runs::default();
     let (mut idle_runs, mut subscriber_runs) = <([Vec<f64>; 2], [Vec<f64>; 2])>::default();
     for _ in 0..options.runs {
         for (at, ours) in [true, false].into_iter().enumerate() {
             event_runs[at].push(runtime.block_on(events(&start(ours)?, rooms, deliveries, time))?);
             update_runs[at].push(runtime.block_on(updates(&start(ours)?, rooms, deliveries, time))?);
+            turn_runs[at].push(runtime.block_on(turns(&start(ours)?, rooms, deliveries, time))?);
             if !ours {
                 let raw = Process::start::<&str>(&options.raw, &[])?;
                 raw_runs.push(runtime.block_on(raw_updates(&raw, rooms, deliveries, time))?);
@@ -75,8 +76,9 @@ pub fn run(options: &Options) -> io::Result<Vec<Case>> {
         }
     }
     let mut cases = event_runs[0].cases("event fan-out", PEER, &event_runs[1]);
-    cases.extend(update_runs[0].cases("record update fan-out", PEER, &update_runs[1]));
-    cases.extend(update_runs[0].cases("record update fan-out", "raw tokio-tungstenite", &raw_runs));
+    cases.extend(turn_runs[0].cases("record update fan-out, all write", PEER, &turn_runs[1]));
+    cases.extend(update_runs[0].cases("record update fan-out, one writes", PEER, &update_runs[1]));
+    cases.extend(update_runs[0].cases("record update fan-out, one writes", "raw tokio-tungstenite", &raw_runs));
     let us = "roomful serve";
     cases.push(Case::of("idle client", "KiB", (us, &idle_runs[0]), (PEER, &idle_runs[1])));
     let name = format!("{} clients with {} subscriptions each", options.subscribers, options.subscriptions);
@@ -109,6 +111,22 @@ pub(crate) async fn events(server: &Process, rooms: usize, deliveries: u64, time
         }
     }
     Load { deliveries, time, mark: "\u{1f}S" }.run(server, talkers).await
+}
+
+/// Everybody in a room writes its record, whatever its version, which goes to everybody else.
+async fn turns(server: &Process, rooms: usize, deliveries: u64, time: Duration) -> io::Result<[f64; 3]> {
+    let mut talkers = Vec::new();
+    for n in 0..rooms {
+        let name = format!("cursor-{n}");
+        for mut socket in clients(server, ROOM).await? {
+            ask(&mut socket, &["R", "CR", &name], "R\u{1f}R\u{1f}").await?;
+            let name = name.clone();
+            let write =
+                move |value: &str| message(&["R", "CU", &name, "-1", &format!("{{\"value\":\"{value}\"}}"), "{}"]);
+            talkers.push(Talker { socket, write: Some(Box::new(write)), hears: ROOM as u64 - 1 });
+        }
+    }
+    Load { deliveries, time, mark: "\"value\":\"" }.run(server, talkers).await
 }
 
 /// One in each room writes a record, which goes to everybody else.
