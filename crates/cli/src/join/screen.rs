@@ -92,7 +92,14 @@ impl Screen for Json {
                 "gap",
                 json!({ "member": member, "from_seq": from_seq, "to_seq": to_seq, "addressed": addressed.then_some(true) }),
             ),
-            Event::State { key, value, by } => self.write("state", json!({ "key": key, "value": value, "by": by })),
+            Event::State { key, value, by } => {
+                // What others wrote is JSON by its form only: it may hold half a surrogate pair, or a number beyond all.
+                let (value, error) = match value.to::<Value>() {
+                    Ok(value) => (value, None),
+                    Err(error) => (Value::Null, Some(error.to_string())),
+                };
+                self.write("state", json!({ "key": key, "value": value, "by": by, "error": error }))
+            }
             Event::Topology { from, to } => self.write("topology", json!({ "from": from, "to": to })),
             Event::Refused { code, message, hint } => {
                 self.write("refused", json!({ "code": code, "message": message, "hint": hint }))
@@ -324,6 +331,16 @@ mod tests {
     #[test]
     fn what_others_say_does_not_steer_the_terminal() {
         assert_eq!(plain("a\x1b[2Jb\u{202e}c\nd"), "a\u{fffd}[2Jb\u{fffd}c\n    d");
+    }
+
+    #[test]
+    fn state_that_cannot_be_read_is_shown_as_such() {
+        for text in [r#""\ud800""#, "1e999", "[[1]]", "null"] {
+            let value = roomful::Json::parse(text).expect("JSON by its form");
+            let event = Event::State { key: "k".to_owned(), value, by: None };
+            Json {}.event(&event).expect("standard output takes it");
+            Text::new("chat").event(&event).expect("standard output takes it");
+        }
     }
 
     #[test]
