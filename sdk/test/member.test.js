@@ -3,8 +3,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { CHUNK, MESSAGE_MAX, OUTBOX_MAX, PARTING_GRACE, RECEIVE_WINDOW, WAITING_SENDS } from "../src/limits.js";
+import {
+  CHUNK, LATEST_CHANNELS, MESSAGE_MAX, OUTBOX_MAX, PARTING_GRACE, RECEIVE_WINDOW, WAITING_SENDS,
+} from "../src/limits.js";
 import { Member } from "../src/member.js";
+import { decodeServerMessage } from "../src/wire.js";
 import { World } from "./world.js";
 
 const SECOND = 1_000_000;
@@ -184,6 +187,20 @@ test("who leaves is not seen to fail first, who closes a link and stays is", () 
   assert.deepEqual(ada.events.map(({ type }) => type), ["member_leave"]);
 });
 
+test("who was wrongly given up is told what it missed, and hears what comes after", () => {
+  const [world, ada, bob] = meet("Ada", "Bob");
+  bob.send(1, "lost", { to: ada });
+  bob.input({ type: "hub", message: { type: "gone", id: ada.id, reason: "crashed" } });
+  bob.input({ type: "hub", message: { type: "member", id: ada.id, name: "Ada", attributes: {} } });
+  bob.input({ type: "hub", message: { type: "links", open: [{ peer: ada.id, role: "answer" }] } });
+  world.run(5 * SECOND);
+  assert.equal(bob.link(ada).state, "open");
+  bob.send(2, "heard", { to: ada });
+  world.run(SECOND);
+  assert.deepEqual(ada.texts(bob), ["heard"]);
+  assert.deepEqual(ada.heard("gap").map(({ addressed, from_seq, to_seq }) => [addressed, from_seq, to_seq]), [[true, 1, 1]]);
+});
+
 test("a socket that is cut resumes, and nobody notices", () => {
   const [world, ada, bob] = meet("Ada", "Bob");
   ada.loseSocket(true);
@@ -260,6 +277,19 @@ test("the last of the latest arrives whatever is lost, at late joiners too", () 
   const eve = world.enter("Eve");
   world.run(2 * SECOND);
   assert.equal(Buffer.from(eve.heard("lossy").at(-1).payload).toString(), "199");
+});
+
+test("latest values arrive on any number of channels, one after another", () => {
+  const [world, ada, bob] = meet("Ada", "Bob");
+  const channels = numbered(3 * LATEST_CHANNELS, "cursor-");
+  for (const channel of channels) {
+    ada.input({ type: "publish", mode: "latest", channel, payload: Uint8Array.of(1) });
+    world.run(SECOND / 10);
+  }
+  assert.deepEqual(bob.heard("lossy").map(({ channel }) => channel), channels);
+  const before = ada.packets;
+  world.run(SECOND);
+  assert.ok(ada.packets - before < 10, "nothing is sent again");
 });
 
 test("datagrams come at most once", () => {
@@ -389,6 +419,17 @@ test("hostile packets end the link, not the member", () => {
   ada.send(1, "still here");
   world.run(SECOND);
   assert.deepEqual(bob.texts(), ["still here"]);
+});
+
+test("hostile signals are passed over, however deep they are nested", () => {
+  const [world, ada, bob] = meet("Ada", "Bob");
+  const deep = `${"[".repeat(30_000)}${"]".repeat(30_000)}`;
+  for (const data of [deep, `{"offer":${deep}}`, `{"offer":"${"x".repeat(33_000)}"}`, "null"]) {
+    const message = decodeServerMessage(`{"signal":{"from":"${ada.id}","attempt":9,"data":${data}}}`);
+    bob.input({ type: "hub", message });
+  }
+  world.run(SECOND);
+  assert.equal(bob.link(ada).state, "open");
 });
 
 test("the same inputs give the same outputs", () => {

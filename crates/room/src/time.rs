@@ -27,7 +27,7 @@ impl Time {
 impl Micros {
     /// That many milliseconds.
     pub const fn from_millis(ms: u64) -> Micros {
-        Micros(ms * 1_000)
+        Micros(ms.saturating_mul(1_000))
     }
 
     /// That many seconds.

@@ -496,6 +496,22 @@ fn the_hubs_state_stands_when_a_member_comes_back() {
 }
 
 #[test]
+fn numbers_beyond_reason_from_a_hub_are_cut() {
+    let mut world = World::new(1);
+    let a = world.id(0);
+    world.rejoins(a);
+    let (op, epoch, ping_ms) = (u64::MAX, u64::MAX, u64::MAX);
+    let welcome = Welcome { op, epoch, ping_ms, ..world.welcome(a, BTreeMap::new()) };
+    world.wants(a, Input::Hub(ServerMessage::Welcome(Box::new(welcome))));
+    let told = world.wants(a, Input::SetState { key: "k".into(), value: Json::null() });
+    assert!(matches!(told[..], [Output::Tell(ClientMessage::State(_))]), "{told:?}");
+    let closing = signal::Closing { reason: "restart".into(), retry_ms: u64::MAX };
+    world.wants(a, Input::Hub(ServerMessage::Closing(closing)));
+    world.wants(a, Input::Disconnected { code: None, reason: "restart".into() });
+    assert!(world.members[&a].poll_timeout().unwrap() <= world.now + limits::RECONNECT_MAX.times(2));
+}
+
+#[test]
 fn attributes_that_the_hub_has_not_confirmed_are_no_part_of_a_join() {
     let (mut world, a, b) = pair();
     let set = BTreeMap::from([("mood".to_owned(), Some("good".to_owned()))]);
@@ -579,6 +595,23 @@ fn a_member_wrongly_given_up_comes_back_without_doubles() {
     assert!(world.is_open(a, b));
     world.send(a, None, "three");
     assert_eq!(world.got(b, a), ["one", "two", "three"]);
+}
+
+#[test]
+fn a_member_wrongly_given_up_is_told_what_it_missed_and_hears_what_comes_after() {
+    let (mut world, a, b) = pair();
+    world.send(b, Some(a), "one");
+    world.cut.push((a, b));
+    world.send(b, Some(a), "lost");
+    world.go(a, GoneReason::Crashed);
+    world.settle();
+    world.cut.clear();
+    world.give(a, Input::Disconnected { code: None, reason: "cut".into() });
+    world.pass(Micros::from_secs(20));
+    assert!(world.is_open(a, b) && world.is_open(b, a));
+    world.send(b, Some(a), "three");
+    assert_eq!(world.got(a, b), ["one", "three"]);
+    assert_eq!(world.count(a, |event| matches!(event, Event::Gap { addressed: true, from_seq: 2, to_seq: 2, .. })), 1);
 }
 
 #[test]
@@ -673,6 +706,17 @@ fn the_latest_value_arrives_however_many_are_lost() {
     };
     assert_eq!(values(b), ["0", "9"]);
     assert_eq!(values(c), ["9"]);
+}
+
+#[test]
+fn latest_values_arrive_on_any_number_of_channels_one_after_another() {
+    let (mut world, a, b) = pair();
+    for n in 0..3 * limits::LATEST_CHANNELS {
+        let (channel, payload) = (format!("cursor-{n}"), Bytes::from_static(b"1"));
+        world.give(a, Input::Publish { mode: Lossy::Latest, channel, to: None, payload });
+    }
+    world.pass(Micros::from_secs(2));
+    assert_eq!(world.count(b, |event| matches!(event, Event::Lossy { .. })), 3 * limits::LATEST_CHANNELS);
 }
 
 #[test]

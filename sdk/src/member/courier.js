@@ -143,7 +143,9 @@ export class Flow {
         lost[1] = this.#addressedIn.start(first);
       } else if (stream.origin === this.#self && (stream.to === undefined || stream.to === this.#peer)) {
         this.acknowledged(room, { stream, next }, now);
-        (stream.to === undefined ? this.#room : this.#addressed).cursor = next;
+        if (stream.to === undefined) this.#room.cursor = next;
+        // What the peer lacks of before it was given up is gone; our HELLO told it so.
+        else this.#addressed.cursor = Math.max(next, this.outbox.first);
       }
     }
     return lost;

@@ -63,11 +63,11 @@ export function planned(core, open, close) {
  * @param {Json} data
  */
 export function signal(core, from, attempt, data) {
-  if (byteLength(JSON.stringify(data)) > DESCRIPTION_MAX) return;
-  // What cannot be read is the sender's mistake: its attempt will not open.
   const peer = core.peers.get(from);
+  // What cannot be read is the sender's mistake: its attempt will not open. It may be nested too deep to be measured.
   const negotiation = readNegotiation(data);
-  if (peer && negotiation) apply(core, from, peer.link.negotiate(attempt, negotiation, core.now));
+  if (!peer || !negotiation || byteLength(JSON.stringify(negotiation)) > DESCRIPTION_MAX) return;
+  apply(core, from, peer.link.negotiate(attempt, negotiation, core.now));
 }
 
 /**

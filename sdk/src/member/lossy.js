@@ -52,8 +52,10 @@ export class Published {
 export class LossyFlow {
   /** The newest value of each channel that the peer has not seen. */
   #unseen;
-  /** The newest number seen of each of the peer's channels. @type {Map<string, number>} */
+  /** The newest number seen of each of the peer's channels, of those used last. @type {Map<string, { seq: number }>} */
   #seen = new Map();
+  /** The highest number that was forgotten of the others: nothing up to it is news. */
+  #forgotten = 0;
   /** @type {Uint8Array[]} */
   #queue = [];
   #queued = 0;
@@ -169,12 +171,11 @@ export class LossyFlow {
    * @param {number} length
    */
   value(origin, channel, seq, length) {
-    const seen = this.#seen.get(channel);
-    const fresh = seen === undefined || seq > seen;
+    const fresh = seq > (this.#seen.get(channel)?.seq ?? this.#forgotten);
     if (fresh) {
-      const known = seen !== undefined || this.#seen.size < LATEST_CHANNELS;
-      if (!known || !this.hold(length)) return false;
-      this.#seen.set(channel, seq);
+      if (!this.hold(length)) return false;
+      this.#forgotten = Math.max(this.#forgotten, makeRoom(this.#seen, channel));
+      this.#seen.set(channel, { seq });
     }
     this.send(encodeFrame({ type: "seen", origin, seq, channel }));
     return fresh;
@@ -198,17 +199,18 @@ export class LossyFlow {
 }
 
 /**
- * Lets go of the oldest value where one of another channel would be too many.
+ * Lets go of the oldest value where one of another channel would be too many; gives its number, else 0.
  *
- * @param {Map<string, Value>} values
+ * @param {Map<string, { seq: number }>} values
  * @param {string} channel
  */
 function makeRoom(values, channel) {
-  if (values.has(channel) || values.size < LATEST_CHANNELS) return;
+  if (values.has(channel) || values.size < LATEST_CHANNELS) return 0;
   let oldest = "";
   let least = Infinity;
   for (const [name, { seq }] of values) if (seq < least) [oldest, least] = [name, seq];
   values.delete(oldest);
+  return least;
 }
 
 /** @param {number | undefined} rtt */

@@ -184,8 +184,12 @@ impl Flow {
                 lost[1] = self.addressed_in.start(holding.first);
             } else if stream.origin == self.this && (stream.to.is_none() || stream.to == Some(self.peer)) {
                 self.acknowledged(room, Ack { stream, next: holding.next }, now)?;
-                let cursor = if stream.to.is_none() { &mut self.room } else { &mut self.addressed };
-                cursor.cursor = holding.next;
+                if stream.to.is_none() {
+                    self.room.cursor = holding.next;
+                } else {
+                    // What the peer lacks of before it was given up is gone; our HELLO told it so.
+                    self.addressed.cursor = holding.next.max(self.outbox.first());
+                }
             }
         }
         Ok(lost)

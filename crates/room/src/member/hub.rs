@@ -1,6 +1,7 @@
 //! What the hub says, and coming back to it.
 
 use super::*;
+use crate::wire::frame::NUMBER_MAX;
 
 impl Member {
     pub(super) fn connected(&mut self) {
@@ -65,7 +66,7 @@ impl Member {
                 self.state_changed(change.key, change.value, change.version, Some(change.by));
             }
             ServerMessage::Topology(change) => {
-                self.session.epoch = change.epoch;
+                self.session.epoch = change.epoch.min(NUMBER_MAX);
                 self.topology_is(change.to);
             }
             ServerMessage::Refused(refused) if refused.fatal => self.session.refusal = Some(refused),

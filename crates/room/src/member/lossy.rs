@@ -52,8 +52,10 @@ pub(super) struct Value {
 pub(super) struct LossyFlow {
     /// The newest value of each channel that the peer has not seen.
     unseen: BTreeMap<String, Value>,
-    /// The newest number seen of each of the peer's channels.
+    /// The newest number seen of each of the peer's channels, of those used last.
     seen: BTreeMap<String, u64>,
+    /// The highest number that was forgotten of the others: nothing up to it is news.
+    forgotten: u64,
     queue: Vec<Bytes>,
     queued: usize,
     /// Bytes in the lossy lane's send buffer.
@@ -137,17 +139,26 @@ impl LossyFlow {
 
     /// A `latest` value came. `fresh`: newer than what was seen, and the application has room for it.
     pub fn value(&mut self, origin: MemberId, channel: &str, seq: u64, length: usize) -> bool {
-        let seen = self.seen.get(channel).copied();
-        let fresh = seen.is_none_or(|seen| seq > seen);
+        let fresh = seq > self.seen.get(channel).copied().unwrap_or(self.forgotten);
         if fresh {
-            let known = seen.is_some() || self.seen.len() < limits::LATEST_CHANNELS;
-            if !known || !self.hold(length) {
+            if !self.hold(length) {
                 return false;
+            }
+            if !self.seen.contains_key(channel) && self.seen.len() >= limits::LATEST_CHANNELS {
+                self.forget_oldest();
             }
             self.seen.insert(channel.to_owned(), seq);
         }
         self.send(Frame::Seen { origin, seq, channel: channel.to_owned() }.encode());
         fresh
+    }
+
+    fn forget_oldest(&mut self) {
+        let oldest = self.seen.iter().min_by_key(|(_, seq)| **seq).map(|(name, seq)| (name.clone(), *seq));
+        if let Some((name, seq)) = oldest {
+            self.seen.remove(&name);
+            self.forgotten = self.forgotten.max(seq);
+        }
     }
 
     /// Makes room for a message; false where the application has not taken enough of the earlier ones.

@@ -6,8 +6,11 @@ use crate::{
     id::MemberId,
     limits,
     time::{Micros, Time},
-    wire::signal::{
-        Attributes, ClientMessage, Join, LinkReport, Refused, SetAttributes, SetState, StateEntry, VERSION, Welcome,
+    wire::{
+        frame::NUMBER_MAX,
+        signal::{
+            Attributes, ClientMessage, Join, LinkReport, Refused, SetAttributes, SetState, StateEntry, VERSION, Welcome,
+        },
     },
 };
 
@@ -131,9 +134,9 @@ impl Session {
         self.state = State::Joined;
         self.failures = 0;
         self.hub = Some(welcome.hub.clone());
-        self.epoch = welcome.epoch;
+        self.epoch = welcome.epoch.min(NUMBER_MAX);
         self.ping = Micros::from_millis(welcome.ping_ms.clamp(1_000, 60_000));
-        self.op = self.op.max(welcome.op);
+        self.op = self.op.max(welcome.op.min(NUMBER_MAX));
         self.attributes_are(&welcome.this.attributes);
         self.confirmed(welcome.op);
         self.pending.iter().map(|(_, message)| message.clone()).collect()
