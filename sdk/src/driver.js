@@ -29,6 +29,9 @@ import { HubSocket } from "./socket.js";
  * @property {(error: unknown) => void} ontokenerror the token function failed before the member was ever let in
  */
 
+/** For how long a token may be asked for and a socket be opened: browsers would wait for minutes. */
+export const OPEN_TIMEOUT_MS = 10_000;
+
 /** One session of a member. */
 export class Driver {
   #options;
@@ -41,6 +44,8 @@ export class Driver {
   #socket;
   /** Counts the sockets asked for, so that a token that comes late opens none. */
   #dials = 0;
+  /** Until the socket asked for is open. @type {ReturnType<typeof setTimeout> | undefined} */
+  #opening;
   /** As the last welcome named them; undefined before the first. @type {IceServer[] | undefined} */
   #ice;
   /** By member; the attempt is the machine's current one. @type {Map<MemberId, { attempt: number, peer: Peer }>} */
@@ -87,6 +92,7 @@ export class Driver {
     if (this.#abandoned) return;
     this.#abandoned = true;
     this.#dials += 1;
+    clearTimeout(this.#opening);
     clearTimeout(this.#timer);
     this.#socket?.send({ type: "leave" });
     if (unloading) this.#socket?.forget();
@@ -125,9 +131,7 @@ export class Driver {
         void this.#connect();
         break;
       case "disconnect":
-        this.#dials += 1;
-        this.#socket?.close();
-        this.#socket = undefined;
+        this.#hangUp();
         break;
       case "tell":
         this.#socket?.send(output.message);
@@ -184,6 +188,11 @@ export class Driver {
   async #connect() {
     const dial = ++this.#dials;
     const { token, url } = this.#options;
+    clearTimeout(this.#opening);
+    this.#opening = setTimeout(() => {
+      this.#hangUp();
+      this.handle({ type: "disconnected", reason: "no answer in time" });
+    }, OPEN_TIMEOUT_MS);
     if (typeof token === "function") {
       try {
         const fresh = await token();
@@ -191,6 +200,7 @@ export class Driver {
         this.handle({ type: "set_token", token: fresh });
       } catch (error) {
         if (dial !== this.#dials) return;
+        clearTimeout(this.#opening);
         if (!this.#ice) this.#options.ontokenerror(error);
         else this.handle({ type: "disconnected", reason: "no fresh token could be had" });
         return;
@@ -200,19 +210,32 @@ export class Driver {
       this.#socket = this.#dial(url);
     } catch (error) {
       // As where a page served over HTTPS names a ws: address.
+      clearTimeout(this.#opening);
       this.handle({ type: "disconnected", reason: `the browser cannot connect: ${describe(error)}` });
     }
+  }
+
+  /** Closes the socket, or opens none any more; nothing of it is reported. */
+  #hangUp() {
+    this.#dials += 1;
+    clearTimeout(this.#opening);
+    this.#socket?.close();
+    this.#socket = undefined;
   }
 
   /** @param {string} url */
   #dial(url) {
     return new HubSocket(url, {
-      onopen: () => this.handle({ type: "connected" }),
+      onopen: () => {
+        clearTimeout(this.#opening);
+        this.handle({ type: "connected" });
+      },
       onmessage: (message) => {
         if (message.type === "welcome") this.#ice = message.ice;
         this.handle({ type: "hub", message });
       },
       onclose: (code, reason) => {
+        clearTimeout(this.#opening);
         this.#socket = undefined;
         this.handle({ type: "disconnected", code, reason });
       },

@@ -8,15 +8,16 @@
 import { Driver } from "./driver.js";
 import { RoomError } from "./errors.js";
 import { toHex } from "./id.js";
-import { CALLS_MAX, LOSSY_MAX } from "./limits.js";
+import { ATTRIBUTES_BYTES, CALLS_MAX, LOSSY_MAX } from "./limits.js";
 import { Channel, Held, checkName, keyOf } from "./room/channel.js";
 import {
   Emitter, GapEvent, LinkEvent, MemberEvent, MemberLeaveEvent, ReconnectedEvent, ReconnectingEvent, RefusedEvent,
   RoomCloseEvent, TopologyEvent,
 } from "./room/events.js";
 import { Member } from "./room/member.js";
-import { RoomState } from "./room/state.js";
+import { RoomState, checkSize } from "./room/state.js";
 import { decodeValue, encodeValue } from "./value.js";
+import { byteLength } from "./wire.js";
 
 /** @import {TokenSource} from "./driver.js" */
 /** @import {RoomErrorCode} from "./errors.js" */
@@ -206,10 +207,14 @@ export class Room extends Emitter {
   /**
    * Changes this member's own attributes. Everybody, this member too, hears `memberupdate`.
    *
-   * @param {Record<string, string | null>} changes null removes
+   * @param {Record<string, string | null>} changes null removes; at most 4 KiB of names and values
+   * @throws {RoomError} `too_large`
    */
   setAttributes(changes) {
-    const set = Object.fromEntries(Object.entries(changes).map(([key, value]) => [key, value === null ? null : `${value}`]));
+    const text = (/** @type {string | null} */ value) => (value === null ? null : `${value}`.toWellFormed());
+    const entries = Object.entries(changes).map(([key, value]) => [key.toWellFormed(), text(value)]);
+    checkSize("the attributes", byteLength(entries.flat().join("")), ATTRIBUTES_BYTES);
+    const set = Object.fromEntries(entries);
     this.#driver.handle({ type: "set_attributes", set });
   }
 

@@ -60,5 +60,8 @@ const AGENT = "roomful.js/0.1.0";
 export async function join(address, { name = "guest", token, attributes = {}, signal, topology } = {}) {
   signal?.throwIfAborted();
   const { url, room } = socketAddress(address, globalThis.location?.href);
-  return new Room({ url, room, name, token, attributes, topology, agent: AGENT })._enter(signal);
+  const text = (/** @type {unknown} */ value) => `${value}`.toWellFormed();
+  const own = Object.fromEntries(Object.entries(attributes).map(([key, value]) => [text(key), text(value)]));
+  const entry = { url, room, name: text(name), token, attributes: own, topology, agent: AGENT };
+  return new Room(entry)._enter(signal);
 }

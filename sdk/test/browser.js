@@ -40,6 +40,8 @@ class Server {
   repeats = (_message) => false;
   /** Nobody is there. */
   isDown = false;
+  /** Sockets to it neither open nor fail. */
+  stalls = false;
 
   /** Ends all sockets without a word. */
   cut() {
@@ -56,7 +58,7 @@ class FakeSocket {
     this.url = url;
     this.#server = server;
     setTimeout(() => {
-      if (this.readyState !== 0) return;
+      if (this.readyState !== 0 || server.stalls) return;
       if (server.isDown) return this.end(1006);
       this.readyState = 1;
       server.sockets.push(this);

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
+import { OPEN_TIMEOUT_MS } from "../src/driver.js";
 import { RoomError, join } from "../src/roomful.js";
 import { HELD_BYTES } from "../src/room/channel.js";
 import { installBrowser } from "./browser.js";
@@ -61,6 +62,11 @@ test("join gives the room as it is", async () => {
   assert.equal(server.sockets[0].url, "ws://127.0.0.1:7800/standup");
 });
 
+test("what is no text is made one", async () => {
+  const ada = await enter("half \ud83d", { attributes: { mood: "\ud83d", age: 7 } });
+  assert.deepEqual([ada.self.name, ada.self.attributes], ["half \ufffd", { mood: "\ufffd", age: "7" }]);
+});
+
 test("a refusal rejects join, by its code and hint", async () => {
   server.gate = () => ({ code: "token_required" });
   await assert.rejects(enter("Ada"), (error) => {
@@ -98,6 +104,22 @@ test("a fresh token is asked for each time that the server lets the member in", 
   assert.equal(server.lastJoin.token, "token 2");
   const failing = enter("Bob", { token: () => Promise.reject(new Error("no such user")) });
   await assert.rejects(failing, ({ code, cause }) => code === "token_failed" && cause.message === "no such user");
+});
+
+test("a server or a token that does not answer is given up, and tried again", async (t) => {
+  const wait = globalThis.setTimeout;
+  t.mock.method(globalThis, "setTimeout", (run, ms) => wait(run, ms === OPEN_TIMEOUT_MS ? 20 : ms));
+  let token = () => "a token";
+  const ada = await enter("Ada", { token: () => token() });
+  for (const stall of [() => (server.stalls = true), () => (token = () => new Promise(() => {}))]) {
+    stall();
+    const back = once(ada, "reconnected");
+    server.cut();
+    await sleep(250);
+    server.stalls = false;
+    token = () => "a token";
+    await back;
+  }
 });
 
 test("messages come by iteration and by events", async () => {
@@ -225,6 +247,20 @@ test("state and attributes are everybody's", async () => {
   assert.deepEqual([update.member, update.member.attributes], [other(bob), { hand: "up" }]);
   await until(() => ada.self.attributes.hand === "up");
   assert.throws(() => (ada.self.attributes.hand = "down"), TypeError);
+});
+
+test("state and attributes that the server would put a member out for are refused at once", async () => {
+  const [ada, bob] = await meet("Ada", "Bob");
+  const large = (run) => assert.throws(run, ({ code }) => code === "too_large");
+  large(() => ada.state.set("k", "x".repeat(70_000)));
+  large(() => ada.state.set("k".repeat(129), 1));
+  large(() => ada.state.delete("\u00fc".repeat(65)));
+  large(() => ada.setAttributes({ a: "x".repeat(4_096) }));
+  // Half an emoji is no text that could be sent.
+  ada.state.set("half \ud83d", 1);
+  assert.equal((await once(bob.state, "change")).key, "half \ufffd");
+  ada.setAttributes({ mood: "\ud83d" });
+  assert.deepEqual((await once(bob, "memberupdate")).member.attributes, { mood: "\ufffd" });
 });
 
 test("members come and go", async () => {

@@ -5,6 +5,9 @@
  * @module
  */
 
+import { RoomError } from "../errors.js";
+import { STATE_KEY_MAX, STATE_VALUE_MAX } from "../limits.js";
+import { byteLength } from "../wire.js";
 import { Emitter, StateChangeEvent } from "./events.js";
 
 /** @import {Json} from "../wire.js" */
@@ -56,20 +59,23 @@ export class RoomState extends Emitter {
    * @param {string} key at most 128 bytes
    * @param {any} value anything that has a JSON form of at most 16 KiB; null or undefined removes the entry
    * @throws {TypeError} Where it has none.
+   * @throws {RoomError} `too_large`
    */
   set(key, value) {
     const text = JSON.stringify(value ?? null);
     if (text === undefined) throw new TypeError(`a ${typeof value} has no JSON form`);
-    this.#write(String(key), JSON.parse(text));
+    checkSize("the entry's value", byteLength(text), STATE_VALUE_MAX);
+    this.#write(checkedKey(key), JSON.parse(text));
   }
 
   /**
    * Removes an entry.
    *
    * @param {string} key
+   * @throws {RoomError} `too_large`
    */
   delete(key) {
-    this.#write(String(key), null);
+    this.#write(checkedKey(key), null);
   }
 
   /** The names of the entries. */
@@ -111,6 +117,27 @@ export class RoomState extends Emitter {
   _load(entries) {
     for (const [key, { value }] of entries) if (value !== null) this.#entries.set(key, deepFreeze(value));
   }
+}
+
+/** @param {string} key */
+function checkedKey(key) {
+  const text = String(key).toWellFormed();
+  checkSize("the entry's key", byteLength(text), STATE_KEY_MAX);
+  return text;
+}
+
+/**
+ * The server puts a member out for what is far too large.
+ *
+ * @param {string} what
+ * @param {number} bytes
+ * @param {number} max
+ * @throws {RoomError} `too_large`
+ */
+export function checkSize(what, bytes, max) {
+  if (bytes <= max) return;
+  const hint = "share large things as messages";
+  throw new RoomError("too_large", `${what} is too large: ${bytes} bytes, at most ${max}`, hint);
 }
 
 /**
