@@ -300,8 +300,9 @@ impl Listening {
             listener.names.remove(name);
             if matches!(state, State::Offered { .. }) {
                 listener.offers -= 1;
-                let is_waiting = listener.offers <= limits::OFFERS / 2;
-                if is_waiting && self.scans.contains_key(&state.holder().turn) {
+                let has_room = listener.offers <= limits::OFFERS / 2;
+                // Whichever of its patterns waits: they share the room.
+                if has_room && listener.patterns.values().any(|turn| self.scans.contains_key(turn)) {
                     // Its answer makes room: at once, which is any time that has come.
                     self.scan_due = Some(Time(0));
                 }

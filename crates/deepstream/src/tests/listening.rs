@@ -1,6 +1,6 @@
 use super::world::{BOTH, Client, PAIRS, World, assert_heard, name};
 use crate::{
-    Config, limits,
+    Config, Wire, limits,
     message::{
         Request,
         Topic::{self, Event, Record},
@@ -202,4 +202,24 @@ fn a_new_listener_is_not_flooded() {
         assert_eq!(offered, NAMES);
         assert!(most <= limits::OFFERS, "{most}");
     }
+}
+
+#[test]
+fn a_pattern_that_waits_for_another_of_the_same_listener_has_its_turn() {
+    let mut world = World::default();
+    let (listener, client) = (world.client(Wire::Text), world.client(Wire::Protobuf));
+    world.subscribe(client, Event, "b/before");
+    world.listen(listener, Event, PATTERN);
+    // As many as may be offered at a time, after all that there was has been.
+    let names: Vec<String> = (0..limits::OFFERS).map(|at| format!("a/{at}")).collect();
+    for name in &names {
+        world.subscribe(client, Event, name);
+    }
+    world.heard(listener);
+    world.listen(listener, Event, "^b/.*");
+    assert_heard!(world, listener, ["ack event L"]);
+    for name in &names {
+        world.answer(listener, Event, PATTERN, name, true);
+    }
+    assert_heard!(world, listener, ["wanted event ^b/.* b/before"]);
 }
