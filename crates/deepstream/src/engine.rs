@@ -352,6 +352,11 @@ impl Engine {
         self.sessions.len()
     }
 
+    /// Whether a connection is there and has logged in.
+    pub fn is_open(&self, conn: ConnId) -> bool {
+        self.sessions.get(conn).is_some_and(|session| session.phase == Phase::Open)
+    }
+
     /// How many records there are.
     pub fn records(&self) -> usize {
         self.records.len()
@@ -393,6 +398,10 @@ impl Engine {
             if self.sessions.get(conn).is_none() {
                 return;
             }
+            // A few bytes can ask for a large record, and a frame can ask for it very often.
+            if self.out.is_full() {
+                return self.close(now, peer);
+            }
         }
     }
 
@@ -431,7 +440,7 @@ impl Engine {
     }
 
     fn garbage(&mut self, now: Time, peer: Peer, garbage: &Garbage) {
-        let is_open = self.sessions.get(peer.conn).is_some_and(|session| session.phase == Phase::Open);
+        let is_open = self.is_open(peer.conn);
         match garbage {
             Garbage::Unreadable => self.out.send(peer, &Reply::Unreadable),
             Garbage::Unknown { topic, action } => {

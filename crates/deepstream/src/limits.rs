@@ -8,6 +8,10 @@ use crate::time::Micros;
 pub const FRAME_MAX: usize = 1024 * 1024;
 /// Messages in one text frame. The client sends at most 100.
 pub const FRAME_MESSAGES: usize = 1_024;
+/// Bytes of what one frame may bring about: messages, to all together, and records to be stored. A client that asks for
+/// more is closed. It is more than what the 100 messages of a client's largest frame come to, with the largest record
+/// each.
+pub const TURN_BYTES: usize = 128 * 1024 * 1024;
 /// Bytes in a name: of an event, a record, a call, a user, and in the pattern of a listener.
 pub const NAME_MAX: usize = 1_024;
 /// Bytes in the id by which a client finds the answer to what it asked.
@@ -70,8 +74,10 @@ pub const RECORDS_BYTES: usize = 512 * 1024 * 1024;
 pub const HISTORY: usize = 4_096;
 /// Bytes in the changes of a list that are remembered.
 pub const HISTORY_BYTES: usize = 256 * 1024;
-/// Entries in the changes of its own that a connection may be ahead of a list.
-pub const CHAIN_ENTRIES: usize = 1_024;
+/// The same, of all lists together. Beyond, those that have not changed for longest are forgotten.
+pub const HISTORIES_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes in the changes of its own that a connection may be ahead of a list.
+pub const CHAIN_BYTES: usize = 64 * 1024;
 /// Age of an update that a client has surely seen, for guessing which list a write of it started from.
 pub const SURELY_SEEN: Micros = Micros::from_millis(250);
 /// Acknowledgements that wait for the store.

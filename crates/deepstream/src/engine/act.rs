@@ -248,8 +248,10 @@ impl Engine {
         let creates = write.creates() && !self.records.contains(&write.name);
         let may = |right| self.is_allowed(peer, right, &write.name);
         if may(Right::RecordWrite) && (!creates || may(Right::RecordCreate)) {
+            // Who is subscribed may.
+            let may_read = self.records.registry.contains(peer, &write.name) || may(Right::RecordRead);
             self.out.counters.writes += 1;
-            self.records.write(now, peer, write, &mut self.out);
+            self.records.write(now, peer, write, may_read, &mut self.out);
         } else {
             self.out.counters.denied += 1;
             records::refuse(peer, &write, Problem::Denied, &mut self.out);

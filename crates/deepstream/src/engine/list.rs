@@ -77,6 +77,16 @@ impl Past {
         }
     }
 
+    /// Bytes in the changes that are remembered.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// When the list has changed last, as far as is remembered.
+    pub(crate) fn changed(&self) -> Time {
+        self.deltas.back().map_or(Time(0), |last| last.at)
+    }
+
     /// A connection's copy is the list's again, or it has none any more.
     pub(crate) fn forget(&mut self, conn: ConnId) {
         self.chains.remove(&conn);
@@ -129,6 +139,12 @@ impl Past {
         Merged { entries: apply(current, wanted, &change), delta: change.clone(), change }
     }
 
+    /// Those of whose copies something is remembered.
+    #[cfg(test)]
+    pub(crate) fn writers(&self) -> impl Iterator<Item = ConnId> {
+        self.chains.keys().copied()
+    }
+
     /// The list as it was at a version.
     fn copy(&self, current: &Counts, version: u64, at: u64) -> Option<Counts> {
         if version == at {
@@ -164,7 +180,7 @@ impl Past {
             Some(before) => (before.base, sum(before.counts, change)),
             None => (version - 1, change.clone()),
         };
-        if counts.len() <= limits::CHAIN_ENTRIES {
+        if size(&counts) <= limits::CHAIN_BYTES {
             self.chains.insert(writer, Chain { version, base, counts });
         }
     }

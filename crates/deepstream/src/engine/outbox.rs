@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::{ConnId, Counters, Output, registry::Recipients};
 use crate::{
+    limits,
     message::Reply,
     wire::{self, Wire},
 };
@@ -19,6 +20,8 @@ pub(crate) struct Peer {
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     outputs: VecDeque<Output>,
+    /// Bytes of messages and records in them.
+    bytes: usize,
     pub(crate) counters: Counters,
 }
 
@@ -26,7 +29,7 @@ impl Outbox {
     pub(crate) fn send(&mut self, to: Peer, reply: &Reply<'_>) {
         if let Some(frame) = wire::encode(to.wire, reply) {
             self.counters.sent += 1;
-            self.outputs.push_back(Output::Send { to: vec![to.conn], frame });
+            self.push(Output::Send { to: vec![to.conn], frame });
         }
     }
 
@@ -38,16 +41,33 @@ impl Outbox {
                 && let Some(frame) = wire::encode(wire, reply)
             {
                 self.counters.sent += conns.len() as u64;
-                self.outputs.push_back(Output::Send { to: conns, frame });
+                self.push(Output::Send { to: conns, frame });
             }
         }
     }
 
     pub(crate) fn push(&mut self, output: Output) {
+        self.bytes += bytes(&output);
         self.outputs.push_back(output);
     }
 
     pub(crate) fn pop(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        let output = self.outputs.pop_front()?;
+        self.bytes -= bytes(&output);
+        Some(output)
+    }
+
+    /// Whether more waits here than one frame of a client may bring about.
+    pub(crate) fn is_full(&self) -> bool {
+        self.bytes > limits::TURN_BYTES
+    }
+}
+
+/// Bytes that an output holds beside what came in with a frame.
+fn bytes(output: &Output) -> usize {
+    match output {
+        Output::Send { to, frame } => size_of_val(to.as_slice()) + frame.bytes().len(),
+        Output::Store { record: Some(record), .. } => record.json.len(),
+        _ => 0,
     }
 }

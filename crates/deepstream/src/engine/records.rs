@@ -17,7 +17,7 @@ use super::{
     registry::Registry,
 };
 use crate::{
-    json,
+    json, limits,
     message::{Action, Problem, Reply, Topic},
     name::Name,
     pattern::Pattern,
@@ -39,6 +39,8 @@ pub(crate) struct Records {
     records: BTreeMap<Name, Record>,
     /// Bytes in all names and values.
     bytes: usize,
+    /// Bytes in what lists remember.
+    pasts: usize,
     /// The ephemeral lists that a connection may have entries in.
     owned: BTreeMap<ConnId, BTreeSet<Name>>,
     ephemeral: Vec<Pattern>,
@@ -69,6 +71,7 @@ impl Records {
             store: Store::new(config.persist),
             records: BTreeMap::new(),
             bytes: 0,
+            pasts: 0,
             owned: BTreeMap::new(),
             ephemeral: config.ephemeral.clone(),
             reserved: config.reserved.clone(),
@@ -146,6 +149,9 @@ impl Records {
             }
             _ => {
                 for name in names {
+                    if out.is_full() {
+                        return;
+                    }
                     if let Some((version, json)) = self.get(name) {
                         out.send(peer, &Reply::Record { name, version, json });
                     }
@@ -181,8 +187,7 @@ impl Records {
         let Some(record) = self.records.remove(name) else {
             return out.send(peer, &Reply::DeleteDone(name));
         };
-        self.bytes -= name.len() + record.json.len();
-        self.disown(name, &record);
+        self.forget(name, &record);
         let subscribers = self.registry.remove_name(name);
         out.tell(&subscribers, Some(peer.conn), &Reply::Deleted(name));
         if !subscribers.is_empty() {
@@ -254,24 +259,40 @@ impl Records {
             && self.registry.recipients(name).is_none()
             && let Some(record) = self.records.remove(name)
         {
-            self.bytes -= name.len() + record.json.len();
-            self.disown(name, &record);
+            self.forget(name, &record);
         }
     }
 
-    fn disown(&mut self, name: &Name, record: &Record) {
-        for conn in record.owners.iter().flat_map(|owners| owners.conns()) {
-            if let Some(names) = self.owned.get_mut(&conn) {
-                names.remove(name);
-                if names.is_empty() {
-                    self.owned.remove(&conn);
-                }
+    /// A record is not there any more.
+    fn forget(&mut self, name: &Name, record: &Record) {
+        self.bytes -= name.len() + record.json.len();
+        self.pasts -= record.past.as_ref().map_or(0, |past| past.bytes());
+        disown(&mut self.owned, name, record.owners.iter().flat_map(|owners| owners.conns()));
+    }
+
+    /// Where lists remember more than they may together, has those that have not changed for longest forget it, until
+    /// half of that is left: writes to them that come late are conflicts.
+    fn forget_pasts(&mut self) {
+        if self.pasts <= limits::HISTORIES_BYTES {
+            return;
+        }
+        let past = |(name, record): (&Name, &Record)| Some((record.past.as_ref()?.changed(), name.clone()));
+        let mut pasts: Vec<(Time, Name)> = self.records.iter().filter_map(past).collect();
+        pasts.sort_unstable();
+        for (_, name) in pasts {
+            if self.pasts <= limits::HISTORIES_BYTES / 2 {
+                break;
             }
+            let past = self.records.get_mut(&name).and_then(|record| record.past.take());
+            self.pasts -= past.map_or(0, |past| past.bytes());
         }
     }
 
     #[cfg(test)]
     pub(crate) fn check(&self) {
+        let pasts = self.records.values().filter_map(|record| record.past.as_ref());
+        assert_eq!(self.pasts, pasts.map(|past| past.bytes()).sum::<usize>());
+        assert!(self.pasts <= limits::HISTORIES_BYTES);
         self.registry.check();
         self.listening.check(&self.registry);
         let bytes = self.records.iter().map(|(name, record)| name.len() + record.json.len());
@@ -283,11 +304,20 @@ impl Records {
             assert!(record.json.len() <= self.record_max.max(EMPTY.len()) || self.is_own(name));
             assert!(json::check_record(&record.json).is_ok(), "{}", record.json);
             assert!(record.version > 0 || self.registry.recipients(name).is_some(), "{name} is of no use");
+            let mut writers = record.past.iter().flat_map(|past| past.writers());
+            assert!(writers.all(|conn| self.registry.names_of(conn).contains(name)), "{name} remembers who is gone");
             if let Some(owners) = &record.owners {
                 let counts = json::entries(&record.json).map(|list| super::list::count(&list));
+                let is_left = counts.as_ref().is_some_and(super::list::Counts::is_empty);
+                assert!(!is_left || self.registry.recipients(name).is_some(), "{name} is left by all");
                 owners.check(&counts.unwrap_or_default());
                 assert!(owners.conns().iter().all(|conn| self.owned[conn].contains(name)));
             }
+        }
+        let owners_of = |name| self.records.get(name).and_then(|record: &Record| record.owners.as_ref());
+        for (conn, names) in &self.owned {
+            assert!(!names.is_empty());
+            assert!(names.iter().all(|name| owners_of(name).is_some_and(|owners| owners.has_any(*conn))));
         }
     }
 
@@ -295,5 +325,17 @@ impl Records {
     pub(crate) fn owns_nothing(&self, conn: ConnId) -> bool {
         !self.owned.contains_key(&conn)
             && self.records.values().flat_map(|record| &record.owners).all(|owners| !owners.conns().contains(&conn))
+    }
+}
+
+/// Notes that connections have no entries in a list any more.
+fn disown(owned: &mut BTreeMap<ConnId, BTreeSet<Name>>, name: &Name, conns: impl IntoIterator<Item = ConnId>) {
+    for conn in conns {
+        if let Some(names) = owned.get_mut(&conn) {
+            names.remove(name);
+            if names.is_empty() {
+                owned.remove(&conn);
+            }
+        }
     }
 }

@@ -3,8 +3,8 @@ use proptest::prelude::*;
 
 use super::world::{BOTH, World, assert_heard, name};
 use crate::{
-    Config, Frame, Wire, limits,
-    message::{Action, Request, Topic::Event},
+    Config, Frame, Input, Output, Wire, limits,
+    message::{Action, Change, Request, Topic::Event},
     wire::client,
 };
 
@@ -79,6 +79,57 @@ fn ten_thousand_subscriptions_are_fine_and_too_many_are_denied() {
     assert_heard!(world, client, ["problem record MESSAGE_DENIED r"]);
     world.close(client);
     assert_eq!(world.engine.records(), 0);
+}
+
+#[test]
+fn a_few_bytes_that_ask_for_very_much_are_not_answered_to_the_end() {
+    const RECORD: usize = 1024 * 1024;
+    let json = format!("{{\"a\":\"{}\"}}", "x".repeat(RECORD - 1_024));
+    let client_of = |wire| {
+        let mut world = World::new(Config { persist: true, ..Config::default() });
+        world.stores = false;
+        let client = world.client(Wire::Protobuf);
+        world.open(client, "r");
+        world.write(client, Action::Update, "r", 1, Change::Whole(json.clone()), false);
+        let client = world.client(wire);
+        world.heard(client);
+        (world, client)
+    };
+    // Records once each, changes, and names that are there again and again.
+    let frames: Vec<(Wire, Frame)> = vec![
+        (Wire::Text, Frame::Text("R\u{1f}SN\u{1f}r\u{1e}".repeat(limits::FRAME_MESSAGES).into())),
+        (Wire::Text, Frame::Text("R\u{1f}P\u{1f}r\u{1f}-1\u{1f}b\u{1f}N1\u{1e}".repeat(limits::FRAME_MESSAGES).into())),
+        (
+            Wire::Protobuf,
+            client::ask(
+                Wire::Protobuf,
+                &Request::Open {
+                    how: Action::OpenRead,
+                    names: vec![name("r"); limits::SUBSCRIPTIONS],
+                    ack: Some("1".into()),
+                },
+            )
+            .unwrap(),
+        ),
+    ];
+    for (wire, frame) in frames {
+        let (mut world, client) = client_of(wire);
+        world.engine.handle(world.now, Input::Received { conn: client.conn, frame });
+        let mut bytes = 0;
+        let mut is_closed = false;
+        while let Some(output) = world.engine.poll_output() {
+            match output {
+                Output::Send { frame, .. } => bytes += frame.bytes().len(),
+                Output::Store { record, .. } => bytes += record.map_or(0, |record| record.json.len()),
+                Output::Close { conn } => is_closed |= conn == client.conn,
+                _ => {}
+            }
+        }
+        assert!(is_closed && bytes <= limits::TURN_BYTES + 3 * RECORD, "{wire:?}: {bytes}");
+        let other = world.client(Wire::Text);
+        world.ask(other, &Request::Has(name("r")));
+        assert!(!world.heard(other).is_empty(), "others are not affected");
+    }
 }
 
 /// The parts that messages are made of, good and bad.

@@ -7,8 +7,13 @@ use std::collections::{BTreeSet, VecDeque};
 
 use proptest::prelude::*;
 
-use super::world::{BOTH, Client, World, assert_heard};
-use crate::{Config, Wire, json, limits, message::Request, time::Micros};
+use super::world::{BOTH, Client, World, assert_heard, name};
+use crate::{
+    Config, Input, Wire, json, limits,
+    message::{Action, Change, Request, Topic::Record, Write},
+    time::Micros,
+    wire::client,
+};
 
 const LIST: &str = "list";
 
@@ -430,15 +435,68 @@ fn an_ephemeral_list_that_everybody_left_is_forgotten() {
     world.update(writer, "rooms/a", 1, "[\"x\"]");
     world.close(writer);
     assert_eq!(world.engine.records(), 1);
-    world.ask(
-        reader,
-        &Request::Unsubscribe {
-            topic: crate::message::Topic::Record,
-            names: vec![super::world::name("rooms/a")],
-            ack: None,
-        },
-    );
+    world.ask(reader, &Request::Unsubscribe { topic: Record, names: vec![name("rooms/a")], ack: None });
     assert_eq!(world.engine.records(), 0);
+}
+
+#[test]
+fn who_takes_its_entries_back_leaves_nothing() {
+    for wire in BOTH {
+        let mut world = ephemeral();
+        let (client, other) = (world.client(wire), world.client(wire));
+        // With and without being subscribed; what nothing is left of is checked after each step.
+        for room in ["rooms/a", "rooms/b"] {
+            world.open(client, room);
+            world.update(client, room, 1, "[\"x\"]");
+            world.update(client, room, 2, "[]");
+            world.unsubscribe(client, Record, room);
+            assert_eq!(world.engine.records(), 0);
+            let whole = |json: &str| Change::Whole(json.to_owned());
+            world.write(client, Action::CreateUpdate, room, 1, whole("[\"x\"]"), false);
+            world.update(other, room, 2, "[]");
+            assert_eq!(world.engine.records(), 0);
+        }
+    }
+}
+
+#[test]
+fn nothing_is_remembered_of_who_is_gone() {
+    for wire in BOTH {
+        let mut world = World::default();
+        let (reader, writer) = (world.client(wire), world.client(wire));
+        world.open(reader, LIST);
+        world.update(reader, LIST, 1, "[\"a\"]");
+        // Late, and by somebody who has not even opened the list.
+        world.update(writer, LIST, 1, "[\"b\"]");
+        assert_eq!(world.heard(reader).last().unwrap(), "updated list 2 [\"a\",\"b\"]");
+        world.close(writer);
+    }
+}
+
+#[test]
+fn lists_that_have_not_changed_for_long_forget_for_the_others() {
+    const LISTS: usize = 2 * limits::HISTORIES_BYTES / limits::HISTORY_BYTES;
+    let mut world = World::default();
+    let client = world.client(Wire::Protobuf);
+    let list = |at: usize| format!("list-{at}");
+    // Each list remembers nearly as much as one may.
+    let entry = "x".repeat(limits::HISTORY_BYTES - 1_024);
+    for at in 0..LISTS {
+        world.now = world.now + Micros(1);
+        for (version, entries) in [(1, vec![entry.as_str()]), (2, vec![&entry, "another"])] {
+            let (name, change) = (name(&list(at)), Change::Whole(json::write(&entries)));
+            let write = Write { action: Action::CreateUpdate, name, version, change, ack: None };
+            let frame = client::ask(Wire::Protobuf, &Request::Write(Box::new(write))).unwrap();
+            // What is left is checked once, at the end: it is much.
+            world.engine.handle(world.now, Input::Received { conn: client.conn, frame });
+            while world.engine.poll_output().is_some() {}
+        }
+    }
+    for (at, answer) in [(0, "conflict"), (LISTS - 1, "")] {
+        world.update(client, &list(at), 2, "[\"late\"]");
+        let heard = world.heard(client).join("");
+        assert!(heard.starts_with(answer) && heard.is_empty() == answer.is_empty(), "{at}: {heard:.60}");
+    }
 }
 
 #[test]

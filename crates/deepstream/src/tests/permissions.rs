@@ -102,3 +102,18 @@ fn of_many_names_those_allowed_are_subscribed_to() {
         ["problem record MESSAGE_DENIED b", "ack record S", "record a/1 0 {}", "record a/2 0 {}"]
     );
 }
+
+#[test]
+fn who_may_not_read_a_record_is_not_told_what_a_write_conflicts_with() {
+    for wire in BOTH {
+        let mut world = world(vec![rule(true, "**", &[], &["admin"]), rule(true, "**", &[Right::RecordWrite], &[])]);
+        let admin = world.log_in(wire, "{\"role\":\"admin\"}");
+        world.open(admin, "x");
+        world.update(admin, "x", 1, "{\"secret\":1}");
+        let writer = world.client(wire);
+        world.update(writer, "x", 1, "{}");
+        assert_heard!(world, writer, ["problem record MESSAGE_DENIED x"]);
+        world.update(writer, "x", 2, "{}");
+        assert_eq!(world.heard(admin).last().unwrap(), "updated x 2 {}");
+    }
+}

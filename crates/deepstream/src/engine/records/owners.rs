@@ -11,11 +11,12 @@ pub(super) struct Owners {
 }
 
 impl Owners {
-    /// Notes what a connection has changed, in a list that has these entries now.
-    pub(super) fn note(&mut self, conn: ConnId, change: &Counts, now: &Counts) {
+    /// Notes what a connection has changed, in a list that has these entries now. Gives back who has none any more.
+    pub(super) fn note(&mut self, conn: ConnId, change: &Counts, now: &Counts) -> BTreeSet<ConnId> {
+        let mut lost = BTreeSet::new();
         for (entry, times) in change {
             if !now.contains_key(entry) {
-                self.entries.remove(entry);
+                lost.extend(self.entries.remove(entry).unwrap_or_default().into_keys());
                 continue;
             }
             let owners = self.entries.entry(entry.clone()).or_default();
@@ -33,12 +34,18 @@ impl Owners {
                 *count -= taken;
                 if *count == 0 {
                     owners.remove(&owner);
+                    lost.insert(owner);
                 }
             }
             if owners.is_empty() {
                 self.entries.remove(entry);
             }
         }
+        if !lost.is_empty() {
+            let kept = self.conns();
+            lost.retain(|conn| !kept.contains(conn));
+        }
+        lost
     }
 
     /// A connection is gone. What goes with it from a list that has these entries.
@@ -57,9 +64,11 @@ impl Owners {
         gone
     }
 
-    /// The list is another, or none any more.
-    pub(super) fn clear(&mut self) {
+    /// The list is another, or none any more. Gives back who had entries in it.
+    pub(super) fn clear(&mut self) -> BTreeSet<ConnId> {
+        let conns = self.conns();
         self.entries.clear();
+        conns
     }
 
     pub(super) fn has_any(&self, conn: ConnId) -> bool {

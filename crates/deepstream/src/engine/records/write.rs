@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Record, Records};
+use super::{Record, Records, disown};
 use crate::{
     engine::{
         ConnId,
@@ -27,8 +27,9 @@ struct Outcome {
 }
 
 impl Records {
-    /// Carries out a write, and tells the writer what became of it, and everybody else what changed.
-    pub(crate) fn write(&mut self, now: Time, peer: Peer, write: Write, out: &mut Outbox) {
+    /// Carries out a write, and tells the writer what became of it, and everybody else what changed. A writer that may
+    /// not read is not told what it conflicts with.
+    pub(crate) fn write(&mut self, now: Time, peer: Peer, write: Write, may_read: bool, out: &mut Outbox) {
         let name = &write.name;
         let is_new = !self.contains(name);
         if is_new && !write.creates() {
@@ -39,6 +40,10 @@ impl Records {
         }
         let outcome = match self.outcome(now, peer.conn, &write) {
             Ok(outcome) => outcome,
+            Err(Problem::Conflict) if !may_read => {
+                out.counters.conflicts += 1;
+                return refuse(peer, &write, Problem::Denied, out);
+            }
             Err(problem) => {
                 self.tell_failed(peer, &write, problem, out);
                 return self.drop_unused(name);
@@ -48,6 +53,12 @@ impl Records {
             refuse(peer, &write, problem, out);
             return self.drop_unused(name);
         }
+        if let Some(past) = self.records.get_mut(name).and_then(|record| record.past.as_mut())
+            && !self.registry.contains(peer, name)
+        {
+            // Who is not subscribed has no copy, and would not be forgotten when it goes.
+            past.forget(peer.conn);
+        }
         let is_merged = outcome.is_merged;
         out.counters.merged += u64::from(is_merged);
         let Some((version, json)) = self.commit(now, name, peer.conn, outcome) else { return };
@@ -55,6 +66,7 @@ impl Records {
         let ack = write.ack.map(|ack| (peer, ack));
         let is_kept = !self.is_ephemeral(name);
         self.store.written(name, version, &json, is_kept, ack, out);
+        self.drop_unused(name);
     }
 
     /// Removes the entries of a connection that is gone.
@@ -119,19 +131,26 @@ impl Records {
         record.version += 1;
         record.json = json.clone();
         if !was_list || list.is_none() {
-            record.past = None;
-            record.owners.iter_mut().for_each(|owners| owners.clear());
+            self.pasts -= record.past.take().map_or(0, |past| past.bytes());
+            let lost = record.owners.as_mut().map(|owners| owners.clear());
+            disown(&mut self.owned, name, lost.unwrap_or_default());
         }
         let Some((delta, change)) = list else { return Some((record.version, json)) };
-        record.past.get_or_insert_default().note(now, record.version, delta);
+        let past = record.past.get_or_insert_default();
+        self.pasts -= past.bytes();
+        past.note(now, record.version, delta);
+        self.pasts += past.bytes();
         if let Some(owners) = &mut record.owners {
             let entries = json::entries(&json).unwrap_or_default();
-            owners.note(writer, &change, &list::count(&entries));
+            let lost = owners.note(writer, &change, &list::count(&entries));
+            disown(&mut self.owned, name, lost);
             if owners.has_any(writer) {
                 self.owned.entry(writer).or_default().insert(name.clone());
             }
         }
-        Some((record.version, json))
+        let version = record.version;
+        self.forget_pasts();
+        Some((version, json))
     }
 
     fn fits(&self, name: &Name, json: &str) -> Result<(), Problem> {
