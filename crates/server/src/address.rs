@@ -1,4 +1,4 @@
-//! What each address may do: connections at a time, new ones a second, failed joins.
+//! What each address may do: connections at a time, new ones a second, failed joins and logins.
 
 use std::{
     collections::HashMap,

@@ -36,9 +36,9 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub const ADDRESSES: usize = 65_536;
 /// The shortest time between two searches of a full table for addresses to forget.
 pub const SWEEP_PAUSE: Duration = Duration::from_secs(1);
-/// Joins that may fail at once, an address.
+/// Joins, and logins of deepstream's clients, that may fail at once, an address.
 pub const FAILED_JOINS: u32 = 64;
-/// Joins that may fail a second, an address, in the long run.
+/// The same a second, in the long run.
 pub const FAILED_JOINS_PER_SECOND: u32 = 1;
 
 // ---- members' connections -----------------------------------------------------------------------
@@ -69,7 +69,7 @@ pub const WRITE_STALL: Duration = Duration::from_secs(10);
 pub const LINGER: Duration = Duration::from_secs(2);
 /// Bytes of what a refused connection still sends that are read, so that it gets to see why it was refused.
 pub const LINGER_BYTES: usize = 4 * 1024 * 1024;
-/// Messages that one member may send at once: twice over what a flash crowd of 64 takes, for each of its candidates.
+/// Messages that one member, or client of deepstream, may send at once: twice over what a flash crowd of 64 takes, for each of its candidates.
 pub const MESSAGES_BURST: u32 = 4_096;
 /// Messages that one member may send a second, in the long run.
 pub const MESSAGES_PER_SECOND: u32 = 1_024;

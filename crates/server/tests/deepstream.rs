@@ -112,6 +112,24 @@ async fn floods_are_read_as_fast_as_they_may_be() {
 }
 
 #[tokio::test]
+async fn neither_many_messages_in_a_frame_nor_pings_pass_for_one() {
+    let limits = Limits { messages_burst: 10, messages_per_second: 1_000, ..Limits::default() };
+    let server = start(Config { limits, ..Config::default() }).await;
+    let mut flood = Client::enter(&server).await;
+    let begun = std::time::Instant::now();
+    flood.say(&"E|EVT|a+".repeat(300)).await;
+    flood.say("E|S|e+").await;
+    flood.hear("E|A|S|e+").await;
+    assert!(begun.elapsed().as_millis() >= 280, "{:?}", begun.elapsed());
+    for _ in 0..300 {
+        flood.0.feed(Message::Ping(Vec::new().into())).await.unwrap();
+    }
+    flood.say("E|S|f+").await;
+    while flood.next().await.expect("pongs, and an answer").is_pong() {}
+    assert!(begun.elapsed().as_millis() >= 560, "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
 async fn what_is_too_big_or_no_websocket_ends_the_connection_only() {
     let server = support::dev().await;
     let mut other = Client::enter(&server).await;

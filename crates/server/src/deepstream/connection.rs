@@ -2,13 +2,14 @@
 
 use std::{future::poll_fn, sync::Arc, time::Duration};
 
-use deepstream::{ConnId, Frame, Wire};
+use deepstream::{ConnId, Frame, Wire, limits::FRAME_MESSAGES};
 use room::wire::signal::RefusalCode;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use super::{auth::ConnectionData, desk};
 use crate::{
+    address::Place,
     bucket::Bucket,
     limits,
     outbound::{End, Outbound},
@@ -26,11 +27,15 @@ pub(crate) struct Visit {
     pub(crate) wire: Option<Wire>,
     /// For whoever finds out who it is.
     pub(crate) data: ConnectionData,
+    /// Its place among the connections of its address.
+    pub(crate) place: Place,
 }
 
 /// The codes that a connection is closed with (RFC 6455, section 7.4.1).
 const PROTOCOL_ERROR: u16 = 1002;
 const TOO_BIG: u16 = 1009;
+/// Ends every message in a text frame.
+const END: u8 = 0x1e;
 
 /// What ends a connection.
 enum Farewell {
@@ -52,9 +57,11 @@ pub(crate) async fn run(mut socket: Socket, site: Arc<Site>, visit: Visit) {
     let conn = ConnId(site.next_conn().0);
     let outbound = Arc::new(Outbound::new(site.depot.clone()));
     let inbox = Inbox::new(desk.inbox.clone(), desk::Input::Closed { conn });
-    let Visit { wire, data } = visit;
+    let Visit { wire, data, place } = visit;
+    let place = Arc::new(place);
     debug!(conn = conn.0, ?wire, "a client of deepstream has connected");
-    let farewell = if inbox.send(desk::Input::Enter { conn, wire, outbound: outbound.clone(), data }).await {
+    let enter = desk::Input::Enter { conn, wire, outbound: outbound.clone(), data, place: place.clone() };
+    let farewell = if inbox.send(enter).await {
         let mut flow = Flow::new(outbound, inbox);
         let mut intake = Intake::new(&site);
         let mut read = |received| intake.turn(conn, received);
@@ -76,6 +83,7 @@ pub(crate) async fn run(mut socket: Socket, site: Arc<Site>, visit: Visit) {
     }
     // Where it takes too long, or fails, nobody listens.
     let _ = timeout(limits::LINGER, socket.finish()).await;
+    drop(place);
 }
 
 /// What a client may say, and how much of it. These clients know no refusal of something said too often: they are read
@@ -101,13 +109,23 @@ impl Intake<'_> {
         })?;
         let (now, bytes) = (Instant::now(), received.len());
         self.site.metrics.received(bytes);
-        let wait = self.messages.charge(self.site.messages, 1, now).max(self.bytes.charge(limits::BYTES, bytes, now));
-        let frame = match received {
-            Received::Control(_) => return Ok(Turn::Nothing),
-            Received::Text(text) => Frame::Text(text.into()),
-            Received::Binary(bytes) => Frame::Binary(bytes),
+        let (count, frame) = match received {
+            Received::Control(_) => (1, None),
+            Received::Text(text) => (messages_in(text.as_bytes()), Some(Frame::Text(text.into()))),
+            Received::Binary(bytes) => (1, Some(Frame::Binary(bytes))),
         };
-        let input = desk::Input::Said { conn, frame };
-        Ok(if wait == Duration::ZERO { Turn::Pass(input) } else { Turn::PassAndWait(input, wait) })
+        let of_messages = self.messages.charge(self.site.messages, count, now);
+        let wait = of_messages.max(self.bytes.charge(limits::BYTES, bytes, now));
+        let input = frame.map(|frame| desk::Input::Said { conn, frame });
+        Ok(match input {
+            input if wait > Duration::ZERO => Turn::PassAndWait(input, wait),
+            Some(input) => Turn::Pass(input),
+            None => Turn::Nothing,
+        })
     }
+}
+
+/// How many messages are in a text frame, at least one; what the engine would not read does not count.
+fn messages_in(text: &[u8]) -> usize {
+    text.iter().filter(|byte| **byte == END).take(FRAME_MESSAGES).count().max(1)
 }

@@ -17,6 +17,7 @@ use room::wire::signal::RefusalCode;
 use tokio::{
     sync::{mpsc, oneshot},
     task::AbortHandle,
+    time::Instant,
 };
 use tracing::{debug, error, info};
 
@@ -26,6 +27,7 @@ use super::{
     store::Store,
 };
 use crate::{
+    address::Place,
     clock::{Alarm, Clock},
     limits,
     metrics::{Metrics, Side},
@@ -38,7 +40,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) enum Input {
     /// A client has connected; `wire` where the address says how it talks.
-    Enter { conn: ConnId, wire: Option<Wire>, outbound: Arc<Outbound>, data: ConnectionData },
+    Enter { conn: ConnId, wire: Option<Wire>, outbound: Arc<Outbound>, data: ConnectionData, place: Arc<Place> },
     /// It says something.
     Said { conn: ConnId, frame: Frame },
     /// Its connection ended.
@@ -133,6 +135,8 @@ struct Client {
     data: Option<Arc<ConnectionData>>,
     /// The login under way.
     login: Option<AbortHandle>,
+    /// Whose address answers for logins that fail.
+    place: Arc<Place>,
 }
 
 impl Drop for Client {
@@ -163,8 +167,14 @@ impl Work {
                     if count == 0 {
                         break;
                     }
-                    for input in turn.drain(..) {
+                    let mut inputs = turn.drain(..);
+                    while let Some(input) = inputs.next() {
                         if let Some(done) = self.handle(input) {
+                            inputs.for_each(turn_away);
+                            inbox.close();
+                            while let Ok(input) = inbox.try_recv() {
+                                turn_away(input);
+                            }
                             // What is stored is stored before anybody may think that it was.
                             if let Some(store) = self.store.take() {
                                 store.close().await;
@@ -187,8 +197,8 @@ impl Work {
     /// Gives back whom to tell where that was the end.
     fn handle(&mut self, input: Input) -> Option<oneshot::Sender<()>> {
         match input {
-            Input::Enter { conn, wire, outbound, data } => {
-                self.conns.insert(conn, Client { outbound, data: Some(Arc::new(data)), login: None });
+            Input::Enter { conn, wire, outbound, data, place } => {
+                self.conns.insert(conn, Client { outbound, data: Some(Arc::new(data)), login: None, place });
                 self.turn(Some(conn), EngineInput::Connected { conn, wire });
             }
             Input::Said { conn, frame } => self.turn(Some(conn), EngineInput::Received { conn, frame }),
@@ -200,11 +210,15 @@ impl Work {
             Input::Authenticated { conn, result } => {
                 if let Some(client) = self.conns.get_mut(&conn) {
                     client.login = None;
-                    if result.is_ok() {
-                        client.data = None;
+                    if result.is_err() {
+                        client.place.failed(Instant::now());
                     }
                 }
                 self.turn(Some(conn), EngineInput::Authenticated { conn, result });
+                // The engine has the last word: it may know better than to let somebody in under one of its own names.
+                if let Some(client) = self.conns.get_mut(&conn).filter(|_| self.engine.is_open(conn)) {
+                    client.data = None;
+                }
             }
             Input::Own(input) => self.turn(None, input),
             Input::Shutdown(done) => {
@@ -318,6 +332,13 @@ impl Work {
     }
 }
 
+/// Tells whoever comes too late that the server goes down.
+fn turn_away(input: Input) {
+    if let Input::Enter { outbound, .. } = input {
+        outbound.end(End::Refused(RefusalCode::ShuttingDown));
+    }
+}
+
 /// What the store says; nothing where there is none.
 async fn outcome(store: &mut Option<Store>) -> EngineInput {
     match store {
@@ -354,6 +375,8 @@ mod tests {
 
     use super::*;
     use crate::{
+        address::{Addresses, Allowance, Denied},
+        bucket::Rate,
         config::Config,
         outbound::{Depot, Next},
     };
@@ -378,22 +401,36 @@ mod tests {
         work.handle(Input::Said { conn, frame: Frame::Text(text.into()) });
     }
 
-    fn enter(work: &mut Work, conn: ConnId) -> Arc<Outbound> {
+    /// Somebody connects, as what is returned says, and waits for what comes.
+    fn arrive(conn: ConnId) -> (Input, Arc<Outbound>) {
+        arrive_at(&addresses(), conn)
+    }
+
+    fn addresses() -> Arc<Addresses> {
+        let (connects, failures) = (Rate { burst: 9, per_second: 1 }, Rate { burst: 2, per_second: 1 });
+        Arc::new(Addresses::new(Allowance { total: 9, each: 9, connects, failures }))
+    }
+
+    fn arrive_at(addresses: &Arc<Addresses>, conn: ConnId) -> (Input, Arc<Outbound>) {
         let outbound = Arc::new(Outbound::new(Arc::new(Depot::new(16, 65_536))));
         let data = ConnectionData::new(None, &Uri::from_static("/deepstream"), &HeaderMap::new());
-        work.handle(Input::Enter { conn, wire: Some(Wire::Text), outbound: outbound.clone(), data });
+        let place = Arc::new(addresses.admit([192, 0, 2, 1].into(), Instant::now()).unwrap());
+        (Input::Enter { conn, wire: Some(Wire::Text), outbound: outbound.clone(), data, place }, outbound)
+    }
+
+    fn enter(work: &mut Work, conn: ConnId) -> Arc<Outbound> {
+        let (input, outbound) = arrive(conn);
+        work.handle(input);
         say(work, conn, "C|CHR|here+A|REQ|{}+");
         work.handle(Input::Authenticated { conn, result: Ok(Identity::default()) });
         drain(&outbound);
         outbound
     }
 
-    #[tokio::test]
-    async fn bug_costs_the_connections_and_no_record() {
+    fn work(config: deepstream::Config, inbox: &mpsc::Sender<Input>) -> Work {
         let clock = Clock::start();
-        let (inbox, _inputs) = mpsc::channel(8);
-        let mut work = Work {
-            engine: Engine::new(deepstream::Config::default(), 1, now(clock)),
+        Work {
+            engine: Engine::new(config, 1, now(clock)),
             auth: Arc::new(Auth::new(&Config { dev: true, ..Config::default() }).unwrap()),
             store: None,
             taps: Taps::new(),
@@ -402,7 +439,64 @@ mod tests {
             inbox: inbox.downgrade(),
             conns: BTreeMap::new(),
             reported: Report::default(),
-        };
+        }
+    }
+
+    #[tokio::test]
+    async fn who_logs_in_as_the_server_may_try_again() {
+        let (inbox, mut inputs) = mpsc::channel(8);
+        let config = deepstream::Config { reserved: Some("roomful/**".into()), ..deepstream::Config::default() };
+        let mut work = work(config, &inbox);
+        let (input, outbound) = arrive(ConnId(1));
+        work.handle(input);
+        say(&mut work, ConnId(1), "C|CHR|here+");
+        for (user, answer) in [("roomful/a/1", "A\u{1f}E"), ("ada", "A\u{1f}A")] {
+            drain(&outbound);
+            say(&mut work, ConnId(1), &format!("A|REQ|{{\"username\":\"{user}\"}}+"));
+            let authenticated = tokio::time::timeout(limits::LOGIN_TURN, inputs.recv()).await;
+            work.handle(authenticated.expect("somebody finds out who it is").unwrap());
+            let (text, _) = drain(&outbound);
+            assert!(text.starts_with(answer), "{user}: {text}");
+        }
+        assert!(work.conns[&ConnId(1)].data.is_none(), "nobody asks for it any more");
+    }
+
+    #[tokio::test]
+    async fn logins_that_fail_count_against_the_address() {
+        let (inbox, _inputs) = mpsc::channel(8);
+        let mut work = work(deepstream::Config::default(), &inbox);
+        let addresses = addresses();
+        let (input, _outbound) = arrive_at(&addresses, ConnId(1));
+        work.handle(input);
+        say(&mut work, ConnId(1), "C|CHR|here+");
+        for denied in [None, Some(Denied::TooOften)] {
+            say(&mut work, ConnId(1), "A|REQ|{}+");
+            work.handle(Input::Authenticated { conn: ConnId(1), result: Err(Rejection::default()) });
+            assert_eq!(addresses.admit([192, 0, 2, 1].into(), Instant::now()).err(), denied);
+        }
+    }
+
+    #[tokio::test]
+    async fn who_comes_behind_a_shutdown_is_told() {
+        let (inbox, inputs) = mpsc::channel(8);
+        let work = work(deepstream::Config::default(), &inbox);
+        let (before, early) = arrive(ConnId(1));
+        let (behind, late) = arrive(ConnId(2));
+        let (done, ended) = oneshot::channel();
+        for input in [before, Input::Shutdown(done), behind] {
+            inbox.try_send(input).unwrap();
+        }
+        work.run(inputs).await;
+        ended.await.unwrap();
+        for outbound in [early, late] {
+            assert_eq!(drain(&outbound).1, Some(End::Refused(RefusalCode::ShuttingDown)));
+        }
+    }
+
+    #[tokio::test]
+    async fn bug_costs_the_connections_and_no_record() {
+        let (inbox, _inputs) = mpsc::channel(8);
+        let mut work = work(deepstream::Config::default(), &inbox);
         let ada = enter(&mut work, ConnId(1));
         say(&mut work, ConnId(1), "R|CU|r|-1|{\"a\":1}|{}+");
         work.guard(None, |_, _| panic!("a bug"));

@@ -71,7 +71,7 @@ enum Visit {
     /// A room, or the reason why it may not be joined.
     Room(Result<Admitted, Refused>),
     /// What deepstream's clients talk to.
-    Deepstream(deepstream::Visit, Place),
+    Deepstream(deepstream::Visit),
 }
 
 /// What a client that may join is given.
@@ -104,7 +104,7 @@ fn knock(site: &Site, peer: &Peer, request: &Request<Incoming>) -> Result<Visit,
     })?;
     let address = peer.address.and_then(|address| site.clients.address(address, request.headers()));
     let data = ConnectionData::new(address, request.uri(), request.headers());
-    Ok(Visit::Deepstream(deepstream::Visit { wire, data }, place))
+    Ok(Visit::Deepstream(deepstream::Visit { wire, data, place }))
 }
 
 /// Checks what can be known before the `join`.
@@ -149,7 +149,7 @@ fn place(site: &Site, peer: &Peer, request: &Request<Incoming>) -> Result<Place,
         ),
         Denied::TooOften => Refused::fatal(
             RefusalCode::RateLimited,
-            "too many connections, or failed joins, from this address in too short a time",
+            "too many connections, or failed joins or logins, from this address in too short a time",
             "wait a moment before coming back",
         ),
     })
@@ -171,18 +171,18 @@ async fn run(site: Arc<Site>, upgrade: OnUpgrade, peer: Arc<Peer>, visit: Visit)
                 drop((open, peer));
             });
         }
-        (Visit::Deepstream(visit, place), Some(desk)) => desk.worker.spawn(async move {
+        (Visit::Deepstream(visit), Some(desk)) => desk.worker.spawn(async move {
             let Ok(stream) = stream.settle() else { return };
             let socket = Socket::new(stream, &read, ::deepstream::limits::FRAME_MAX);
             drop(read);
             deepstream::run(socket, site, visit).await;
-            drop((open, peer, place));
+            drop((open, peer));
         }),
         (Visit::Room(Err(refused)), _) => {
             let socket = Socket::new(stream, &read, room::limits::SIGNAL_MAX);
             Connection::new(socket, site).refuse(refused).await;
         }
-        (Visit::Deepstream(..), None) => {}
+        (Visit::Deepstream(_), None) => {}
     }
 }
 

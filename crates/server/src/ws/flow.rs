@@ -36,8 +36,8 @@ pub(crate) enum Turn<I> {
     Nothing,
     /// Pass this on.
     Pass(I),
-    /// Pass this on, and read nothing for some time.
-    PassAndWait(I, Duration),
+    /// Pass this on, if it is something, and read nothing for some time.
+    PassAndWait(Option<I>, Duration),
 }
 
 /// Why a flow ends by itself.
@@ -131,7 +131,7 @@ impl<I: Send + 'static> Flow<I> {
                 Ok(Turn::Nothing) => {}
                 Ok(Turn::Pass(input)) => self.waiting = self.inbox.pass_on(input),
                 Ok(Turn::PassAndWait(input, time)) => {
-                    let passed = self.inbox.pass_on(input);
+                    let passed = input.and_then(|input| self.inbox.pass_on(input));
                     self.waiting = Some(Box::pin(async move {
                         if let Some(passed) = passed {
                             passed.await;
