@@ -73,6 +73,9 @@ pub const LINGER_BYTES: usize = 4 * 1024 * 1024;
 pub const MESSAGES_BURST: u32 = 4_096;
 /// Messages that one member may send a second, in the long run.
 pub const MESSAGES_PER_SECOND: u32 = 1_024;
+/// Messages of deepstream's older client in one frame that count as one: it sends all of its subscriptions at once when
+/// it comes back.
+pub const MESSAGES_TOGETHER: usize = 16;
 /// Bytes that one member may send: at once, and a second in the long run.
 pub(crate) const BYTES: Rate = Rate { burst: 16 * 1024 * 1024, per_second: 4 * 1024 * 1024 };
 /// Bytes in a token.

@@ -125,7 +125,8 @@ impl Intake<'_> {
     }
 }
 
-/// How many messages are in a text frame, at least one; what the engine would not read does not count.
+/// As how many messages a text frame counts; what the engine would not read does not.
 fn messages_in(text: &[u8]) -> usize {
-    text.iter().filter(|byte| **byte == END).take(FRAME_MESSAGES).count().max(1)
+    let count = text.iter().filter(|byte| **byte == END).take(FRAME_MESSAGES).count();
+    count.div_ceil(limits::MESSAGES_TOGETHER).max(1)
 }
