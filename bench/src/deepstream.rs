@@ -69,10 +69,10 @@ pub fn run(options: &Options) -> io::Result<Vec<Case>> {
                 let raw = Process::start::<&str>(&options.raw, &[])?;
                 raw_runs.push(runtime.block_on(raw_updates(&raw, rooms, deliveries, time))?);
             }
-            let memory = runtime.block_on(memory(&start(ours)?, options.idle, 0))?;
-            idle_runs[at].push(memory / options.idle as f64 / 1024.0);
-            let memory = runtime.block_on(memory_of(&start(ours)?, options))?;
-            subscriber_runs[at].push(memory / 1024.0 / 1024.0);
+            let idle = runtime.block_on(memory(&start(ours)?, options.idle, 0))?;
+            idle_runs[at].push(idle / options.idle as f64 / 1024.0);
+            let subscribed = runtime.block_on(memory(&start(ours)?, options.subscribers, options.subscriptions))?;
+            subscriber_runs[at].push(subscribed / 1024.0 / 1024.0);
         }
     }
     let mut cases = event_runs[0].cases("event fan-out", PEER, &event_runs[1]);
@@ -160,10 +160,6 @@ async fn raw_updates(server: &Process, rooms: usize, deliveries: u64, time: Dura
         }
     }
     Load { deliveries, time, mark: "\"value\":\"" }.run(server, talkers).await
-}
-
-async fn memory_of(server: &Process, options: &Options) -> io::Result<f64> {
-    memory(server, options.subscribers, options.subscriptions).await
 }
 
 /// The bytes that so many clients take, each with so many subscriptions of its own.

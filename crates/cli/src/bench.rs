@@ -72,15 +72,8 @@ struct Signal {
     /// Idle members
     #[arg(long, default_value_t = 5_000)]
     idle: usize,
-    /// Rooms of ten that talk
-    #[arg(long, default_value_t = 10)]
-    rooms: usize,
-    /// Deliveries a second, of all rooms together
-    #[arg(long, default_value_t = 36_000)]
-    deliveries: u64,
-    /// How long each run lasts
-    #[arg(long, default_value_t = 5)]
-    seconds: u64,
+    #[command(flatten)]
+    talk: Talk,
 }
 
 #[derive(Debug, Args)]
@@ -100,6 +93,13 @@ struct Deepstream {
     /// Subscriptions of each of these
     #[arg(long, default_value_t = 50)]
     subscriptions: usize,
+    #[command(flatten)]
+    talk: Talk,
+}
+
+/// How much is said through a server.
+#[derive(Debug, Args)]
+struct Talk {
     /// Rooms of ten that talk
     #[arg(long, default_value_t = 10)]
     rooms: usize,
@@ -159,9 +159,9 @@ impl Signal {
             roomful,
             deepstream: self.deepstream,
             idle: self.idle,
-            rooms: self.rooms,
-            deliveries: self.deliveries,
-            time: Duration::from_secs(self.seconds),
+            rooms: self.talk.rooms,
+            deliveries: self.talk.deliveries,
+            time: Duration::from_secs(self.talk.seconds),
             runs,
         })
     }
@@ -176,9 +176,9 @@ impl Deepstream {
             idle: self.idle,
             subscribers: self.subscribers,
             subscriptions: self.subscriptions,
-            rooms: self.rooms,
-            deliveries: self.deliveries,
-            time: Duration::from_secs(self.seconds),
+            rooms: self.talk.rooms,
+            deliveries: self.talk.deliveries,
+            time: Duration::from_secs(self.talk.seconds),
             runs,
         })
     }
