@@ -292,7 +292,7 @@ impl Engine {
             out: Outbox::default(),
             sessions: Sessions::new(config.heartbeat, config.login_timeout, config.sniff),
             events: Registry::default(),
-            event_listening: Listening::new(Topic::Event, config.listen_timeout),
+            event_listening: Listening::new(Topic::Event, config.listen_timeout, config.permissions.clone()),
             records: Records::new(&config),
             rpc: Rpc::new(config.accept_timeout, config.response_timeout),
             presence: Presence::default(),
@@ -324,7 +324,7 @@ impl Engine {
             Input::Received { conn, frame } => self.received(now, conn, &frame),
             Input::Closed { conn } => self.closed(now, conn),
             Input::Authenticated { conn, result } => self.authenticated(conn, result),
-            Input::Loaded(loaded) => self.records.load(loaded),
+            Input::Loaded(loaded) => self.records.load(loaded, &mut self.out),
             Input::Stored(ticket) => self.records.store.done(ticket, None, &mut self.out),
             Input::NotStored(ticket) => {
                 self.records.store.done(ticket, Some(Problem::StoreFailed), &mut self.out);

@@ -34,7 +34,7 @@ pub enum Right {
 /// A rule: what it says holds for the names, rights and roles that it names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// For which names. For listeners the name is their pattern.
+    /// For which names. For listeners these are their pattern, and each name that they are offered.
     pub names: Pattern,
     /// For which rights. Empty: for all.
     pub rights: BTreeSet<Right>,

@@ -202,12 +202,13 @@ impl Engine {
 
     fn listen(&mut self, now: Time, peer: Peer, topic: Topic, pattern: &Name) {
         let action = Action::Listen(topic);
-        let right = if topic == Topic::Event { Right::EventListen } else { Right::RecordListen };
-        if !self.may(peer, right, pattern, action, None) {
+        let listening = if topic == Topic::Event { &self.event_listening } else { &self.records.listening };
+        if !self.may(peer, listening.right(), pattern, action, None) {
             return;
         }
+        let Some(session) = self.sessions.get(peer.conn) else { return };
         let listening = if topic == Topic::Event { &mut self.event_listening } else { &mut self.records.listening };
-        match listening.listen(now, peer, pattern) {
+        match listening.listen(now, peer, session, pattern) {
             Ok(()) => {
                 self.ack(peer, action, std::slice::from_ref(pattern), None);
                 self.wake_listening(now);

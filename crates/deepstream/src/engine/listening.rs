@@ -4,7 +4,10 @@
 //! began to listen, until one accepts. When that one goes, the name is offered anew. A listener that begins is offered
 //! the names that nobody looks after, a limited number of them at a time, so that it is not flooded.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use regex::{Regex, RegexBuilder};
 
@@ -12,11 +15,13 @@ use super::{
     ConnId,
     outbox::{Outbox, Peer},
     registry::Registry,
+    session::Session,
 };
 use crate::{
     limits,
     message::{Problem, Reply, Topic},
     name::Name,
+    permission::{Permissions, Right},
     time::{Micros, Time},
 };
 
@@ -25,6 +30,7 @@ use crate::{
 pub(crate) struct Listening {
     topic: Topic,
     timeout: Micros,
+    permissions: Permissions,
     patterns: BTreeMap<Name, Pattern>,
     listeners: BTreeMap<ConnId, Listener>,
     /// Names that are offered or looked after.
@@ -49,6 +55,8 @@ struct Pattern {
 
 #[derive(Debug, Default)]
 struct Listener {
+    user: Option<Name>,
+    role: Option<Arc<str>>,
     patterns: BTreeMap<Name, Turn>,
     /// What is offered to it, or looked after by it.
     names: BTreeSet<Name>,
@@ -83,10 +91,11 @@ pub(crate) struct Left {
 }
 
 impl Listening {
-    pub(crate) fn new(topic: Topic, timeout: Micros) -> Listening {
+    pub(crate) fn new(topic: Topic, timeout: Micros, permissions: Permissions) -> Listening {
         Listening {
             topic,
             timeout,
+            permissions,
             patterns: BTreeMap::new(),
             listeners: BTreeMap::new(),
             names: BTreeMap::new(),
@@ -97,8 +106,13 @@ impl Listening {
         }
     }
 
+    /// The right that it takes, to listen to a pattern and to be offered a name.
+    pub(crate) fn right(&self) -> Right {
+        if self.topic == Topic::Event { Right::EventListen } else { Right::RecordListen }
+    }
+
     /// Somebody begins to listen.
-    pub(crate) fn listen(&mut self, now: Time, peer: Peer, pattern: &Name) -> Result<(), Problem> {
+    pub(crate) fn listen(&mut self, now: Time, peer: Peer, session: &Session, pattern: &Name) -> Result<(), Problem> {
         let listener = self.listeners.get(&peer.conn);
         if listener.is_some_and(|listener| listener.patterns.contains_key(pattern)) {
             return Err(Problem::MultipleSubscriptions);
@@ -118,7 +132,10 @@ impl Listening {
         if let Some(known) = self.patterns.get_mut(pattern) {
             known.peers.insert(turn, peer);
         }
-        self.listeners.entry(peer.conn).or_default().patterns.insert(pattern.clone(), turn);
+        let listener = self.listeners.entry(peer.conn).or_default();
+        listener.patterns.insert(pattern.clone(), turn);
+        listener.user.clone_from(&session.user);
+        listener.role.clone_from(&session.role);
         let to = Holder { turn, peer, pattern: pattern.clone() };
         self.scans.insert(turn, Scan { to, after: None });
         self.scan_due = Some(now);
@@ -198,8 +215,7 @@ impl Listening {
     pub(crate) fn accept(&mut self, peer: Peer, pattern: &Name, name: &Name, registry: &Registry, out: &mut Outbox) {
         let Some(turn) = self.turn(peer, pattern) else { return };
         let is_its_own = self.names.get(name).is_some_and(|state| state.holder().turn == turn);
-        let is_wanted = registry.recipients(name).is_some()
-            && self.patterns.get(pattern).is_some_and(|pattern| pattern.regex.is_match(name));
+        let is_wanted = registry.recipients(name).is_some() && self.is_for(peer.conn, pattern, name);
         if self.is_provided(name) && is_its_own {
             return;
         }
@@ -270,15 +286,29 @@ impl Listening {
 
     /// Offers a name to the first listener from a turn on.
     fn offer_after(&mut self, now: Time, name: &Name, from: Turn, out: &mut Outbox) {
-        let next = |pattern: &Pattern| pattern.peers.range(from..).next().map(|(turn, peer)| (*turn, *peer));
-        let candidates = self.patterns.iter().filter_map(|(text, pattern)| Some((next(pattern)?, text, pattern)));
-        let mut candidates: Vec<_> = candidates.collect();
-        candidates.sort_unstable_by_key(|((turn, _), ..)| *turn);
-        let matching = candidates.into_iter().find(|(_, _, pattern)| pattern.regex.is_match(name));
-        if let Some(((turn, peer), pattern, _)) = matching {
+        let matching = self.patterns.iter().filter(|(_, pattern)| pattern.regex.is_match(name));
+        let first = matching.filter_map(|(text, pattern)| {
+            let mut peers = pattern.peers.range(from..);
+            let (turn, peer) = peers.find(|(_, peer)| self.may(peer.conn, name))?;
+            Some((*turn, *peer, text))
+        });
+        if let Some((turn, peer, pattern)) = first.min_by_key(|(turn, ..)| *turn) {
             let to = Holder { turn, peer, pattern: pattern.clone() };
             self.offer(now, name, to, out);
         }
+    }
+
+    /// Whether a name can be offered to a listener, by one of its patterns.
+    fn is_for(&self, conn: ConnId, pattern: &Name, name: &Name) -> bool {
+        self.patterns.get(pattern).is_some_and(|pattern| pattern.regex.is_match(name)) && self.may(conn, name)
+    }
+
+    /// Whether a listener may learn of a name: a pattern can match more than its text says.
+    fn may(&self, conn: ConnId, name: &Name) -> bool {
+        let of = |Listener { user, role, .. }: &Listener| {
+            self.permissions.allow(user.as_ref(), role.as_deref(), self.right(), name)
+        };
+        self.listeners.get(&conn).is_some_and(of)
     }
 
     fn offer(&mut self, now: Time, name: &Name, to: Holder, out: &mut Outbox) {
@@ -356,7 +386,7 @@ impl Listening {
                 seen += 1;
                 after = Some(name.clone());
                 let is_free = !self.names.contains_key(name);
-                if is_free && self.patterns.get(&to.pattern).is_some_and(|pattern| pattern.regex.is_match(name)) {
+                if is_free && self.is_for(to.peer.conn, &to.pattern, name) {
                     self.offer(now, name, to.clone(), out);
                 }
             }

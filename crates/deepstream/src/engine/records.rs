@@ -67,7 +67,7 @@ impl Records {
     pub(crate) fn new(config: &Config) -> Records {
         Records {
             registry: Registry::default(),
-            listening: Listening::new(Topic::Record, config.listen_timeout),
+            listening: Listening::new(Topic::Record, config.listen_timeout, config.permissions.clone()),
             store: Store::new(config.persist),
             records: BTreeMap::new(),
             bytes: 0,
@@ -95,10 +95,12 @@ impl Records {
         self.records.len()
     }
 
-    /// Takes in a record from the store. What is here already is newer; what is ephemeral, or the server's own, is not
-    /// stored.
-    pub(crate) fn load(&mut self, loaded: Loaded) {
-        if !self.is_own(&loaded.name) {
+    /// Takes in a record from the store. What is here already is newer. What has become ephemeral since it was stored,
+    /// or the server's own, is deleted there: its entries would be ghosts when it is not any more.
+    pub(crate) fn load(&mut self, loaded: Loaded, out: &mut Outbox) {
+        if self.is_own(&loaded.name) || self.is_ephemeral(&loaded.name) {
+            self.store.clear(&loaded.name, out);
+        } else {
             self.keep(loaded);
         }
     }

@@ -1,6 +1,6 @@
 use super::world::{BOTH, World, assert_heard, json, name};
 use crate::{
-    Config, Wire,
+    Config, Wire, limits,
     message::{
         Action, Change, Request,
         Topic::{Event, Presence, Record, Rpc},
@@ -101,6 +101,38 @@ fn of_many_names_those_allowed_are_subscribed_to() {
         client,
         ["problem record MESSAGE_DENIED b", "ack record S", "record a/1 0 {}", "record a/2 0 {}"]
     );
+}
+
+#[test]
+fn listeners_learn_of_no_name_but_those_that_they_may() {
+    for (topic, right) in [(Event, Right::EventListen), (Record, Right::RecordListen)] {
+        let mut world = world(vec![
+            rule(true, "**", &[], &["admin"]),
+            rule(true, "rooms/x|.*", &[right], &["curious"]),
+            rule(true, "rooms/$user", &[right], &["curious"]),
+        ]);
+        let subscribe = |world: &mut World, client, to: &str| match topic {
+            Record => world.open(client, to),
+            _ => world.subscribe(client, topic, to),
+        };
+        let admin = world.log_in(Wire::Text, "{\"role\":\"admin\"}");
+        subscribe(&mut world, admin, "secret/early");
+        subscribe(&mut world, admin, "rooms/eve");
+        let eve = world.log_in(Wire::Text, "{\"username\":\"eve\",\"role\":\"curious\"}");
+        let pattern = "rooms/x|.*";
+        world.listen(eve, topic, pattern);
+        subscribe(&mut world, admin, "secret/late");
+        world.answer(eve, topic, pattern, "secret/late", true);
+        world.pass(limits::LISTEN_TIMEOUT);
+        let topic_name = if topic == Event { "event" } else { "record" };
+        let heard = world.heard(eve);
+        let offers: Vec<_> = heard.iter().filter(|line| line.starts_with("wanted")).collect();
+        assert_eq!(offers, [&format!("wanted {topic_name} {pattern} rooms/eve")], "{heard:?}");
+
+        let other = world.log_in(Wire::Text, "{\"role\":\"admin\"}");
+        world.listen(other, topic, pattern);
+        assert!(world.heard(other).iter().any(|line| line.ends_with("secret/early")), "it comes behind, and may");
+    }
 }
 
 #[test]

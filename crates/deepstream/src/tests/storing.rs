@@ -45,6 +45,30 @@ fn writes_are_acknowledged_when_they_are_stored() {
 }
 
 #[test]
+fn deletions_that_are_not_stored_are_not_acknowledged() {
+    for wire in BOTH {
+        let mut world = world();
+        let client = world.client(wire);
+        world.write(client, Action::CreateUpdate, "r", Write::NEXT, whole("{}"), false);
+        world.ask(client, &Request::Delete(name("r")));
+        world.handle(Input::NotStored(Ticket(2)));
+        assert_heard!(world, client, ["problem record RECORD_UPDATE_ERROR r"]);
+    }
+}
+
+#[test]
+fn what_has_become_ephemeral_is_cleared_from_the_store() {
+    let config = Config { ephemeral: vec!["users".into()], reserved: Some("own/**".into()), ..Config::default() };
+    let mut world = World::new(Config { persist: true, ..config });
+    for (at, loaded) in ["r", "users", "own/x"].into_iter().enumerate() {
+        world.handle(Input::Loaded(Loaded { name: name(loaded), version: 3, json: "[\"ghost\"]".into() }));
+        let cleared = (1..=at as u64).map(|ticket| (Ticket(ticket), None)).collect::<Vec<_>>();
+        assert_eq!(world.stored, cleared, "{loaded}");
+    }
+    assert_eq!(world.engine.records(), 1);
+}
+
+#[test]
 fn what_was_stored_is_there_again() {
     for wire in BOTH {
         let mut world = world();

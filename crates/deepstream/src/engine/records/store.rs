@@ -8,7 +8,7 @@ use crate::{
         outbox::{Outbox, Peer},
     },
     limits,
-    message::{Problem, Reply, WriteAck},
+    message::{Action, Problem, Reply, WriteAck},
     name::Name,
 };
 
@@ -59,6 +59,11 @@ impl Store {
         }
     }
 
+    /// A record that should not be there is deleted.
+    pub(super) fn clear(&mut self, name: &Name, out: &mut Outbox) {
+        self.store(name, None, out);
+    }
+
     /// A record was deleted.
     pub(super) fn deleted(&mut self, peer: Peer, name: &Name, is_kept: bool, out: &mut Outbox) {
         match if is_kept { self.store(name, None, out) } else { None } {
@@ -70,11 +75,8 @@ impl Store {
     /// Everything up to a ticket is stored, or, with a problem, is not.
     pub(crate) fn done(&mut self, ticket: Ticket, problem: Option<Problem>, out: &mut Outbox) {
         while self.waiting.front().is_some_and(|waiting| waiting.ticket <= ticket) {
-            let Some(Waiting { peer, name, ack, .. }) = self.waiting.pop_front() else { break };
-            match &ack {
-                Some(ack) => out.send(peer, &Reply::Written { name: &name, ack, problem }),
-                None => out.send(peer, &Reply::DeleteDone(&name)),
-            }
+            let Some(waiting) = self.waiting.pop_front() else { break };
+            waiting.tell(problem, out);
         }
     }
 
@@ -96,10 +98,20 @@ impl Store {
             return self.waiting.push_back(waiting);
         }
         // A store so far behind is as good as none.
-        let Waiting { peer, name, ack, .. } = waiting;
-        match &ack {
-            Some(ack) => out.send(peer, &Reply::Written { name: &name, ack, problem: Some(Problem::StoreFailed) }),
-            None => out.send(peer, &Reply::DeleteDone(&name)),
+        waiting.tell(Some(Problem::StoreFailed), out);
+    }
+}
+
+impl Waiting {
+    fn tell(&self, problem: Option<Problem>, out: &mut Outbox) {
+        let name = self.name.as_str();
+        match (&self.ack, problem) {
+            (Some(ack), problem) => out.send(self.peer, &Reply::Written { name, ack, problem }),
+            (None, None) => out.send(self.peer, &Reply::DeleteDone(name)),
+            (None, Some(problem)) => {
+                let (action, name, id) = (Action::Delete, Some(name), None);
+                out.send(self.peer, &Reply::Problem { problem, action, name, id });
+            }
         }
     }
 }
