@@ -83,7 +83,9 @@ export const REFUSAL_CODES = Object.freeze(
 
 /** @typedef {(typeof REFUSAL_CODES)[number]} RefusalCode */
 
-const MAY_RETURN = new Set(["join_timeout", "rate_limited", "too_slow", "silent", "server_full", "shutting_down"]);
+const MAY_RETURN = new Set([
+  "join_timeout", "server_full", "too_many_connections", "rate_limited", "too_slow", "silent", "shutting_down",
+]);
 
 /**
  * Whether a member that was cut off with this code may come back by itself.

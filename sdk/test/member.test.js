@@ -407,6 +407,34 @@ test("entering gives up after its time, or at a fatal refusal", () => {
   assert.deepEqual(bob.heard("closed"), [{ type: "closed", code: "token_required", reason: "a token", hint: "bring one" }]);
 });
 
+test("a member comes back to a full server, and gives up entering one with what it says", () => {
+  for (const code of ["server_full", "too_many_connections"]) {
+    const refused = { type: "refused", code, message: "no place", hint: "come back later", fatal: true };
+    /** Connects to a hub that refuses it, again and again, from `now` on; gives what comes of it. */
+    const insist = (member, now, times) => {
+      const events = [];
+      const does = (input) => {
+        member.handle(now, input);
+        for (let output; (output = member.pollOutput()); ) if (output.event) events.push(output.event);
+      };
+      for (let time = 0; time < times && member.pollTimeout() !== undefined; time++) {
+        does({ type: "connected" });
+        does({ type: "hub", message: refused });
+        does({ type: "disconnected", code, reason: code });
+        now = member.pollTimeout() ?? now;
+        does({ type: "timeout" });
+      }
+      return events.filter(({ type }) => type === "closed");
+    };
+    const member = new Member({ secret: "00".repeat(16), name: "Ada" }, 0);
+    member.handle(0, { type: "connected" });
+    member.handle(0, { type: "hub", message: WELCOME });
+    assert.deepEqual(insist(member, 0, 99), [], "it was in the room");
+    const stranger = new Member({ secret: "00".repeat(16), name: "Ada" }, 0);
+    assert.deepEqual(insist(stranger, 0, 99), [{ type: "closed", code, reason: "no place", hint: "come back later" }]);
+  }
+});
+
 test("hostile packets end the link, not the member", () => {
   const [world, ada, bob] = meet("Ada", "Bob");
   const attempt = 1;

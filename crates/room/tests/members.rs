@@ -12,8 +12,8 @@ use room::{
     member::{Answer, Config, Event, Input, Lane, LinkState, Lossy, Member, NotSent, Output},
     time::{Micros, Time},
     wire::signal::{
-        self, Attributes, ClientMessage, Gone, GoneReason, Join, Json, LinkPlan, LinkReport, LinkTo, Negotiation, Role,
-        ServerMessage, SetAttributes, StateChange, StateEntry, Token, Update, Welcome,
+        self, Attributes, ClientMessage, Gone, GoneReason, Join, Json, LinkPlan, LinkReport, LinkTo, Negotiation,
+        RefusalCode, Refused, Role, ServerMessage, SetAttributes, StateChange, StateEntry, Token, Update, Welcome,
     },
 };
 
@@ -32,6 +32,18 @@ struct World {
     wire: VecDeque<(MemberId, Input)>,
     /// Whether applications take what they are given.
     consume: bool,
+}
+
+fn config(number: u8) -> Config {
+    Config {
+        secret: Secret([number; 16]),
+        name: format!("m{number}"),
+        attributes: Attributes::new(),
+        token: None,
+        topology: None,
+        agent: None,
+        seed: u32::from(number),
+    }
 }
 
 impl World {
@@ -55,16 +67,7 @@ impl World {
     }
 
     fn enter(&mut self, number: u8) -> MemberId {
-        let config = Config {
-            secret: Secret([number; 16]),
-            name: format!("m{number}"),
-            attributes: Attributes::new(),
-            token: None,
-            topology: None,
-            agent: None,
-            seed: u32::from(number),
-        };
-        let member = Member::new(config, self.now);
+        let member = Member::new(config(number), self.now);
         let id = member.id();
         self.members.insert(id, member);
         self.settle();
@@ -509,6 +512,38 @@ fn numbers_beyond_reason_from_a_hub_are_cut() {
     world.wants(a, Input::Hub(ServerMessage::Closing(closing)));
     world.wants(a, Input::Disconnected { code: None, reason: "restart".into() });
     assert!(world.members[&a].poll_timeout().unwrap() <= world.now + limits::RECONNECT_MAX.times(2));
+}
+
+#[test]
+fn a_member_comes_back_to_a_full_server_and_gives_up_entering_one_with_what_it_says() {
+    for code in [RefusalCode::ServerFull, RefusalCode::TooManyConnections] {
+        let refused = || ServerMessage::Refused(Refused::fatal(code, "no place", "come back later"));
+        let turned_away = Input::Disconnected { code: Some(code), reason: code.as_str().into() };
+        let mut world = World::new(1);
+        let a = world.id(0);
+        world.wants(a, Input::Hub(refused()));
+        world.wants(a, turned_away.clone());
+        for _ in 0..9 {
+            world.now = world.members[&a].poll_timeout().expect("it was in the room");
+            world.wants(a, Input::Timeout);
+            world.wants(a, Input::Connected);
+            world.wants(a, Input::Hub(refused()));
+            let outputs = world.wants(a, turned_away.clone());
+            assert!(!outputs.iter().any(|output| matches!(output, Output::Event(Event::Closed { .. }))), "{outputs:?}");
+        }
+
+        world.members.insert(world.id(9), Member::new(config(9), world.now));
+        let (stranger, mut heard) = (world.id(9), Vec::new());
+        while let Some(at) = world.members[&stranger].poll_timeout() {
+            heard.extend(world.wants(stranger, Input::Connected));
+            heard.extend(world.wants(stranger, Input::Hub(refused())));
+            heard.extend(world.wants(stranger, turned_away.clone()));
+            world.now = world.members[&stranger].poll_timeout().unwrap_or(at);
+            heard.extend(world.wants(stranger, Input::Timeout));
+        }
+        let (reason, hint) = ("no place".to_owned(), "come back later".to_owned());
+        assert!(heard.contains(&Output::Event(Event::Closed { code: Some(code), reason, hint })), "{heard:?}");
+    }
 }
 
 #[test]

@@ -34,16 +34,21 @@ export function disconnected(core, code, reason) {
   const { refusal } = session;
   session.refusal = undefined;
   const refused = refusal?.code ?? code;
+  const giveUp = () => close(core, refused, refusal ? refusal.message : reason, refusal ? refusal.hint : "");
   if (refused && !mayReturn(refused)) {
     session.state = "pause";
     session.until = core.now;
-    close(core, refused, refusal ? refusal.message : reason, refusal ? refusal.hint : "");
+    giveUp();
     return;
   }
   const joined = session.isJoined;
   const until = session.lost(core.now);
   if (joined) core.event({ type: "reconnecting", reason });
-  else if (session.hub === undefined && until > session.enterBy) giveUpEntering(core, reason);
+  else if (session.hub === undefined && until > session.enterBy) {
+    // A server that says why it does not let the member in was reached.
+    if (refused) giveUp();
+    else giveUpEntering(core, reason);
+  }
 }
 
 /**

@@ -18,23 +18,22 @@ impl Member {
             return;
         }
         let refusal = self.session.refusal.take();
-        if let Some(code) = refusal.as_ref().map(|refusal| refusal.code).or(code)
-            && !code.may_return()
-        {
-            let (reason, hint) = match &refusal {
-                Some(refusal) => (refusal.message.as_str(), refusal.hint.as_str()),
-                None => (reason, ""),
-            };
+        let code = refusal.as_ref().map(|refusal| refusal.code).or(code);
+        let refused = |member: &mut Member| match &refusal {
+            Some(refusal) => member.close(code, &refusal.message, &refusal.hint),
+            None => member.close(code, reason, ""),
+        };
+        if code.is_some_and(|code| !code.may_return()) {
             self.session.state = State::Pause { until: self.now };
-            self.close(Some(code), reason, hint);
-            return;
+            return refused(self);
         }
         let joined = self.session.is_joined();
         let until = self.session.lost(self.now);
         if joined {
             self.event(Event::Reconnecting { reason: reason.to_owned() });
         } else if self.session.hub.is_none() && until > self.session.enter_by {
-            self.give_up_entering(reason);
+            // A server that says why it does not let the member in was reached.
+            if code.is_some() { refused(self) } else { self.give_up_entering(reason) }
         }
     }
 

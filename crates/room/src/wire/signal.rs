@@ -553,7 +553,7 @@ refusal_codes! {
     /// The server has all the rooms or connections that it may have.
     ServerFull = "server_full", true;
     /// Too many connections from one address.
-    TooManyConnections = "too_many_connections", false;
+    TooManyConnections = "too_many_connections", true;
     /// More messages than allowed.
     RateLimited = "rate_limited", true;
     /// Does not read what it is sent.
