@@ -21,6 +21,7 @@ import { CHANNEL_NAME_MAX, CHUNK, HOLDINGS_MAX, LOSSY_MAX, PACKET_MAX } from "./
 /** "Of this stream I have everything below `next`." @typedef {{ stream: Stream, next: number }} Ack */
 /** What a reliable message is. @typedef {"message" | "call" | "reply" | "failure"} Kind */
 /** What a message's first chunk says of it; `channel` is the method's name of a call. @typedef {{ kind: Kind, channel: string }} Head */
+/** @typedef {{ origin: MemberId, next: number, hop: number }} Have Everything below `next` came, over `hop` links. */
 /**
  * One chunk of a reliable message: `seq` counts from 1 in its stream, `head` is there on a message's first chunk.
  * @typedef {{ type: "data", stream: Stream, seq: number, head?: Head, last: boolean, payload: Uint8Array }} Data
@@ -39,6 +40,9 @@ import { CHANNEL_NAME_MAX, CHUNK, HOLDINGS_MAX, LOSSY_MAX, PACKET_MAX } from "./
  *   | { type: "datagram", stream: Stream, channel: string, payload: Uint8Array }
  *   | { type: "ping", token: number }
  *   | { type: "pong", token: number }
+ *   | { type: "have", haves: Have[] }
+ *   | { type: "graft", origin: MemberId, next: number }
+ *   | { type: "prune", origin: MemberId }
  * )} Frame
  */
 /** @typedef {"truncated" | "leftover" | "type" | "flags" | "number" | "text" | "kind" | "too_large"} FrameErrorCode */
@@ -187,6 +191,24 @@ export function encodeFrame(frame) {
       out.byte(10);
       out.varint(frame.token);
       break;
+    case "have":
+      out.byte(16);
+      out.varint(frame.haves.length);
+      for (const { origin, next, hop } of frame.haves) {
+        out.id(origin);
+        out.varint(next);
+        out.byte(hop);
+      }
+      break;
+    case "graft":
+      out.byte(17);
+      out.id(frame.origin);
+      out.varint(frame.next);
+      break;
+    case "prune":
+      out.byte(18);
+      out.id(frame.origin);
+      break;
   }
   return out.finish();
 }
@@ -286,6 +308,15 @@ function decodeBody(reader) {
       return { type: "ping", token: reader.varint() };
     case 10:
       return { type: "pong", token: reader.varint() };
+    case 16:
+      return {
+        type: "have",
+        haves: reader.list(() => ({ origin: reader.id(), next: reader.varint(), hop: reader.byte() })),
+      };
+    case 17:
+      return { type: "graft", origin: reader.id(), next: reader.varint() };
+    case 18:
+      return { type: "prune", origin: reader.id() };
     default:
       throw new FrameError("type", type);
   }

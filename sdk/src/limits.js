@@ -158,3 +158,32 @@ export const LEAVE_FLUSH = secs(5);
 export const VALUE_DEPTH = 64;
 /** Items in a value, those within it and the keys of maps included: an item takes one byte on the wire and a hundred in memory. */
 export const VALUE_ITEMS = 1024 * 1024;
+
+// ---- relaying -----------------------------------------------------------------------------------
+
+/** How long news of a stream is gathered before it is announced on links that do not carry the stream. */
+export const ANNOUNCE_DELAY = millis(50);
+/** The shortest wait for a chunk that others have announced before it is asked of them. */
+export const GRAFT_MIN = millis(100);
+/** The longest such wait. */
+export const GRAFT_MAX = millis(500);
+/** How long somebody who was asked for a stream has to send it before somebody else is asked. */
+export const GRAFT_AGAIN = millis(250);
+/** How long a stream keeps the way that it comes by before a shorter or faster one is tried. */
+export const IMPROVE_AFTER = secs(2);
+/** How often that time is doubled for a neighbour that was tried and was not the faster one. */
+export const IMPROVE_DOUBLINGS = 8;
+/** Announcements, one after another, by which a neighbour must be ahead to be tried as the faster one. */
+export const AHEAD_COUNT = 3;
+/** Bytes of a stream that are kept after everybody whom they were sent to has them, for neighbours that lose theirs. */
+export const CACHE_BYTES = 4 * 1024 * 1024;
+/** How long they are kept. */
+export const CACHE_AGE = secs(30);
+/** How long a stream is looked after whose origin has fallen silent: a lost way is mended at once. */
+export const ACTIVE_FOR = secs(30);
+/** How long the stream of a member that went is kept: what a survivor has, the others get. */
+export const FIN_GRACE = secs(5);
+/** How often caches and laggards are looked after. */
+export const SWEEP_EVERY = secs(1);
+/** Streams of a room that a member knows. */
+export const STREAMS_MAX = 16 * 1024;

@@ -5,6 +5,7 @@
 //! `poll_timeout() -> Option<Time>`. Drain the outputs after each `handle`; call `handle(now, Input::Timeout)` when
 //! the timeout is due. The same inputs at the same times give the same outputs.
 
+pub mod courier;
 pub mod hub;
 pub mod id;
 pub mod limits;

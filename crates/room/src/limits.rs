@@ -147,3 +147,32 @@ pub const VALUE_DEPTH: usize = 64;
 /// Items in a value, those within it and the keys of maps included: an item takes one byte on the wire and a hundred
 /// in memory.
 pub const VALUE_ITEMS: usize = 1024 * 1024;
+
+// ---- relaying -----------------------------------------------------------------------------------
+
+/// How long news of a stream is gathered before it is announced on links that do not carry the stream.
+pub const ANNOUNCE_DELAY: Micros = Micros::from_millis(50);
+/// The shortest wait for a chunk that others have announced before it is asked of them.
+pub const GRAFT_MIN: Micros = Micros::from_millis(100);
+/// The longest such wait.
+pub const GRAFT_MAX: Micros = Micros::from_millis(500);
+/// How long somebody who was asked for a stream has to send it before somebody else is asked.
+pub const GRAFT_AGAIN: Micros = Micros::from_millis(250);
+/// How long a stream keeps the way that it comes by before a shorter or faster one is tried.
+pub const IMPROVE_AFTER: Micros = Micros::from_secs(2);
+/// How often that time is doubled for a neighbour that was tried and was not the faster one.
+pub const IMPROVE_DOUBLINGS: u8 = 8;
+/// Announcements, one after another, by which a neighbour must be ahead to be tried as the faster one.
+pub const AHEAD_COUNT: u8 = 3;
+/// Bytes of a stream that are kept after everybody whom they were sent to has them, for neighbours that lose theirs.
+pub const CACHE_BYTES: usize = 4 * 1024 * 1024;
+/// How long they are kept.
+pub const CACHE_AGE: Micros = Micros::from_secs(30);
+/// How long a stream is looked after whose origin has fallen silent: a lost way is mended at once.
+pub const ACTIVE_FOR: Micros = Micros::from_secs(30);
+/// How long the stream of a member that went is kept: what a survivor has, the others get.
+pub const FIN_GRACE: Micros = Micros::from_secs(5);
+/// How often caches and laggards are looked after.
+pub const SWEEP_EVERY: Micros = Micros::from_secs(1);
+/// Streams of a room that a member knows.
+pub const STREAMS_MAX: usize = 16 * 1024;

@@ -24,13 +24,13 @@ mod lossy;
 mod outbox;
 mod resume;
 mod session;
-mod window;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
 pub use self::io::{Answer, Config, Event, Input, Joined, Lane, LinkState, Lossy, NotSent, Output};
+pub(crate) use self::outbox::cost;
 use self::{
     call::Calls,
     courier::{Flow, LinkError, Position},
@@ -38,9 +38,9 @@ use self::{
     lossy::{LossyFlow, Published},
     outbox::Outbox,
     session::{Report, Session, State},
-    window::Lost,
 };
 use crate::{
+    courier::window::Lost,
     id::MemberId,
     limits,
     time::{Micros, Time},

@@ -5,11 +5,9 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{
-    outbox::{Outbox, cost},
-    window::{Lost, Violation, Window},
-};
+use super::outbox::{Outbox, cost};
 use crate::{
+    courier::window::{Lost, Violation, Window},
     id::MemberId,
     limits,
     time::{Micros, Time},

@@ -38,7 +38,7 @@ struct Waiting {
 }
 
 /// What a DATA frame counts for, in credit and in the outbox.
-pub(super) fn cost(frame: usize) -> u64 {
+pub(crate) fn cost(frame: usize) -> u64 {
     frame as u64 + limits::FRAME_COST
 }
 

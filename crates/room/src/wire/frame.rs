@@ -89,6 +89,20 @@ pub struct Ack {
     pub next: u64,
 }
 
+/// "Of what this origin says to the room I have everything below `next`, over `hop` links."
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Have {
+    /// Whose stream.
+    pub origin: MemberId,
+    /// The first chunk that the sender lacks.
+    pub next: u64,
+    /// How many links what it has came over; [`HOP_UNKNOWN`] where nothing came yet.
+    pub hop: u8,
+}
+
+/// The number of links of a way that is not known.
+pub const HOP_UNKNOWN: u8 = 255;
+
 /// What a reliable message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -203,6 +217,21 @@ pub enum Frame {
         /// As it was asked.
         token: u64,
     },
+    /// How far the sender is in streams that are relayed: an acknowledgement to whom it has them from, news to everybody
+    /// else. At most [`limits::HOLDINGS_MAX`].
+    Have(Vec<Have>),
+    /// Send me this origin's stream, from `next` on and as it comes.
+    Graft {
+        /// Whose stream.
+        origin: MemberId,
+        /// The first chunk that the sender lacks.
+        next: u64,
+    },
+    /// Do not send me this origin's stream: I have it from elsewhere.
+    Prune {
+        /// Whose stream.
+        origin: MemberId,
+    },
 }
 
 impl Frame {
@@ -238,6 +267,9 @@ impl Frame {
             },
             9 => Frame::Ping { token: reader.varint()? },
             10 => Frame::Pong { token: reader.varint()? },
+            16 => Frame::Have(reader.list(|r| Ok(Have { origin: r.id()?, next: r.varint()?, hop: r.byte()? }))?),
+            17 => Frame::Graft { origin: reader.id()?, next: reader.varint()? },
+            18 => Frame::Prune { origin: reader.id()? },
             other => return Err(FrameError::Type(other)),
         };
         if reader.at == reader.bytes.len() { Ok(frame) } else { Err(FrameError::Leftover) }
@@ -302,6 +334,24 @@ impl Frame {
             Frame::Pong { token } => {
                 out.put_u8(10);
                 put_varint(&mut out, *token);
+            }
+            Frame::Have(list) => {
+                out.put_u8(16);
+                put_varint(&mut out, list.len() as u64);
+                for have in list {
+                    out.put_slice(&have.origin.0);
+                    put_varint(&mut out, have.next);
+                    out.put_u8(have.hop);
+                }
+            }
+            Frame::Graft { origin, next } => {
+                out.put_u8(17);
+                out.put_slice(&origin.0);
+                put_varint(&mut out, *next);
+            }
+            Frame::Prune { origin } => {
+                out.put_u8(18);
+                out.put_slice(&origin.0);
             }
         }
         out.freeze()

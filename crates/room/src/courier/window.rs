@@ -9,14 +9,14 @@ use crate::{
 
 /// A range of chunks that will never come, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Lost {
+pub(crate) struct Lost {
     pub from: u64,
     pub to: u64,
 }
 
 /// How a chunk breaks the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Violation {
+pub(crate) enum Violation {
     #[error("a chunk of a stream that was not announced")]
     Unannounced,
     #[error("a chunk out of order")]
@@ -29,7 +29,7 @@ pub(super) enum Violation {
 
 /// What became of a chunk.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Accepted {
+pub(crate) struct Accepted {
     /// False where it had come before.
     pub fresh: bool,
     pub lost: Option<Lost>,
@@ -37,7 +37,7 @@ pub(super) struct Accepted {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Window {
+pub(crate) struct Window {
     /// The first chunk that is missing; 0 while the stream is unknown.
     next: u64,
     assembly: Option<Assembly>,

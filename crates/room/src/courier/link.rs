@@ -1,0 +1,177 @@
+//! One link as the courier sees it: what its other end has of each stream, and what waits to go over it.
+
+use std::collections::VecDeque;
+
+use crate::{
+    id::MemberId,
+    time::Time,
+    wire::frame::{Frame, HOP_UNKNOWN},
+};
+
+/// A link that carries frames.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub peer: MemberId,
+    /// Whether the other end has said HELLO.
+    pub open: bool,
+    /// Whether it has fallen silent.
+    pub suspect: bool,
+    /// Whether the plan wants streams of which nothing was said to go over it.
+    pub eager: bool,
+    /// Whether the other end was in the room before this member: its HELLO says where streams begin for us.
+    pub vouches: bool,
+    /// What is known of each stream's ends, by the stream's place.
+    pub streams: Vec<Ends>,
+    /// Goes before anything else.
+    pub control: VecDeque<Frame>,
+    /// Streams with chunks to push, each once.
+    pub ready: VecDeque<usize>,
+    /// Streams with news to tell, each once.
+    pub telling: Vec<usize>,
+    /// When the news is to be told.
+    pub tell_at: Option<Time>,
+    /// Chunks that came since the last news were told.
+    pub untold: u32,
+    /// Whether it stands in the list of links that may have frames to send.
+    pub listed: bool,
+
+    pub credit: u64,
+    pub spent: u64,
+    /// Bytes in the send buffer.
+    pub buffered: usize,
+    pub received: u64,
+    pub granted: u64,
+}
+
+/// The two ends of a link, with regard to one stream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends {
+    /// What the other end said last: push or do not. `None`: nothing; the plan decides.
+    pub wanted: Option<bool>,
+    /// The other end has everything below.
+    pub theirs: u64,
+    /// The next chunk to push.
+    pub cursor: u64,
+    /// How many links the stream takes to the other end.
+    pub hop: u8,
+    /// The distance that it was told last of ours.
+    pub told_hop: u8,
+    /// Whether this side has asked not to be sent the stream.
+    pub pruned: bool,
+    /// Announcements, one after another, that came before the chunk itself.
+    pub ahead: u8,
+    /// How often it was tried as the better way.
+    pub tries: u8,
+    /// Until when it is not tried again.
+    pub rests_until: Time,
+    /// The first chunk that the other end can supply, where it said that it lacks earlier ones.
+    pub floor: u64,
+    /// When the other end last got on, or was first behind.
+    pub moved: Time,
+    /// It did not for too long: nothing is kept for it any more.
+    pub passed_over: bool,
+    pub in_ready: bool,
+    pub in_telling: bool,
+}
+
+impl Default for Ends {
+    fn default() -> Ends {
+        Ends {
+            wanted: None,
+            theirs: 0,
+            cursor: 0,
+            hop: HOP_UNKNOWN,
+            told_hop: HOP_UNKNOWN,
+            pruned: false,
+            ahead: 0,
+            tries: 0,
+            rests_until: Time(0),
+            floor: 0,
+            moved: Time(0),
+            passed_over: false,
+            in_ready: false,
+            in_telling: false,
+        }
+    }
+}
+
+impl Ends {
+    /// The other end has everything below `next`. Gives whether that is news.
+    pub fn has(&mut self, next: u64, now: Time) -> bool {
+        let news = next > self.theirs;
+        if news {
+            self.theirs = next;
+            self.cursor = self.cursor.max(next);
+            self.moved = now;
+            self.passed_over = false;
+        }
+        news
+    }
+}
+
+impl Link {
+    pub fn new(peer: MemberId, eager: bool, vouches: bool, granted: u64) -> Link {
+        Link {
+            peer,
+            open: false,
+            suspect: false,
+            eager,
+            vouches,
+            streams: Vec::new(),
+            control: VecDeque::new(),
+            ready: VecDeque::new(),
+            telling: Vec::new(),
+            tell_at: None,
+            untold: 0,
+            listed: false,
+            credit: 0,
+            spent: 0,
+            buffered: 0,
+            received: 0,
+            granted,
+        }
+    }
+
+    /// Whether somebody can be asked over it.
+    pub fn is_sound(&self) -> bool {
+        self.open && !self.suspect
+    }
+
+    pub fn ends(&mut self, stream: usize) -> &mut Ends {
+        if self.streams.len() <= stream {
+            self.streams.resize(stream + 1, Ends::default());
+        }
+        &mut self.streams[stream]
+    }
+
+    /// The same, where nothing was said yet.
+    pub fn ends_of(&self, stream: usize) -> Ends {
+        self.streams.get(stream).copied().unwrap_or_default()
+    }
+
+    /// There are chunks to push.
+    pub fn ready(&mut self, stream: usize) {
+        let ends = self.ends(stream);
+        if !std::mem::replace(&mut ends.in_ready, true) {
+            self.ready.push_back(stream);
+        }
+    }
+
+    /// There is news to tell by then.
+    pub fn tell(&mut self, stream: usize, by: Time) {
+        let ends = self.ends(stream);
+        if !std::mem::replace(&mut ends.in_telling, true) {
+            self.telling.push(stream);
+        }
+        self.tell_at = Some(self.tell_at.map_or(by, |at| at.min(by)));
+    }
+
+    /// A stream is forgotten; its place will be another's.
+    pub fn forget(&mut self, stream: usize) {
+        if let Some(ends) = self.streams.get_mut(stream) {
+            *ends = Ends::default();
+            self.ready.retain(|other| *other != stream);
+            self.telling.retain(|other| *other != stream);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What a member keeps of one stream, to hand it on.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::{limits, member::cost, time::Time};
+
+/// The chunks `first … next − 1` of a stream, each as the frame that its origin made of it.
+#[derive(Debug)]
+pub(super) struct Log {
+    first: u64,
+    chunks: VecDeque<Chunk>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Chunk {
+    frame: Bytes,
+    at: Time,
+}
+
+impl Log {
+    /// An empty log whose next chunk has the number `next`.
+    pub fn at(next: u64) -> Log {
+        Log { first: next, chunks: VecDeque::new(), bytes: 0 }
+    }
+
+    /// The first chunk that can be supplied.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// The first chunk that is missing.
+    pub fn next(&self) -> u64 {
+        self.first + self.chunks.len() as u64
+    }
+
+    /// The first chunk that came at `time` or later.
+    pub fn first_since(&self, time: Time) -> u64 {
+        self.first + self.chunks.partition_point(|chunk| chunk.at < time) as u64
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub fn frame(&self, seq: u64) -> Option<&Bytes> {
+        let place = usize::try_from(seq.checked_sub(self.first)?).ok()?;
+        self.chunks.get(place).map(|chunk| &chunk.frame)
+    }
+
+    pub fn push(&mut self, frame: Bytes, at: Time) {
+        self.bytes += cost(frame.len()) as usize;
+        self.chunks.push_back(Chunk { frame, at });
+    }
+
+    /// Goes on at `next`: what comes before is not to be had.
+    pub fn restart(&mut self, next: u64) {
+        *self = Log::at(next);
+    }
+
+    /// Lets go of chunks below `floor` that are old, or more than a cache keeps.
+    pub fn trim(&mut self, floor: u64, now: Time) {
+        while self.first < floor
+            && let Some(chunk) = self.chunks.front()
+            && (self.bytes > limits::CACHE_BYTES || chunk.at + limits::CACHE_AGE <= now)
+        {
+            self.bytes -= cost(chunk.frame.len()) as usize;
+            self.chunks.pop_front();
+            self.first += 1;
+        }
+    }
+
+    /// How much more it holds than a cache keeps: somebody has yet to get it.
+    pub fn overhang(&self) -> u64 {
+        self.bytes.saturating_sub(limits::CACHE_BYTES) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(chunks: u64, size: usize) -> Log {
+        let mut log = Log::at(5);
+        (0..chunks).for_each(|n| log.push(Bytes::from(vec![0; size]), Time(n * 1_000_000)));
+        log
+    }
+
+    #[test]
+    fn chunks_stay_until_they_are_old_and_everybody_has_them() {
+        let mut log = log(10, 100);
+        assert_eq!((log.first(), log.next(), log.first_since(Time(3_500_000))), (5, 15, 9));
+        log.trim(15, Time(0) + limits::CACHE_AGE);
+        assert_eq!((log.first(), log.next()), (6, 15));
+        log.trim(8, Time(u64::MAX));
+        assert_eq!(log.first(), 8);
+        assert!(log.frame(7).is_none() && log.frame(8).is_some() && log.frame(15).is_none());
+    }
+
+    #[test]
+    fn a_cache_is_bounded_but_for_what_somebody_has_yet_to_get() {
+        let mut log = log(100, limits::CACHE_BYTES / 50);
+        log.trim(5, Time(0));
+        assert!(log.overhang() > limits::CACHE_BYTES as u64 / 2);
+        log.trim(log.next(), Time(0));
+        assert_eq!(log.overhang(), 0);
+        assert!(log.next() - log.first() > 45);
+    }
+}

@@ -1,0 +1,142 @@
+//! One origin's stream as a member has it.
+
+use super::{log::Log, window::Window};
+use crate::{
+    id::MemberId,
+    limits,
+    time::{Micros, Time},
+    wire::frame::HOP_UNKNOWN,
+};
+
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub origin: MemberId,
+    /// What is kept of it. Its next chunk is the window's, once that has begun.
+    pub log: Log,
+    /// What puts messages together; of no use for one's own stream.
+    pub window: Window,
+    /// The link that it comes by.
+    pub parent: Option<usize>,
+    /// It had a parent, and lost it.
+    pub bereft: bool,
+    /// How many links it takes to here: 0 for one's own.
+    pub hop: u8,
+    /// When the last chunk came.
+    pub fresh_at: Time,
+    /// Others have what is missing here.
+    pub repair: Option<Repair>,
+    /// Until when the way that it comes by is kept, although another looks better.
+    pub settled_until: Time,
+    /// Cost of messages that the application has not consumed.
+    pub held: u64,
+    /// Its origin is gone: until then it is kept for the other survivors.
+    pub forget_at: Option<Time>,
+}
+
+/// Somebody has announced chunks that are missing here.
+#[derive(Debug)]
+pub(super) struct Repair {
+    /// They have everything below.
+    pub upto: u64,
+    pub since: Time,
+    /// When (the next) one is asked for them.
+    pub due: Time,
+    /// Links that were asked.
+    pub asked: Vec<usize>,
+}
+
+impl Stream {
+    pub fn new(origin: MemberId, now: Time) -> Stream {
+        Stream {
+            origin,
+            log: Log::at(1),
+            window: Window::default(),
+            parent: None,
+            bereft: false,
+            hop: HOP_UNKNOWN,
+            fresh_at: now,
+            repair: None,
+            settled_until: now,
+            held: 0,
+            forget_at: None,
+        }
+    }
+
+    /// Whether it is known where the stream begins for this member.
+    pub fn has_begun(&self) -> bool {
+        self.hop == 0 || self.window.next().is_some()
+    }
+
+    pub fn is_own(&self) -> bool {
+        self.hop == 0
+    }
+
+    /// The first chunk that is missing.
+    pub fn next(&self) -> u64 {
+        self.log.next()
+    }
+
+    /// Begins, or goes on, at `next`; gives the chunks that will never come.
+    pub fn start(&mut self, next: u64) -> Option<super::window::Lost> {
+        let next = next.max(1);
+        let lost = self.window.start(next);
+        if next > self.log.next() || self.log.is_empty() {
+            self.log.restart(self.window.next().unwrap_or(next));
+        }
+        lost
+    }
+
+    /// Goes on where an earlier one of the same origin stood.
+    pub fn resume(&mut self, next: u64) {
+        self.window = Window::at(next);
+        self.log.restart(next);
+    }
+
+    pub fn is_active(&self, now: Time) -> bool {
+        now.since(self.fresh_at) < limits::ACTIVE_FOR
+    }
+}
+
+/// How late chunks are after they were announced, as the 95th percentile: the base of how long to wait for one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lateness(u64);
+
+impl Lateness {
+    /// What it moves by with each sample.
+    const STEP: u64 = 500;
+
+    pub fn new() -> Lateness {
+        Lateness(limits::GRAFT_MAX.0 / 4)
+    }
+
+    /// A chunk came so long after it had been announced.
+    pub fn sample(&mut self, late: Micros) {
+        if late.0 > self.0 {
+            self.0 = (self.0 + 19 * Lateness::STEP).min(limits::GRAFT_MAX.0);
+        } else {
+            self.0 = self.0.saturating_sub(Lateness::STEP);
+        }
+    }
+
+    /// How long to wait for a chunk that others have.
+    pub fn patience(self) -> Micros {
+        Micros((2 * self.0).clamp(limits::GRAFT_MIN.0, limits::GRAFT_MAX.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_grows_with_lateness_and_stays_within_its_bounds() {
+        let mut lateness = Lateness::new();
+        assert_eq!(lateness.patience(), Micros(limits::GRAFT_MAX.0 / 2));
+        (0..100).for_each(|_| lateness.sample(Micros::from_millis(200)));
+        assert!(lateness.patience() > Micros::from_millis(350), "{lateness:?}");
+        (0..1_000).for_each(|_| lateness.sample(Micros::from_secs(9)));
+        assert_eq!(lateness.patience(), limits::GRAFT_MAX);
+        (0..10_000).for_each(|_| lateness.sample(Micros(0)));
+        assert_eq!(lateness.patience(), limits::GRAFT_MIN);
+    }
+}

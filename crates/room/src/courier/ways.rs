@@ -1,0 +1,194 @@
+//! The ways that streams come by: mending them, and finding better ones.
+
+use super::{stream::Repair, *};
+use crate::{time::Micros, wire::frame::HOP_UNKNOWN};
+
+impl Courier {
+    /// The other end of a link has everything below `upto`, and that is more than there is here.
+    ///
+    /// Where the stream has a way it is given time: what is missing is probably about to come by it.
+    pub(super) fn want(&mut self, at: usize, s: usize, upto: u64) {
+        let now = self.now;
+        let has_way = self.has_way(s);
+        let stream = &self.streams[s];
+        // Whoever was asked for a part of it was asked for all of it.
+        if stream.repair.as_ref().is_some_and(|repair| has_way || !repair.asked.is_empty()) {
+            return;
+        }
+        if has_way {
+            let due = now + self.lateness.patience();
+            self.repair(s, Repair { upto, since: now, due, asked: Vec::new() });
+        } else if self.links[at].is_sound() && self.links[at].ends_of(s).floor <= self.streams[s].next() {
+            self.graft(at, s);
+            self.repair(s, Repair { upto, since: now, due: now + limits::GRAFT_AGAIN, asked: vec![at] });
+        } else {
+            self.repair(s, Repair { upto, since: now, due: now, asked: Vec::new() });
+        }
+    }
+
+    /// Whether a stream has a parent, or is so new that it may yet come along the eager links.
+    fn has_way(&self, s: usize) -> bool {
+        let stream = &self.streams[s];
+        match stream.parent {
+            Some(parent) => !self.links[parent].suspect,
+            None => !stream.bereft && self.links.iter().any(|(_, link)| link.eager && link.is_sound()),
+        }
+    }
+
+    fn repair(&mut self, s: usize, repair: Repair) {
+        let due = repair.due;
+        if let Some(old) = self.streams[s].repair.replace(repair) {
+            self.repairs.remove(&(old.due, s));
+        }
+        self.repairs.insert((due, s));
+    }
+
+    /// Chunks came: whatever was waited for may be there.
+    pub(super) fn repaired(&mut self, s: usize) {
+        let (now, next) = (self.now, self.streams[s].next());
+        let Some(repair) = self.streams[s].repair.take_if(|repair| repair.upto <= next) else { return };
+        self.repairs.remove(&(repair.due, s));
+        self.lateness.sample(now.since(repair.since));
+        // Others may have got on meanwhile.
+        let theirs =
+            self.links.iter().filter(|(_, link)| link.is_sound()).map(|(_, link)| link.ends_of(s).theirs).max();
+        if let Some(upto) = theirs.filter(|theirs| *theirs > next) {
+            self.repair(s, Repair { upto, since: now, due: now + self.lateness.patience(), asked: Vec::new() });
+        }
+    }
+
+    /// What is missing has not come in time: somebody else who has it is asked, the nearest to the origin first.
+    pub(super) fn repair_due(&mut self, s: usize) {
+        let Some(mut repair) = self.streams[s].repair.take() else { return };
+        let next = self.streams[s].next();
+        let has_more = |link: &Link| {
+            let ends = link.ends_of(s);
+            link.is_sound() && ends.theirs > next && ends.floor <= next
+        };
+        let holders = || self.links.iter().filter(|(_, link)| has_more(link));
+        if holders().all(|(at, _)| repair.asked.contains(&at)) {
+            repair.asked.clear();
+        }
+        let untried = holders().filter(|(at, _)| !repair.asked.contains(at));
+        let Some(at) = untried.min_by_key(|(_, link)| link.ends_of(s).hop).map(|(at, _)| at) else {
+            return self.settle_gap(s);
+        };
+        self.graft(at, s);
+        repair.asked.push(at);
+        repair.due = self.now + limits::GRAFT_AGAIN;
+        self.repair(s, repair);
+    }
+
+    /// Where all who have more lack what is missing here, nobody has it any more.
+    pub(super) fn settle_gap(&mut self, s: usize) {
+        let next = self.streams[s].next();
+        let mut floor = u64::MAX;
+        for (_, link) in self.links.iter().filter(|(_, link)| link.open) {
+            let ends = link.ends_of(s);
+            if ends.theirs > next {
+                floor = floor.min(ends.floor);
+            }
+        }
+        if floor == u64::MAX || floor <= next {
+            return;
+        }
+        self.give_up_below(s, floor);
+        let next = self.streams[s].next();
+        let holder = self.links.iter().find(|(_, link)| link.is_sound() && link.ends_of(s).theirs > next);
+        if let Some((at, upto)) = holder.map(|(at, link)| (at, link.ends_of(s).theirs)) {
+            self.drop_repair(s);
+            self.want(at, s, upto);
+        }
+    }
+
+    pub(super) fn settle_gaps(&mut self) {
+        for s in self.streams.places() {
+            if self.streams[s].repair.is_some() && !self.streams[s].is_own() {
+                self.settle_gap(s);
+            }
+        }
+    }
+
+    fn drop_repair(&mut self, s: usize) {
+        if let Some(repair) = self.streams[s].repair.take() {
+            self.repairs.remove(&(repair.due, s));
+        }
+    }
+
+    /// A link is gone or silent: what came by it must come by another.
+    pub(super) fn bereave(&mut self, at: usize) {
+        for s in self.streams.places() {
+            if self.streams[s].parent == Some(at) {
+                self.streams[s].parent = None;
+                self.streams[s].bereft = true;
+                if self.streams[s].is_active(self.now) {
+                    self.adopt(s, Some(at));
+                }
+            }
+        }
+    }
+
+    /// Finds another parent for a stream that lost its own: a neighbour that is no farther from the origin than this
+    /// member, so that it does not have the stream from here. Where none is known, announcements will show one.
+    pub(super) fn adopt(&mut self, s: usize, but: Option<usize>) {
+        let (hop, origin, next) = (self.streams[s].hop, self.streams[s].origin, self.streams[s].next());
+        let is_near = |link: &Link| {
+            let theirs = link.ends_of(s).hop;
+            link.peer == origin || !self.plan.relayed || (theirs <= hop && theirs != HOP_UNKNOWN)
+        };
+        let others = || self.links.iter().filter(|(at, link)| Some(*at) != but && link.is_sound());
+        let nearest = others().filter(|(_, link)| is_near(link)).min_by_key(|(_, link)| {
+            let ends = link.ends_of(s);
+            (link.peer != origin, ends.hop, std::cmp::Reverse(ends.theirs))
+        });
+        let nearest = nearest.map(|(at, _)| at);
+        let missing = others().map(|(at, link)| (link.ends_of(s).theirs, at)).max().filter(|(upto, _)| *upto > next);
+        self.drop_repair(s);
+        match (nearest, missing) {
+            (Some(at), missing) => {
+                self.graft(at, s);
+                if let Some((upto, _)) = missing {
+                    let due = self.now + limits::GRAFT_AGAIN;
+                    self.repair(s, Repair { upto, since: self.now, due, asked: vec![at] });
+                }
+            }
+            (None, Some((upto, at))) => self.want(at, s, upto),
+            (None, None) => {}
+        }
+    }
+
+    /// Somebody announced a chunk before it came: if that happens again and again, its way is the faster one.
+    pub(super) fn ahead(&mut self, at: usize, s: usize) {
+        let ends = self.links[at].ends(s);
+        ends.ahead = ends.ahead.saturating_add(1);
+        if ends.ahead >= limits::AHEAD_COUNT {
+            self.race(at, s);
+        }
+    }
+
+    /// Somebody is nearer to the origin than the parent.
+    pub(super) fn nearer(&mut self, at: usize, s: usize) {
+        let stream = &self.streams[s];
+        let hop = self.links[at].ends_of(s).hop;
+        let nearer = hop < HOP_UNKNOWN - 1 && hop + 1 < stream.hop;
+        if nearer && stream.parent.is_some_and(|parent| parent != at) {
+            self.race(at, s);
+        }
+    }
+
+    /// Asks for a stream also over another link: the one that brings the next chunk first stays. A link that loses rests
+    /// twice as long each time.
+    fn race(&mut self, at: usize, s: usize) {
+        let now = self.now;
+        let (stream, link) = (&mut self.streams[s], &mut self.links[at]);
+        if stream.settled_until > now || !link.is_sound() || link.ends(s).rests_until > now {
+            return;
+        }
+        stream.settled_until = now + limits::IMPROVE_AFTER;
+        let ends = link.ends(s);
+        ends.ahead = 0;
+        ends.rests_until = now + Micros(limits::IMPROVE_AFTER.0 << ends.tries);
+        ends.tries = (ends.tries + 1).min(limits::IMPROVE_DOUBLINGS);
+        self.graft(at, s);
+    }
+}

@@ -1,0 +1,5 @@
+//! Couriers over made-up links: exactly once, in order, to everybody, whatever the links do.
+
+mod net;
+mod repair;
+mod spread;

@@ -1,0 +1,149 @@
+//! Links that end, members that crash, plans that change.
+
+use room::{courier::Plan, id::MemberId, limits, time::Micros};
+
+use crate::net::Net;
+
+#[test]
+fn a_lost_way_is_mended_from_a_neighbour() {
+    for seed in 0..40 {
+        let mut net = Net::random(seed, 40, 100);
+        for n in 0..60 {
+            net.say(1, format!("{n}"));
+            net.say(2, vec![n; 20_000]);
+            if n % 5 == 0 {
+                let a = 1 + net.below(40);
+                let neighbours = net.neighbours(a);
+                let b = neighbours[net.below(neighbours.len() as u64) as usize];
+                // It comes back a moment later, as another connection.
+                net.unlink(a, b);
+                net.run(Micros::from_millis(300));
+                let ms = 5 + net.below(60);
+                let eager = net.node(a).eager.contains(&b);
+                net.link(a, b, ms, eager);
+            }
+            let pause = net.below(100);
+            net.run(Micros::from_millis(pause));
+        }
+        net.run(Micros::from_secs(10));
+        net.check(&[1, 2]);
+    }
+}
+
+#[test]
+fn survivors_lose_nothing_that_a_survivor_had() {
+    for seed in 0..40 {
+        let mut net = Net::random(seed, 60, 200);
+        for n in 0..80_u64 {
+            net.say(1, format!("{n}"));
+            net.say(2, format!("{n}"));
+            if n % 10 == 9 {
+                let victim = 3 + net.below(58);
+                if net.members.contains_key(&victim) {
+                    net.crash(victim);
+                }
+            }
+            net.run(Micros::from_millis(37));
+        }
+        net.run(Micros::from_secs(10));
+        if net.is_connected() {
+            net.check(&[1, 2]);
+        }
+    }
+}
+
+#[test]
+fn what_one_survivor_has_of_a_dead_origin_all_get() {
+    for seed in 0..20 {
+        let mut net = Net::random(seed, 30, 90);
+        for n in 0..10 {
+            net.say(5, format!("{n}"));
+            net.run(Micros::from_millis(20));
+        }
+        net.crash(5);
+        let now = net.now;
+        for member in net.members.keys().copied().collect::<Vec<_>>() {
+            net.node(member).courier.gone(now, MemberId::from(5));
+            net.pump(member);
+        }
+        net.run(Micros(limits::FIN_GRACE.0 - 100_000));
+        if !net.is_connected() {
+            continue;
+        }
+        let most = net.members.values().map(|node| node.heard.get(&5).map_or(0, Vec::len)).max();
+        for (member, node) in &net.members {
+            assert_eq!(Some(node.heard.get(&5).map_or(0, Vec::len)), most, "seed {seed}, member {member}");
+        }
+        net.run(Micros::from_secs(10));
+        assert!(net.members.values().all(|node| node.courier.stream(MemberId::from(5)).is_none()));
+    }
+}
+
+#[test]
+fn a_change_of_plan_loses_nothing() {
+    for seed in 0..30 {
+        let mut net = Net::random(seed, 30, 0);
+        for n in 0..100_u64 {
+            net.say(1, format!("{n}"));
+            net.say(2, vec![n as u8; 3_000]);
+            net.run(Micros::from_millis(23));
+            if n == 40 {
+                // A star around 3 takes over from the tree: its links open, it becomes the plan, the old links go.
+                for member in (1..=30).filter(|member| *member != 3) {
+                    if !net.neighbours(3).contains(&member) {
+                        let ms = 5 + net.below(60);
+                        net.link(3, member, ms, false);
+                    }
+                }
+            }
+            if n == 55 {
+                let now = net.now;
+                for member in 1..=30 {
+                    let eager = (1..=30).filter(|peer| (member == 3) != (*peer == 3)).map(MemberId::from).collect();
+                    net.node(member).courier.plan(now, Plan { relayed: true, eager });
+                    net.pump(member);
+                }
+            }
+            if n == 75 {
+                for a in 1..=30 {
+                    for b in net.neighbours(a) {
+                        if a != 3 && b != 3 && a < b {
+                            net.unlink(a, b);
+                        }
+                    }
+                }
+            }
+        }
+        net.run(Micros::from_secs(5));
+        net.check(&[1, 2]);
+        assert!(net.members.values().all(|node| node.hops.last().is_none_or(|hop| *hop <= 2)), "seed {seed}");
+    }
+}
+
+#[test]
+fn what_is_in_no_cache_any_more_is_a_gap() {
+    let mut net = Net::new(1);
+    for member in 1..=3 {
+        net.add(member).first_in_room();
+    }
+    net.link(1, 2, 10, true);
+    net.link(2, 3, 10, true);
+    net.say(1, "a");
+    net.run(Micros::from_secs(1));
+    net.unlink(2, 3);
+    for _ in 0..400 {
+        net.say(1, vec![0; 16_000]);
+        net.run(Micros::from_millis(5));
+    }
+    net.run(Micros::from_secs(1));
+    net.link(2, 3, 10, true);
+    net.run(Micros::from_secs(5));
+    net.say(1, "b");
+    net.run(Micros::from_secs(5));
+    let node = &net.members[&3];
+    assert_eq!(node.gaps.len(), 1);
+    let (origin, from, to) = node.gaps[0];
+    assert_eq!((origin, from), (1, 2));
+    assert_eq!(node.heard[&1].len() as u64 + to + 1 - from, 402);
+    assert_eq!(node.heard[&1].last().map(|text| &text[..]), Some(&b"b"[..]));
+}

@@ -1,0 +1,135 @@
+//! Streams without anything going wrong.
+
+use room::{courier::Plan, id::MemberId, limits, time::Micros};
+
+use crate::net::Net;
+
+#[test]
+fn a_first_message_takes_the_eager_tree_once() {
+    let mut net = Net::random(1, 60, 120);
+    net.say(7, "hello");
+    net.run(Micros::from_secs(2));
+    net.check(&[7]);
+    assert_eq!(net.counters(|counters| counters.fresh), 59);
+    assert!(net.counters(|counters| counters.duplicates) <= 6, "{}", net.counters(|c| c.duplicates));
+}
+
+#[test]
+fn ways_get_shorter_than_the_eager_tree() {
+    let mut net = Net::random(2, 100, 300);
+    net.say(9, "first");
+    net.run(Micros::from_secs(2));
+    let mean = |net: &mut Net| {
+        let hops: Vec<u8> = net.members.values_mut().flat_map(|node| std::mem::take(&mut node.hops)).collect();
+        hops.iter().map(|hop| u64::from(*hop)).sum::<u64>() * 100 / hops.len() as u64
+    };
+    let before = mean(&mut net);
+    for n in 0..40 {
+        net.say(9, format!("{n}"));
+        net.run(Micros::from_millis(500));
+    }
+    mean(&mut net);
+    let (fresh, again) = (net.counters(|c| c.fresh), net.counters(|c| c.duplicates));
+    for _ in 0..10 {
+        net.say(9, "late");
+        net.run(Micros::from_millis(500));
+    }
+    net.check(&[9]);
+    let after = mean(&mut net);
+    assert!(after < before * 3 / 4, "{before} {after}");
+    let (fresh, again) = (net.counters(|c| c.fresh) - fresh, net.counters(|c| c.duplicates) - again);
+    assert!(again * 40 < fresh, "{again} of {fresh}");
+}
+
+#[test]
+fn long_messages_and_many_senders() {
+    let mut net = Net::random(3, 30, 60);
+    for round in 0..20 {
+        for origin in 1..=30 {
+            net.say(origin, vec![round; 1 + usize::from(round) * 5_000]);
+        }
+        net.run(Micros::from_millis(100));
+    }
+    net.run(Micros::from_secs(20));
+    net.check(&(1..=30).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_newcomer_hears_what_is_said_from_then_on() {
+    let mut net = Net::random(4, 20, 40);
+    net.say(3, "before");
+    net.run(Micros::from_secs(1));
+    net.add(21);
+    net.link(21, 5, 20, true);
+    net.link(21, 6, 30, false);
+    net.run(Micros::from_millis(200));
+    net.say(3, "after");
+    net.say(21, "mine");
+    net.run(Micros::from_secs(1));
+    assert_eq!(net.members[&21].heard[&3], ["after"]);
+    assert!(net.members.iter().all(|(member, node)| *member == 21 || node.heard[&21] == ["mine"]));
+    assert_eq!(net.members[&21].gaps, []);
+}
+
+#[test]
+fn in_a_mesh_everybody_pushes_its_own_and_tells_nobody_else() {
+    let mut net = Net::new(5);
+    let members: Vec<u64> = (1..=6).collect();
+    for member in &members {
+        net.add(*member).first_in_room();
+    }
+    for a in &members {
+        for b in members.iter().filter(|b| *b > a) {
+            net.link(*a, *b, 10, false);
+        }
+    }
+    for member in &members {
+        let now = net.now;
+        net.node(*member).courier.plan(now, Plan::default());
+    }
+    for _ in 0..10 {
+        for member in &members {
+            net.say(*member, "x");
+        }
+        net.run(Micros::from_millis(30));
+    }
+    net.run(Micros::from_secs(1));
+    net.check(&members);
+    assert_eq!(net.counters(|c| c.fresh), 6 * 5 * 10);
+    assert_eq!(net.counters(|c| c.duplicates + c.prunes + c.grafts), 0);
+
+    // A link ends: the rest of what was said comes by way of others.
+    net.unlink(1, 2);
+    net.say(1, "still");
+    net.say(2, "there");
+    net.run(Micros::from_secs(1));
+    net.check(&members);
+    let (_, hop, parent) = net.members[&1].courier.stream(MemberId::from(2)).expect("known");
+    assert_eq!(hop, 2);
+    assert_ne!(parent, Some(MemberId::from(2)));
+}
+
+#[test]
+fn whoever_does_not_consume_holds_its_origin_back_and_nobody_else() {
+    let mut net = Net::new(6);
+    for member in 1..=3 {
+        net.add(member).first_in_room();
+    }
+    net.link(1, 2, 10, true);
+    net.link(2, 3, 10, true);
+    net.node(3).consumes = false;
+    let mut said = 0;
+    while net.say(1, vec![0; 16_000]) && said < 10_000 {
+        said += 1;
+        net.run(Micros::from_millis(1));
+    }
+    // What waits stands in the logs of 1 and 2, and in the window of 3.
+    let held = said * 16_064;
+    assert!(held > limits::OUTBOX_MAX && held < limits::OUTBOX_MAX + 3 * limits::CACHE_BYTES, "{held}");
+    // 3 is passed over in the end, and 2 gets the rest.
+    net.run(limits::STALL_OPEN.times(3));
+    assert!(net.say(1, "again"));
+    net.run(Micros::from_secs(5));
+    assert_eq!(net.members[&2].heard[&1].len(), said + 1);
+    assert!(net.members[&3].heard[&1].len() < said);
+}
