@@ -96,6 +96,10 @@ impl World {
 
     fn handle(&mut self, input: Input) {
         self.engine.handle(self.now, input);
+        // Whoever is gone may still be billed.
+        while let Some((conn, _)) = self.engine.poll_bill() {
+            assert!(conn.0 < self.next, "{conn:?} never was");
+        }
         while let Some(output) = self.engine.poll_output() {
             match output {
                 Output::Send { to, frame } => {
@@ -119,6 +123,10 @@ impl World {
                     if !self.late {
                         self.authenticated(conn, data.bytes().fold(0, u8::wrapping_add));
                     }
+                }
+                Output::Unfinished { conn } => {
+                    assert!(self.open.contains_key(&conn), "{conn:?} is not open");
+                    self.handle(Input::Continue { conn });
                 }
                 Output::Emitted { name, .. } => assert!([OWN, "e"].contains(&name.as_str()), "{name} is no tap"),
                 Output::Store { ticket, record, .. } => {
@@ -177,7 +185,12 @@ impl World {
         } else {
             let user = USERS.get(usize::from(choice % 4)).map(|user| Name::new(user).expect("a name"));
             let role = (choice & 16 != 0).then(|| "guest".to_owned());
-            Ok(Identity { user, role, client_data: (choice & 32 != 0).then(|| "{\"id\":7}".to_owned()) })
+            Ok(Identity {
+                user,
+                role,
+                client_data: (choice & 32 != 0).then(|| "{\"id\":7}".to_owned()),
+                lifetime: (choice & 64 != 0).then(|| Micros::from_secs(choice.into())),
+            })
         };
         self.handle(Input::Authenticated { conn, result });
     }

@@ -1,6 +1,7 @@
 //! `roomful token`
 
 use std::{
+    collections::BTreeMap,
     io::{self, Write},
     path::PathBuf,
     time::Duration,
@@ -27,6 +28,7 @@ use crate::failure::Failure;
 #[command(after_help = "Examples:
   roomful token --config roomful.toml --room standup --name Ada
   roomful token --config roomful.toml --room standup --name Guest --grant subscribe --ttl 30m
+  roomful token --config roomful.toml --room standup --name Ada --role admin
   ROOMFUL_KEY=site ROOMFUL_SECRET=… roomful token --room standup --name Ada --identity ada@example.org")]
 pub struct Token {
     /// The room that it is for
@@ -41,6 +43,9 @@ pub struct Token {
     /// What the member may do
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Grant::Publish, Grant::Data, Grant::Subscribe])]
     grant: Vec<Grant>,
+    /// The role of deepstream's clients that log in with it, for [[deepstream.permission]]
+    #[arg(long)]
+    role: Option<String>,
     /// How long it may be used
     #[arg(long, value_parser = humantime::parse_duration, default_value = "6h")]
     ttl: Duration,
@@ -89,6 +94,7 @@ impl Token {
                 room_admin: may(Grant::Admin).then_some(true),
                 ..claims.video
             },
+            attributes: self.role.as_ref().map(|role| BTreeMap::from([("role".to_owned(), role.clone().into())])),
             ..claims
         };
         let (key, secret) = self.key()?;

@@ -194,12 +194,15 @@ fn makes_tokens_with_the_keys_of_the_configuration() {
     assert_eq!((&made["video"]["room"], &made["video"]["roomJoin"]), (&"standup".into(), &true.into()));
     assert_eq!((&made["video"]["canPublishData"], made["video"].get("roomAdmin")), (&true.into(), None));
 
-    let more = ["--identity", "ada@example.org", "--grant", "subscribe,admin", "--ttl", "30m"];
+    assert_eq!(made.get("attributes"), None);
+
+    let more = ["--identity", "ada@example.org", "--grant", "subscribe,admin", "--ttl", "30m", "--role", "editor"];
     let (_, output, _) =
         run(&[&["token", "--config", file.path(), "--room", "standup", "--name", "Ada"], &more[..]].concat());
     let made = claims(&output);
     assert_eq!(made["sub"], "ada@example.org");
     assert_eq!((&made["video"]["canPublishData"], &made["video"]["roomAdmin"]), (&false.into(), &true.into()));
+    assert_eq!(made["attributes"], serde_json::json!({ "role": "editor" }));
 }
 
 #[test]

@@ -11,7 +11,10 @@ mod registry;
 mod rpc;
 mod session;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
@@ -110,6 +113,9 @@ pub struct Identity {
     pub role: Option<String>,
     /// What it is to know about itself: JSON.
     pub client_data: Option<String>,
+    /// How long it may stay. `None`: as long as it likes. Its connection is closed then; its program opens it again, and
+    /// has to say anew who it is.
+    pub lifetime: Option<Micros>,
 }
 
 /// Why a client may not log in, for it to read: JSON.
@@ -196,6 +202,11 @@ pub enum Input {
         /// Whether.
         here: bool,
     },
+    /// The answer to [`Output::Unfinished`].
+    Continue {
+        /// The connection.
+        conn: ConnId,
+    },
     /// [`Engine::poll_timeout`] is due.
     Timeout,
 }
@@ -221,6 +232,12 @@ pub enum Output {
         conn: ConnId,
         /// What it says about itself: a JSON object.
         data: String,
+    },
+    /// What a connection sent takes so much ([`limits::TURN_WORK`]) that others should have their turn. Answer with
+    /// [`Input::Continue`] then, before more of it is handed in: as much as it sends meanwhile waits in the engine.
+    Unfinished {
+        /// The connection.
+        conn: ConnId,
     },
     /// Store a record, and answer with [`Input::Stored`] when it (and everything before it) is safe.
     Store {
@@ -313,8 +330,9 @@ impl Engine {
         engine
     }
 
-    /// Takes an input in. Drain [`Engine::poll_output`] afterwards.
+    /// Takes an input in. Drain [`Engine::poll_output`] and [`Engine::poll_bill`] afterwards.
     pub fn handle(&mut self, now: Time, input: Input) {
+        self.out.begin_turn();
         match input {
             Input::Connected { conn, wire } => {
                 if self.sessions.open(now, conn, wire) && wire == Some(Wire::Text) {
@@ -323,7 +341,8 @@ impl Engine {
             }
             Input::Received { conn, frame } => self.received(now, conn, &frame),
             Input::Closed { conn } => self.closed(now, conn),
-            Input::Authenticated { conn, result } => self.authenticated(conn, result),
+            Input::Continue { conn } => self.go_on(now, conn),
+            Input::Authenticated { conn, result } => self.authenticated(now, conn, result),
             Input::Loaded(loaded) => self.records.load(loaded, &mut self.out),
             Input::Stored(ticket) => self.records.store.done(ticket, None, &mut self.out),
             Input::NotStored(ticket) => {
@@ -339,6 +358,12 @@ impl Engine {
     /// The next thing to do.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.out.pop()
+    }
+
+    /// What was done for a connection since this was asked last, counted as [`limits::TURN_WORK`] is: for whoever wants
+    /// all to have their share.
+    pub fn poll_bill(&mut self) -> Option<(ConnId, u64)> {
+        self.out.pop_bill()
     }
 
     /// When to call [`Engine::handle`] with [`Input::Timeout`], if nothing else happens before. It may have passed.
@@ -376,7 +401,8 @@ impl Engine {
 
     fn received(&mut self, now: Time, conn: ConnId, frame: &Frame) {
         let Some((peer, speaks)) = self.sessions.heard(now, conn, frame.wire()) else { return };
-        if speaks == Speaks::Otherwise || frame.bytes().len() > limits::FRAME_MAX {
+        let most = if self.is_open(conn) { limits::FRAME_MAX } else { limits::FRAME_BEFORE_LOGIN };
+        if speaks == Speaks::Otherwise || frame.bytes().len() > most {
             self.out.counters.garbage += 1;
             self.out.send(peer, &Reply::Unreadable);
             return self.close(now, peer);
@@ -384,7 +410,28 @@ impl Engine {
         if speaks == Speaks::First {
             self.out.send(peer, &Reply::Challenge);
         }
-        for message in wire::decode(frame) {
+        self.out.charge(frame.bytes().len() as u64);
+        let messages = VecDeque::from(wire::decode(frame));
+        let waits = self.sessions.get_mut(conn).filter(|session| !session.rest.is_empty());
+        match waits {
+            Some(session) => session.rest.extend(messages),
+            None => self.carry_out(now, peer, messages),
+        }
+        self.out.end_turn(conn);
+    }
+
+    /// Does more of what a client has said.
+    fn go_on(&mut self, now: Time, conn: ConnId) {
+        let Some(session) = self.sessions.get_mut(conn) else { return };
+        let (peer, messages) = (session.peer(conn), std::mem::take(&mut session.rest));
+        self.carry_out(now, peer, messages);
+        self.out.end_turn(conn);
+    }
+
+    /// Does what a client says, as far as its turn goes.
+    fn carry_out(&mut self, now: Time, peer: Peer, mut messages: VecDeque<Result<Request, Garbage>>) {
+        while let Some(message) = messages.pop_front() {
+            self.out.charge(limits::MESSAGE_WORK);
             match message {
                 Ok(request) => {
                     self.out.counters.received += 1;
@@ -395,12 +442,14 @@ impl Engine {
                     self.garbage(now, peer, &garbage);
                 }
             }
-            if self.sessions.get(conn).is_none() {
-                return;
-            }
-            // A few bytes can ask for a large record, and a frame can ask for it very often.
+            // A few bytes can ask for a large record, and a message can ask for very many.
             if self.out.is_full() {
                 return self.close(now, peer);
+            }
+            let Some(session) = self.sessions.get_mut(peer.conn) else { return };
+            if self.out.is_turn_over() && !messages.is_empty() {
+                session.rest = messages;
+                return self.out.push(Output::Unfinished { conn: peer.conn });
             }
         }
     }
@@ -470,7 +519,7 @@ impl Engine {
 
     // ---- connections -----------------------------------------------------------------------------------------------
 
-    fn authenticated(&mut self, conn: ConnId, result: Result<Identity, Rejection>) {
+    fn authenticated(&mut self, now: Time, conn: ConnId, result: Result<Identity, Rejection>) {
         let attempts = self.config.login_attempts;
         let is_own = |identity: &Identity| identity.user.as_deref().is_some_and(|user| self.is_own(user));
         let result = match result {
@@ -482,7 +531,7 @@ impl Engine {
         };
         let peer = session.peer(conn);
         match result {
-            Ok(Identity { user, role, client_data }) => {
+            Ok(Identity { user, role, client_data, lifetime }) => {
                 session.phase = Phase::Open;
                 session.user.clone_from(&user);
                 session.role = role.map(Into::into);
@@ -490,6 +539,9 @@ impl Engine {
                 self.out.send(peer, &Reply::LoggedIn(client_data.as_deref()));
                 if let Some(user) = user {
                     self.presence.joined(&user, &mut self.out);
+                }
+                if let Some(lifetime) = lifetime {
+                    self.sessions.end_at(conn, now + lifetime);
                 }
             }
             Err(Rejection(reason)) => {
@@ -552,7 +604,7 @@ impl Engine {
                     self.out.send(peer, &Reply::LoginTimeout);
                     self.close(now, peer);
                 }
-                Need::Dead(peer) => self.close(now, peer),
+                Need::End(peer) => self.close(now, peer),
             }
         }
         self.wake_listening(now);

@@ -61,6 +61,13 @@ pub(crate) fn entries(text: &str) -> Option<Vec<String>> {
     }
 }
 
+/// Whether a checked text is a list without entries, as [`entries`] sees it.
+pub(crate) fn is_empty_list(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b'{' | b'}' | b'[' | b']') || is_space(byte)) && {
+        entries(text).is_some_and(|entries| entries.is_empty())
+    }
+}
+
 /// The JSON of a list, of a text, or of texts by name.
 pub(crate) fn write<T: serde::Serialize + ?Sized>(value: &T) -> String {
     serde_json::to_string(value).expect("strings and maps with string keys have a JSON")

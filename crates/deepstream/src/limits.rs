@@ -12,6 +12,8 @@ pub const FRAME_MESSAGES: usize = 1_024;
 /// more is closed. It is more than what the 100 messages of a client's largest frame come to, with the largest record
 /// each.
 pub const TURN_BYTES: usize = 128 * 1024 * 1024;
+/// Bytes in a frame of a client that has not logged in.
+pub const FRAME_BEFORE_LOGIN: usize = 32 * 1024;
 /// Bytes in a name: of an event, a record, a call, a user, and in the pattern of a listener.
 pub const NAME_MAX: usize = 1_024;
 /// Bytes in the id by which a client finds the answer to what it asked.
@@ -27,6 +29,27 @@ pub const VALUE_DEPTH: usize = 64;
 /// Bytes of what a client sent that an error repeats to it.
 pub const ECHO_MAX: usize = 128;
 
+// ---- work ---------------------------------------------------------------------------------------
+
+// Work is counted in bytes that are looked at once, a nanosecond or so; what else takes time is said in these.
+
+/// What a client's frame may take before others have their turn.
+pub const TURN_WORK: u64 = 4 * 1024 * 1024;
+/// A message, however short.
+pub const MESSAGE_WORK: u64 = 1_024;
+/// A message to one more connection.
+pub const SEND_WORK: u64 = 256;
+/// A name that is looked for, or looked at.
+pub const NAME_WORK: u64 = 256;
+/// How often a write looks at each byte of a record.
+pub const WRITE_PASSES: u64 = 4;
+/// An entry of a list that is written: it is counted and compared, before and after.
+pub const ENTRY_WORK: u64 = 4_096;
+/// A pattern that is compiled.
+pub const PATTERN_WORK: u64 = 512 * 1024;
+/// How often a pattern's automaton looks at each byte of a name.
+pub const PATTERN_PASSES: u64 = 8;
+
 // ---- connections --------------------------------------------------------------------------------
 
 /// Time between heartbeats; a client that misses two of them is gone. The clients' own default, which they rely on: one
@@ -41,7 +64,7 @@ pub const SNIFF: Micros = Micros::from_millis(50);
 /// Messages that make no sense, a connection, before it is closed.
 pub const STRIKES: u32 = 32;
 /// Bytes in what a client gives to log in.
-pub const LOGIN_MAX: usize = 64 * 1024;
+pub const LOGIN_MAX: usize = 16 * 1024;
 
 // ---- subscriptions ------------------------------------------------------------------------------
 
@@ -57,7 +80,7 @@ pub const PATTERN_COMPILED: usize = 64 * 1024;
 pub const PATTERN_DEPTH: u32 = 32;
 /// Names that were subscribed to before and are offered to a new listener at a time.
 pub const OFFERS: usize = 256;
-/// Names examined in one go for a new listener.
+/// Names examined in one go for new listeners.
 pub const SCAN: usize = 4_096;
 /// How long a listener has to accept or reject a name.
 pub const LISTEN_TIMEOUT: Micros = Micros::from_millis(500);

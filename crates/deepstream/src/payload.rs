@@ -48,6 +48,14 @@ impl Payload {
         Ok(Payload::Json(text.map(str::to_owned)))
     }
 
+    /// Bytes of its text.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Payload::Typed(text) => text.len(),
+            Payload::Json(json) => json.as_ref().map_or(0, String::len),
+        }
+    }
+
     /// The value with its type in front. What it holds has no separators.
     pub(crate) fn to_typed(&self) -> Cow<'_, str> {
         match self {

@@ -12,4 +12,5 @@ mod presence;
 mod records;
 mod sessions;
 mod storing;
+mod work;
 mod world;

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
 
 use crate::{
     bucket::{Bucket, Rate},
@@ -56,6 +56,8 @@ struct Entry {
     open: u32,
     connects: Bucket,
     failures: Bucket,
+    /// Made when it is first asked for.
+    password_turns: Option<Arc<Semaphore>>,
 }
 
 /// Who shares an allowance: an IPv4 address, or an IPv6 network of 64 bits, since that is what one customer gets.
@@ -123,6 +125,7 @@ impl Addresses {
             open: 0,
             connects: Bucket::new(connects, now),
             failures: Bucket::new(failures, now),
+            password_turns: None,
         });
         if entry.open >= each {
             return Err(Denied::TooMany);
@@ -158,6 +161,14 @@ impl Table {
 }
 
 impl Place {
+    /// The turns of the address to have a password checked; `None` where it has no limits of its own.
+    pub(crate) fn password_turns(&self) -> Option<Arc<Semaphore>> {
+        let mut table = self.addresses.lock();
+        let entry = table.entries.get_mut(&self.network?)?;
+        let turns = || Arc::new(Semaphore::new(limits::PASSWORD_CHECKS_PER_ADDRESS));
+        Some(entry.password_turns.get_or_insert_with(turns).clone())
+    }
+
     /// Notes that a join failed. An address that fails too often may not connect for a while.
     pub(crate) fn failed(&self, now: Instant) {
         let Some(network) = self.network else { return };
@@ -233,6 +244,15 @@ mod tests {
         place.failed(now);
         assert_eq!(addresses.admit(ip("192.0.2.2"), now).unwrap_err(), Denied::TooOften);
         assert!(addresses.admit(ip("192.0.2.2"), now + Duration::from_secs(1)).is_ok());
+    }
+
+    #[test]
+    fn addresses_have_turns_of_their_own_for_passwords() {
+        let (addresses, now) = (addresses(9), Instant::now());
+        let turns = |address| addresses.admit(ip(address), now).unwrap().password_turns();
+        let (one, same, other) = (turns("192.0.2.1"), turns("192.0.2.1"), turns("192.0.2.2"));
+        assert!(Arc::ptr_eq(&one.clone().unwrap(), &same.unwrap()) && !Arc::ptr_eq(&one.unwrap(), &other.unwrap()));
+        assert!(turns("127.0.0.1").is_none());
     }
 
     #[test]

@@ -102,6 +102,23 @@ pub const DRAIN: Duration = Duration::from_secs(5);
 
 // ---- deepstream's clients -----------------------------------------------------------------------
 
+/// How much of the desk's time one client may take, in the engine's units of work: at once, and a second in the long
+/// run. Clients that take more wait.
+pub(crate) const WORK: Rate = Rate { burst: 128 * 1024 * 1024, per_second: 64 * 1024 * 1024 };
+/// Bytes of one client's frames that may be on their way, or wait to be dealt with.
+pub const WINDOW_BYTES: usize = deepstream::limits::FRAME_MAX;
+/// As how many of these a frame counts, at the least.
+pub const WINDOW_FRAME: usize = 4 * 1024;
+/// Bytes in a frame that is one of many in the desk's inbox.
+pub const SMALL_FRAME: usize = 4 * 1024;
+/// Bytes of larger frames in the desk's inbox.
+pub const INBOX_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes of frames that wait because their clients have taken too much time. Whoever adds to that is sent away.
+pub const ARREARS_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes of what clients give to log in, while it is being looked at.
+pub const LOGINS_BYTES: usize = 8 * 1024 * 1024;
+/// Passwords of one address that are checked, or wait to be, at a time: all others of it wait behind these.
+pub const PASSWORD_CHECKS_PER_ADDRESS: usize = 1;
 /// What times between heartbeats, and for a login, may be set to.
 pub const DEEPSTREAM_TIMES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3_600);
 /// Logins that may fail, a connection, whatever is configured.

@@ -6,7 +6,7 @@ use metrics::{Counter, Gauge, Key, KeyName, Label, Level, Metadata, Recorder, Un
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use room::{hub::Counters, wire::signal::RefusalCode};
 
-use crate::deepstream::desk::Report;
+use crate::deepstream::{auth::Cause, desk::Report};
 
 /// Counters and gauges of one server. They have a recorder of their own, so that several servers in one process keep
 /// apart, and are looked up once, so that counting is one atomic addition.
@@ -26,6 +26,9 @@ pub(crate) struct Metrics {
     tls_failed: Counter,
     deepstream: [Counter; DEEPSTREAM.len()],
     deepstream_failed: Counter,
+    /// Logins that failed by no fault of a client, in the order of [`Cause::FAULTS`].
+    login_faults: [Counter; Cause::FAULTS.len()],
+    store_failed: Counter,
     deepstream_connections: Gauge,
     deepstream_records: Gauge,
     /// To rooms and to clients; what passed, and what was dropped.
@@ -104,6 +107,11 @@ const HELP: &[(&str, &str)] = &[
     ("roomful_deepstream_calls_total", "Calls given to providers."),
     ("roomful_deepstream_denied_total", "Requests that the permissions did not allow."),
     ("roomful_deepstream_failures_total", "Engines ended by a bug."),
+    (
+        "roomful_deepstream_login_faults_total",
+        "Logins that failed because the webhook did not do its work, or too many logged in.",
+    ),
+    ("roomful_deepstream_store_failures_total", "Attempts to store records that failed."),
     ("roomful_deepstream_bridged_total", "Messages over bridges between rooms and deepstream's clients."),
     ("roomful_deepstream_connections", "Connections of deepstream's clients."),
     ("roomful_deepstream_records", "Records and lists that there are."),
@@ -144,6 +152,9 @@ impl Metrics {
             tls_failed: counter("roomful_tls_failures_total", &[]),
             deepstream: DEEPSTREAM.map(|(name, labels, _)| counter(name, labels)),
             deepstream_failed: counter("roomful_deepstream_failures_total", &[]),
+            login_faults: Cause::FAULTS
+                .map(|(_, cause)| counter("roomful_deepstream_login_faults_total", &[("cause", cause)])),
+            store_failed: counter("roomful_deepstream_store_failures_total", &[]),
             deepstream_connections: gauge("roomful_deepstream_connections"),
             deepstream_records: gauge("roomful_deepstream_records"),
             bridged: ["room", "clients"].map(|to| {
@@ -234,6 +245,18 @@ impl Metrics {
     /// A message went over a bridge, or was dropped.
     pub(crate) fn bridged(&self, to: Side, is_passed_on: bool) {
         self.bridged[to as usize][usize::from(!is_passed_on)].increment(1);
+    }
+
+    /// A login failed by no fault of the client.
+    pub(crate) fn login_faulty(&self, cause: Cause) {
+        if let Some(at) = Cause::FAULTS.iter().position(|(known, _)| *known == cause) {
+            self.login_faults[at].increment(1);
+        }
+    }
+
+    /// Records could not be stored.
+    pub(crate) fn store_failed(&self) {
+        self.store_failed.increment(1);
     }
 
     /// deepstream's engine ended by a bug.

@@ -82,6 +82,12 @@ impl Claims {
         }
     }
 
+    /// How long the token may still be used, with what clocks may be off.
+    pub(crate) fn left(&self) -> Duration {
+        let end = self.exp.saturating_add(limits::TOKEN_LEEWAY_S);
+        Duration::from_secs(end.saturating_sub(get_current_timestamp()))
+    }
+
     /// The token, signed.
     ///
     /// # Errors

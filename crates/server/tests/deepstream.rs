@@ -5,6 +5,7 @@
 
 mod support;
 
+use deepstream::limits;
 use futures_util::{SinkExt, StreamExt};
 use room::wire::signal::RefusalCode;
 use server::{
@@ -136,7 +137,7 @@ async fn what_is_too_big_or_no_websocket_ends_the_connection_only() {
     let server = support::dev().await;
     let mut other = Client::enter(&server).await;
     let mut big = Client::enter(&server).await;
-    let text = "x".repeat(deepstream::limits::FRAME_MAX + 1);
+    let text = "x".repeat(limits::FRAME_MAX + 1);
     // Cut off while it still writes.
     let _ = big.0.send(Message::text(text)).await;
     let code = big.closed().await;
@@ -168,6 +169,41 @@ async fn shutdown_closes_them_and_keeps_what_was_acknowledged() {
     client.hear("R|R|late|1|{\"b\":2}+").await;
     server.shutdown().await;
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test]
+async fn what_has_become_ephemeral_is_not_stored_any_more() {
+    let folder = std::env::temp_dir().join(format!("roomful-ephemeral-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    let config = |ephemeral: &[&str]| {
+        let ephemeral = Some(ephemeral.iter().map(|pattern| (*pattern).to_owned()).collect());
+        configured(Deepstream { store: Some(folder.join("records")), ephemeral, ..Deepstream::default() })
+    };
+    let server = start(config(&[])).await;
+    let mut client = Client::enter(&server).await;
+    client.say("R|CU|users|-1|[\"ghost\"]|{\"writeSuccess\":true}+").await;
+    client.hear("R|WA|users|[-1]|L+").await;
+    server.shutdown().await;
+    start(config(&["users"])).await.shutdown().await;
+    let server = start(config(&[])).await;
+    let mut client = Client::enter(&server).await;
+    client.say("R|H|users+").await;
+    client.hear("R|H|users|F+").await;
+    server.shutdown().await;
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test]
+async fn frames_before_the_login_are_small_and_those_after_it_are_not() {
+    let server = support::dev().await;
+    let mut stranger = Client::connect(&server, "/deepstream-v3").await;
+    let data = format!("{{\"a\":\"{}\"}}", "x".repeat(limits::FRAME_BEFORE_LOGIN));
+    stranger.say(&format!("A|REQ|{data}+")).await;
+    assert_eq!(stranger.closed().await, Some(1009));
+    let mut client = Client::enter(&server).await;
+    client.say(&format!("R|CU|r|-1|{data}|{{\"writeSuccess\":true}}+")).await;
+    client.hear("R|WA|r|[-1]|L+").await;
 }
 
 #[tokio::test]

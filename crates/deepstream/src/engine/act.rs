@@ -2,6 +2,7 @@
 
 use super::{Engine, outbox::Peer, records, rpc::Answer};
 use crate::{
+    limits,
     message::{Action, Problem, Reply, Request, Topic, Write},
     name::Name,
     permission::Right,
@@ -74,6 +75,7 @@ impl Engine {
             Request::QueryAll => {
                 if self.may_watch_all(peer, Action::QueryAll) {
                     let users = self.presence.users(self.user(peer));
+                    self.out.charge(limits::NAME_WORK * users.len() as u64);
                     self.out.send(peer, &Reply::Users(&users));
                 }
             }
@@ -107,6 +109,7 @@ impl Engine {
             Topic::Presence => Right::Presence,
         };
         let action = Action::Subscribe(topic);
+        self.charge(names);
         let mut done = Vec::with_capacity(names.len());
         for name in names {
             if !self.may(peer, right, name, action, ack) {
@@ -141,6 +144,7 @@ impl Engine {
 
     fn unsubscribe(&mut self, peer: Peer, topic: Topic, names: &[Name], ack: Option<&str>) {
         let action = Action::Unsubscribe(topic);
+        self.charge(names);
         let mut done = Vec::with_capacity(names.len());
         for name in names {
             let removed = match topic {
@@ -206,6 +210,7 @@ impl Engine {
         if !self.may(peer, listening.right(), pattern, action, None) {
             return;
         }
+        self.out.charge(limits::PATTERN_WORK);
         let Some(session) = self.sessions.get(peer.conn) else { return };
         let listening = if topic == Topic::Event { &mut self.event_listening } else { &mut self.records.listening };
         match listening.listen(now, peer, session, pattern) {
@@ -269,6 +274,11 @@ impl Engine {
         self.sessions.get(peer.conn)?.user.as_ref()
     }
 
+    /// Charges a client for looking its names up.
+    fn charge(&mut self, names: &[Name]) {
+        self.out.charge(limits::NAME_WORK * names.len() as u64);
+    }
+
     fn is_allowed(&self, peer: Peer, right: Right, name: &str) -> bool {
         let session = self.sessions.get(peer.conn);
         let (user, role) = session.map_or((None, None), |session| (session.user.as_ref(), session.role.as_deref()));
@@ -303,6 +313,7 @@ impl Engine {
         action: Action,
         id: Option<&str>,
     ) -> Vec<Name> {
+        self.charge(&names);
         names.retain(|name| self.may(peer, right, name, action, id));
         names
     }

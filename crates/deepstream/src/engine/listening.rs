@@ -286,6 +286,7 @@ impl Listening {
 
     /// Offers a name to the first listener from a turn on.
     fn offer_after(&mut self, now: Time, name: &Name, from: Turn, out: &mut Outbox) {
+        out.charge(self.patterns.len() as u64 * work(name));
         let matching = self.patterns.iter().filter(|(_, pattern)| pattern.regex.is_match(name));
         let first = matching.filter_map(|(text, pattern)| {
             let mut peers = pattern.peers.range(from..);
@@ -372,9 +373,10 @@ impl Listening {
     /// Goes on offering to listeners what there was before they began.
     fn scan(&mut self, now: Time, registry: &Registry, out: &mut Outbox) {
         let turns: Vec<Turn> = self.scans.keys().copied().collect();
+        let mut seen = 0;
         for turn in turns {
             let Some(Scan { to, mut after }) = self.scans.remove(&turn) else { continue };
-            let (mut seen, mut is_done) = (0, true);
+            let (mut is_done, mut taken) = (true, 0);
             for name in registry.names_after(after.clone().as_ref()) {
                 let offers = self.listeners.get(&to.peer.conn).map_or(0, |listener| listener.offers);
                 if seen == limits::SCAN || offers >= limits::OFFERS {
@@ -384,12 +386,14 @@ impl Listening {
                     break;
                 }
                 seen += 1;
+                taken += work(name);
                 after = Some(name.clone());
                 let is_free = !self.names.contains_key(name);
                 if is_free && self.is_for(to.peer.conn, &to.pattern, name) {
                     self.offer(now, name, to.clone(), out);
                 }
             }
+            out.bill(to.peer.conn, taken);
             if !is_done {
                 self.scans.insert(turn, Scan { to, after });
             }
@@ -425,6 +429,11 @@ impl State {
             State::Provided { by } => by,
         }
     }
+}
+
+/// What it takes to look at a name and match a pattern with it.
+fn work(name: &Name) -> u64 {
+    limits::NAME_WORK + limits::PATTERN_PASSES * name.len() as u64
 }
 
 /// A pattern as JavaScript would search with it, as far as that takes linear time: no references, no look-around.

@@ -22,6 +22,10 @@ pub(crate) struct Outbox {
     outputs: VecDeque<Output>,
     /// Bytes of messages and records in them.
     bytes: usize,
+    /// What the client whose turn it is has taken so far.
+    work: u64,
+    /// What clients have taken, to be told.
+    bills: VecDeque<(ConnId, u64)>,
     pub(crate) counters: Counters,
 }
 
@@ -47,6 +51,9 @@ impl Outbox {
     }
 
     pub(crate) fn push(&mut self, output: Output) {
+        if let Output::Send { to, frame } = &output {
+            self.charge(frame.bytes().len() as u64 + limits::SEND_WORK * to.len() as u64);
+        }
         self.bytes += bytes(&output);
         self.outputs.push_back(output);
     }
@@ -60,6 +67,40 @@ impl Outbox {
     /// Whether more waits here than one frame of a client may bring about.
     pub(crate) fn is_full(&self) -> bool {
         self.bytes > limits::TURN_BYTES
+    }
+
+    // ---- work ------------------------------------------------------------------------------------------------------
+
+    /// Notes what was done for whoever has its turn, in units of [`limits::TURN_WORK`].
+    pub(crate) fn charge(&mut self, work: u64) {
+        self.work = self.work.saturating_add(work);
+    }
+
+    /// Whether whoever has its turn has had enough for now.
+    pub(crate) fn is_turn_over(&self) -> bool {
+        self.work >= limits::TURN_WORK
+    }
+
+    /// Begins a turn.
+    pub(crate) fn begin_turn(&mut self) {
+        self.work = 0;
+    }
+
+    /// Ends a connection's turn, which is billed for it.
+    pub(crate) fn end_turn(&mut self, conn: ConnId) {
+        let work = std::mem::take(&mut self.work);
+        self.bill(conn, work);
+    }
+
+    /// Bills a connection for what was done for it in another's turn, or in nobody's.
+    pub(crate) fn bill(&mut self, conn: ConnId, work: u64) {
+        if work > 0 {
+            self.bills.push_back((conn, work));
+        }
+    }
+
+    pub(crate) fn pop_bill(&mut self) -> Option<(ConnId, u64)> {
+        self.bills.pop_front()
     }
 }
 

@@ -254,11 +254,9 @@ impl Records {
     /// Drops a record that nobody is subscribed to and that says nothing: it was never written, or is an ephemeral
     /// list that everybody has left.
     fn drop_unused(&mut self, name: &Name) {
-        let Some(record) = self.records.get(name) else { return };
-        let is_left = || record.owners.is_some() && json::entries(&record.json).is_some_and(|list| list.is_empty());
-        let says_nothing = record.version == 0 || is_left();
-        if says_nothing
-            && self.registry.recipients(name).is_none()
+        let Some(record) = self.records.get(name).filter(|_| self.registry.recipients(name).is_none()) else { return };
+        let is_left = || record.owners.is_some() && json::is_empty_list(&record.json);
+        if (record.version == 0 || is_left())
             && let Some(record) = self.records.remove(name)
         {
             self.forget(name, &record);

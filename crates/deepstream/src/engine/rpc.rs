@@ -94,10 +94,12 @@ impl Rpc {
     ) {
         let id: CallId = (caller.conn, id.into());
         let many = self.calls.range((caller.conn, "".into())..).take_while(|((conn, _), _)| *conn == caller.conn);
+        let many = many.count();
+        out.charge(limits::NAME_WORK / 8 * many as u64);
         let problem = if self.calls.contains_key(&id) {
             // A second answer to the same id would be the other's.
             Some(Problem::InvalidData)
-        } else if many.count() >= limits::CALLS {
+        } else if many >= limits::CALLS {
             Some(Problem::Denied)
         } else {
             None
@@ -212,7 +214,9 @@ impl Rpc {
         // A provider tells calls apart by their ids alone, so that it cannot have two with the same.
         let is_free =
             |peer: &Peer| !call.tried.contains(&peer.conn) && !self.at.contains_key(&(peer.conn, id.1.clone()));
-        let providers = self.providers.recipients(&call.name).into_iter().flat_map(Recipients::peers);
+        let providers = self.providers.recipients(&call.name);
+        out.charge(limits::NAME_WORK * providers.map_or(0, Recipients::len) as u64);
+        let providers = providers.into_iter().flat_map(Recipients::peers);
         let free: Vec<Peer> = providers.filter(is_free).collect();
         let chosen = (rng.next_u64() % free.len().max(1) as u64) as usize;
         let Some(provider) = free.get(chosen).copied() else {

@@ -1,12 +1,13 @@
 //! Connections: how they talk, whether they have logged in, whether they are alive.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
 use super::{ConnId, outbox::Peer};
 use crate::{
+    message::{Garbage, Request},
     name::Name,
     time::{Micros, Time},
     wire::Wire,
@@ -34,6 +35,10 @@ pub(crate) struct Session {
     pub(crate) strikes: u32,
     pub(crate) user: Option<Name>,
     pub(crate) role: Option<Arc<str>>,
+    /// What it said that is still to be done.
+    pub(crate) rest: VecDeque<Result<Request, Garbage>>,
+    /// Until when it may stay.
+    until: Option<Time>,
     opened: Time,
     heard: Time,
     /// When a text client is told next that the server is alive.
@@ -72,13 +77,21 @@ pub(crate) enum Need {
     Ping(Peer),
     /// It did not log in in time.
     TooLate(Peer),
-    /// It has been silent for too long.
-    Dead(Peer),
+    /// It has been silent for too long, or may not stay any longer.
+    End(Peer),
 }
 
 impl Sessions {
     pub(crate) fn new(heartbeat: Micros, login_timeout: Micros, sniff: Micros) -> Sessions {
         Sessions { heartbeat, login_timeout, sniff, sessions: BTreeMap::new(), wakes: BTreeSet::new() }
+    }
+
+    /// A connection that has logged in may stay until then.
+    pub(crate) fn end_at(&mut self, conn: ConnId, until: Time) {
+        if let Some(session) = self.sessions.get_mut(&conn) {
+            session.until = Some(until);
+            self.schedule(conn);
+        }
     }
 
     /// Adds a connection. False where there is one with that id.
@@ -93,6 +106,8 @@ impl Sessions {
             strikes: 0,
             user: None,
             role: None,
+            rest: VecDeque::new(),
+            until: None,
             opened: now,
             heard: now,
             ping: now + self.heartbeat,
@@ -164,8 +179,9 @@ impl Sessions {
         if session.phase != Phase::Open && now >= session.opened + login_timeout {
             return Some(Need::TooLate(peer));
         }
-        if now >= session.heard + session.patience(heartbeat) {
-            return Some(Need::Dead(peer));
+        let is_over = session.until.is_some_and(|until| now >= until);
+        if is_over || now >= session.heard + session.patience(heartbeat) {
+            return Some(Need::End(peer));
         }
         if peer.wire == Wire::Text && now >= session.ping {
             session.ping = now + heartbeat;
@@ -186,6 +202,7 @@ impl Sessions {
         if session.wire() == Wire::Text {
             next = next.min(session.ping);
         }
+        next = session.until.map_or(next, |until| next.min(until));
         self.wakes.remove(&(session.wake, conn));
         session.wake = next;
         self.wakes.insert((next, conn));

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::world::{BOTH, World, assert_heard, name};
+use super::world::{BOTH, Client, World, assert_heard, name};
 use crate::{
     Config, Frame, Input, Output, Wire, limits,
     message::{Action, Change, Request, Topic::Event},
@@ -95,40 +95,58 @@ fn a_few_bytes_that_ask_for_very_much_are_not_answered_to_the_end() {
         world.heard(client);
         (world, client)
     };
-    // Records once each, changes, and names that are there again and again.
-    let frames: Vec<(Wire, Frame)> = vec![
-        (Wire::Text, Frame::Text("R\u{1f}SN\u{1f}r\u{1e}".repeat(limits::FRAME_MESSAGES).into())),
-        (Wire::Text, Frame::Text("R\u{1f}P\u{1f}r\u{1f}-1\u{1f}b\u{1f}N1\u{1e}".repeat(limits::FRAME_MESSAGES).into())),
-        (
-            Wire::Protobuf,
-            client::ask(
-                Wire::Protobuf,
-                &Request::Open {
-                    how: Action::OpenRead,
-                    names: vec![name("r"); limits::SUBSCRIPTIONS],
-                    ack: Some("1".into()),
-                },
-            )
-            .unwrap(),
-        ),
-    ];
-    for (wire, frame) in frames {
-        let (mut world, client) = client_of(wire);
+    // One message that names it again and again.
+    let open =
+        Request::Open { how: Action::OpenRead, names: vec![name("r"); limits::SUBSCRIPTIONS], ack: Some("1".into()) };
+    let frame = client::ask(Wire::Protobuf, &open).unwrap();
+    let (mut world, client) = client_of(Wire::Protobuf);
+    world.engine.handle(world.now, Input::Received { conn: client.conn, frame });
+    let mut bytes = 0;
+    let mut is_closed = false;
+    while let Some(output) = world.engine.poll_output() {
+        match output {
+            Output::Send { frame, .. } => bytes += frame.bytes().len(),
+            Output::Close { conn } => is_closed |= conn == client.conn,
+            _ => {}
+        }
+    }
+    assert!(is_closed && bytes <= limits::TURN_BYTES + 3 * RECORD, "{bytes}");
+    let other = world.client(Wire::Text);
+    world.ask(other, &Request::Has(name("r")));
+    assert!(!world.heard(other).is_empty(), "others are not affected");
+
+    // Many messages are carried out bit by bit.
+    for text in ["R\u{1f}SN\u{1f}r\u{1e}", "R\u{1f}P\u{1f}r\u{1f}-1\u{1f}b\u{1f}N1\u{1e}"] {
+        let (mut world, client) = client_of(Wire::Text);
+        let frame = Frame::Text(text.repeat(limits::FRAME_MESSAGES).into());
         world.engine.handle(world.now, Input::Received { conn: client.conn, frame });
         let mut bytes = 0;
-        let mut is_closed = false;
+        let mut is_unfinished = false;
         while let Some(output) = world.engine.poll_output() {
             match output {
                 Output::Send { frame, .. } => bytes += frame.bytes().len(),
                 Output::Store { record, .. } => bytes += record.map_or(0, |record| record.json.len()),
-                Output::Close { conn } => is_closed |= conn == client.conn,
+                Output::Unfinished { .. } => is_unfinished = true,
                 _ => {}
             }
         }
-        assert!(is_closed && bytes <= limits::TURN_BYTES + 3 * RECORD, "{wire:?}: {bytes}");
-        let other = world.client(Wire::Text);
-        world.ask(other, &Request::Has(name("r")));
-        assert!(!world.heard(other).is_empty(), "others are not affected");
+        assert!(is_unfinished && bytes as u64 <= limits::TURN_WORK + 3 * RECORD as u64, "{text}: {bytes}");
+    }
+}
+
+#[test]
+fn frames_before_the_login_are_small() {
+    for wire in BOTH {
+        let mut world = World::default();
+        let conn = world.connect(Some(wire));
+        let client = Client { conn, wire };
+        world.ask(client, &Request::Hello);
+        world.heard(client);
+        let bytes = Bytes::from(vec![b'x'; limits::FRAME_BEFORE_LOGIN + 1]);
+        let frame = if wire == Wire::Text { Frame::Text(bytes) } else { Frame::Binary(bytes) };
+        world.send(conn, frame);
+        assert_heard!(world, client, ["MESSAGE_PARSE_ERROR"]);
+        assert!(world.is_closed(conn));
     }
 }
 

@@ -153,3 +153,19 @@ fn a_ping_is_answered_before_the_login_too() {
     world.ask(client, &Request::Ping);
     assert_heard!(world, client, ["pong", "welcome", "pong"]);
 }
+
+#[test]
+fn who_may_stay_for_a_time_is_closed_when_it_is_over() {
+    for wire in BOTH {
+        let mut world = World::default();
+        let other = world.client(Wire::Text);
+        world.ask(other, &Request::SubscribeAll);
+        let client = world.log_in(wire, "{\"username\":\"ada\",\"seconds\":\"20\"}");
+        world.heard(other);
+        world.pass(Micros::from_secs(19));
+        assert!(!world.is_closed(client.conn));
+        world.pass(Micros::from_secs(1));
+        assert!(world.is_closed(client.conn));
+        assert_heard!(world, other, ["left ada"]);
+    }
+}

@@ -36,6 +36,10 @@ pub(super) struct World {
     pub stored: Vec<(Ticket, Option<(u64, String)>)>,
     /// Events that the server wanted to know of, and their data.
     pub emitted: Vec<(String, Option<String>)>,
+    /// What each connection was billed.
+    pub work: BTreeMap<ConnId, u64>,
+    /// How often somebody had to let others have their turn.
+    pub turns: u32,
     heard: BTreeMap<ConnId, Vec<String>>,
     closed: BTreeSet<ConnId>,
     next: u64,
@@ -58,6 +62,8 @@ impl World {
             stores: true,
             stored: Vec::new(),
             emitted: Vec::new(),
+            work: BTreeMap::new(),
+            turns: 0,
             heard: BTreeMap::new(),
             closed: BTreeSet::new(),
             next: 1,
@@ -136,6 +142,9 @@ impl World {
     pub(super) fn handle(&mut self, input: Input) {
         self.engine.handle(self.now, input);
         self.engine.check();
+        while let Some((conn, work)) = self.engine.poll_bill() {
+            *self.work.entry(conn).or_default() += work;
+        }
         while let Some(output) = self.engine.poll_output() {
             match output {
                 Output::Send { to, frame } => {
@@ -149,6 +158,10 @@ impl World {
                 Output::Authenticate { conn, data } => {
                     let result = authenticate(&data);
                     self.handle(Input::Authenticated { conn, result });
+                }
+                Output::Unfinished { conn } => {
+                    self.turns += 1;
+                    self.handle(Input::Continue { conn });
                 }
                 Output::Emitted { name, json } => self.emitted.push((name.to_string(), json)),
                 Output::Store { ticket, record, .. } => {
@@ -236,6 +249,7 @@ fn authenticate(data: &str) -> Result<Identity, Rejection> {
     Ok(Identity {
         user: data.get("username").map(|user| name(user)),
         role: data.get("role").cloned(),
+        lifetime: data.get("seconds").map(|seconds| Micros::from_secs(seconds.parse().unwrap())),
         client_data: data.get("data").map(|data| format!("{{\"data\":\"{data}\"}}")),
     })
 }

@@ -3,7 +3,7 @@
 //! Every way to log in that is configured is asked in turn, and the first that knows a client lets it in:
 //!
 //! 1. **A token of this server**, as `token` or `jwt` in what the client says about itself. The user is the token's
-//!    `sub` and the role its `attributes.role`. Which room it is for (`video`) does not matter: a token says who
+//!    `sub` and the role its `attributes.role`; it is closed when the token's time is over. Which room it is for (`video`) does not matter: a token says who
 //!    somebody is, and names are not in rooms. One that claims to be signed with a key of this server and is not good
 //!    is refused without asking any further.
 //! 2. **A user of the configuration**, with `username` and `password`.
@@ -14,12 +14,13 @@
 mod users;
 mod webhook;
 
-use std::{collections::BTreeMap, fmt, net::IpAddr};
+use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc};
 
 use axum::http::{HeaderMap, Uri, header};
 use deepstream::{Identity, Rejection, name::Name};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::{
     config::Config,
@@ -96,6 +97,44 @@ impl Login {
     }
 }
 
+/// Why a client is not let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// For it to read.
+    pub(crate) rejection: Rejection,
+    pub(crate) cause: Cause,
+}
+
+/// What it comes of that a client is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// Of what it says about itself.
+    Client,
+    /// The webhook does not do its work.
+    Webhook,
+    /// The server has too much to do.
+    Busy,
+}
+
+impl Cause {
+    /// Those that are no client's fault, with their names.
+    pub(crate) const FAULTS: [(Cause, &'static str); 2] = [(Cause::Webhook, "webhook"), (Cause::Busy, "busy")];
+}
+
+impl Refusal {
+    /// So many log in that this one cannot.
+    pub(crate) fn busy() -> Refusal {
+        let rejection = refuse("too many clients log in at this time: try again later");
+        Refusal { rejection, cause: Cause::Busy }
+    }
+}
+
+impl From<Rejection> for Refusal {
+    fn from(rejection: Rejection) -> Refusal {
+        Refusal { rejection, cause: Cause::Client }
+    }
+}
+
 impl Auth {
     /// # Errors
     /// Where the configuration has keys, hashes, or headers that cannot be used, or the machine trusts no certificates
@@ -109,20 +148,31 @@ impl Auth {
         Ok(Auth { tokens, users, webhook, open })
     }
 
-    /// Finds out who a client is that says this about itself (a JSON object). Takes as long as a webhook may take, and
-    /// as a login may wait for its turn. May be dropped at any time.
-    pub(crate) async fn authenticate(&self, data: &str, connection: &ConnectionData) -> Result<Identity, Rejection> {
+    /// Whether what is known of a connection is of any use.
+    pub(crate) fn wants_data(&self) -> bool {
+        self.webhook.is_some()
+    }
+
+    /// Finds out who a client is that says this about itself (a JSON object). `turns` are those of its address to have a
+    /// password checked. Takes as long as a webhook may take, and as a login may wait for its turn. May be dropped at any
+    /// time.
+    pub(crate) async fn authenticate(
+        &self,
+        data: &str,
+        connection: Option<&ConnectionData>,
+        turns: Option<Arc<Semaphore>>,
+    ) -> Result<Identity, Refusal> {
         let login: Login = serde_json::from_str(data).map_err(|_| refuse("a login is a JSON object"))?;
         let mut refused = None;
         if let (Some(gate), Some(token)) = (&self.tokens, login.token()) {
             match gate.identify(token) {
-                Ok(claims) => return of_claims(claims),
-                Err(error) if gate.knows(token) => return Err(refuse(&error.message)),
+                Ok(claims) => return Ok(of_claims(claims)?),
+                Err(error) if gate.knows(token) => return Err(refuse(&error.message).into()),
                 Err(error) => refused = Some(refuse(&error.message)),
             }
         }
         if let (Some(users), Some((name, password))) = (&self.users, login.credentials()) {
-            match users.check(name, password).await? {
+            match users.check(name, password, turns).await? {
                 Some(identity) => return Ok(identity),
                 None => refused = Some(refuse("there is no user of this name with this password")),
             }
@@ -131,9 +181,9 @@ impl Auth {
             return webhook.ask(data, connection).await;
         }
         match refused {
-            Some(refused) => Err(refused),
-            None if self.open => anybody(&login.username),
-            None => Err(refuse(self.wanted())),
+            Some(refused) => Err(refused.into()),
+            None if self.open => Ok(anybody(&login.username)?),
+            None => Err(refuse(self.wanted()).into()),
         }
     }
 
@@ -148,11 +198,13 @@ impl Auth {
 }
 
 fn of_claims(claims: Claims) -> Result<Identity, Rejection> {
+    let lifetime = claims.left().into();
     let role = claims.attributes.unwrap_or_default().remove("role");
     Ok(Identity {
         user: Some(name(&claims.sub)?),
         role: role.and_then(|role| role.as_str().map(str::to_owned)),
         client_data: None,
+        lifetime: Some(lifetime),
     })
 }
 

@@ -1,13 +1,22 @@
 //! The connection of one of deepstream's clients.
 
-use std::{future::poll_fn, sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
-use deepstream::{ConnId, Frame, Wire, limits::FRAME_MESSAGES};
+use deepstream::{
+    ConnId, Frame, Wire,
+    limits::{FRAME_MAX, FRAME_MESSAGES},
+};
 use room::wire::signal::RefusalCode;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
-use super::{auth::ConnectionData, desk};
+use super::{auth::ConnectionData, desk, window::Window};
 use crate::{
     address::Place,
     bucket::Bucket,
@@ -26,7 +35,7 @@ pub(crate) struct Visit {
     /// How it talks, where the address says so.
     pub(crate) wire: Option<Wire>,
     /// For whoever finds out who it is.
-    pub(crate) data: ConnectionData,
+    pub(crate) data: Option<ConnectionData>,
     /// Its place among the connections of its address.
     pub(crate) place: Place,
 }
@@ -60,12 +69,26 @@ pub(crate) async fn run(mut socket: Socket, site: Arc<Site>, visit: Visit) {
     let Visit { wire, data, place } = visit;
     let place = Arc::new(place);
     debug!(conn = conn.0, ?wire, "a client of deepstream has connected");
-    let enter = desk::Input::Enter { conn, wire, outbound: outbound.clone(), data, place: place.clone() };
+    let is_open = Arc::new(AtomicBool::new(false));
+    let enter = desk::Input::Enter {
+        conn,
+        wire,
+        outbound: outbound.clone(),
+        is_open: is_open.clone(),
+        data,
+        place: place.clone(),
+    };
     let farewell = if inbox.send(enter).await {
         let mut flow = Flow::new(outbound, inbox);
-        let mut intake = Intake::new(&site);
+        let mut intake = Intake::new(&site, Window::new(desk.bytes.clone()));
         let mut read = |received| intake.turn(conn, received);
-        let farewell = poll_fn(|cx| flow.poll(cx, &mut socket, &mut read)).await;
+        let farewell = poll_fn(|cx| {
+            if socket.message_max() < FRAME_MAX && is_open.load(Ordering::Relaxed) {
+                socket.allow(FRAME_MAX);
+            }
+            flow.poll(cx, &mut socket, &mut read)
+        })
+        .await;
         flow.close(desk::Input::Closed { conn }).await;
         farewell
     } else {
@@ -90,14 +113,15 @@ pub(crate) async fn run(mut socket: Socket, site: Arc<Site>, visit: Visit) {
 /// from only as fast as they may talk.
 struct Intake<'a> {
     site: &'a Site,
+    window: Window,
     messages: Bucket,
     bytes: Bucket,
 }
 
 impl Intake<'_> {
-    fn new(site: &Site) -> Intake<'_> {
+    fn new(site: &Site, window: Window) -> Intake<'_> {
         let now = Instant::now();
-        Intake { site, messages: Bucket::new(site.messages, now), bytes: Bucket::new(limits::BYTES, now) }
+        Intake { site, window, messages: Bucket::new(site.messages, now), bytes: Bucket::new(limits::BYTES, now) }
     }
 
     fn turn(&mut self, conn: ConnId, received: Result<Received, Ended>) -> Result<Turn<desk::Input>, Farewell> {
@@ -116,12 +140,20 @@ impl Intake<'_> {
         };
         let of_messages = self.messages.charge(self.site.messages, count, now);
         let wait = of_messages.max(self.bytes.charge(limits::BYTES, bytes, now));
-        let input = frame.map(|frame| desk::Input::Said { conn, frame });
-        Ok(match input {
-            input if wait > Duration::ZERO => Turn::PassAndWait(input, wait),
-            Some(input) => Turn::Pass(input),
-            None => Turn::Nothing,
-        })
+        let Some(frame) = frame else {
+            return Ok(if wait.is_zero() { Turn::Nothing } else { Turn::PassAndWait(None, wait) });
+        };
+        if wait.is_zero()
+            && let Some(passage) = self.window.try_pass(bytes)
+        {
+            return Ok(Turn::Pass(desk::Input::Said { conn, frame, passage }));
+        }
+        let window = self.window.clone();
+        Ok(Turn::PassWhen(Box::pin(async move {
+            let passage = window.pass(bytes).await;
+            sleep(wait).await;
+            desk::Input::Said { conn, frame, passage }
+        })))
     }
 }
 

@@ -6,28 +6,32 @@ use std::{
     collections::BTreeMap,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
-use deepstream::{
-    ConnId, Counters, Engine, Frame, Identity, Input as EngineInput, Loaded, Output, Rejection, Wire, time::Time,
-};
+use deepstream::{ConnId, Counters, Engine, Frame, Identity, Input as EngineInput, Loaded, Output, Wire, time::Time};
 use room::wire::signal::RefusalCode;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Semaphore, mpsc, oneshot},
     task::AbortHandle,
     time::Instant,
 };
 use tracing::{debug, error, info};
 
 use super::{
-    auth::{Auth, ConnectionData},
+    arrears::{Arrears, Next, TooMuch},
+    auth::{Auth, Cause, ConnectionData, Refusal},
     bridge::Taps,
     store::Store,
+    window::Passage,
 };
 use crate::{
     address::Place,
+    bucket::Bucket,
     clock::{Alarm, Clock},
     limits,
     metrics::{Metrics, Side},
@@ -40,13 +44,22 @@ use crate::{
 #[derive(Debug)]
 pub(crate) enum Input {
     /// A client has connected; `wire` where the address says how it talks.
-    Enter { conn: ConnId, wire: Option<Wire>, outbound: Arc<Outbound>, data: ConnectionData, place: Arc<Place> },
+    Enter {
+        conn: ConnId,
+        wire: Option<Wire>,
+        outbound: Arc<Outbound>,
+        /// To be set when it is logged in.
+        is_open: Arc<AtomicBool>,
+        /// For a webhook, where there is one.
+        data: Option<ConnectionData>,
+        place: Arc<Place>,
+    },
     /// It says something.
-    Said { conn: ConnId, frame: Frame },
+    Said { conn: ConnId, frame: Frame, passage: Passage },
     /// Its connection ended.
     Closed { conn: ConnId },
     /// It was found out who it is.
-    Authenticated { conn: ConnId, result: Result<Identity, Rejection> },
+    Authenticated { conn: ConnId, result: Result<Identity, Refusal> },
     /// The server itself takes part: [`EngineInput::Emit`] and its like.
     Own(EngineInput),
     /// The server goes down; to be answered when everything is stored.
@@ -58,6 +71,10 @@ pub(crate) enum Input {
 pub(crate) struct Handle {
     /// What it is told.
     pub(crate) inbox: mpsc::Sender<Input>,
+    /// Bytes of large frames that find a place in the inbox.
+    pub(crate) bytes: Arc<Semaphore>,
+    /// Whether it wants to know what is known of connections before they say anything.
+    pub(crate) wants_data: bool,
     /// Where it runs, and its connections should.
     pub(crate) worker: Worker,
 }
@@ -98,7 +115,8 @@ impl Desk {
         for record in records {
             engine.handle(now(clock), EngineInput::Loaded(record));
         }
-        let work = Work {
+        let wants_data = auth.wants_data();
+        let mut work = Work {
             engine,
             auth: Arc::new(auth),
             store,
@@ -107,10 +125,14 @@ impl Desk {
             metrics,
             inbox: inbox.downgrade(),
             conns: BTreeMap::new(),
+            arrears: Arrears::default(),
+            logins: Arc::new(Semaphore::new(limits::LOGINS_BYTES)),
             reported: Report::default(),
         };
+        // What is not to be kept any more goes from the store.
+        work.carry_out(now(clock));
         worker.spawn(work.run(inputs));
-        Ok(Handle { inbox, worker })
+        Ok(Handle { inbox, bytes: Arc::new(Semaphore::new(limits::INBOX_BYTES)), wants_data, worker })
     }
 }
 
@@ -125,14 +147,20 @@ struct Work {
     /// For logins, which come back by it.
     inbox: mpsc::WeakSender<Input>,
     conns: BTreeMap<ConnId, Client>,
+    arrears: Arrears,
+    /// Bytes of logins that may be looked at.
+    logins: Arc<Semaphore>,
     reported: Report,
 }
 
 /// A connection.
 struct Client {
     outbound: Arc<Outbound>,
+    is_open: Arc<AtomicBool>,
     /// Until it is logged in.
     data: Option<Arc<ConnectionData>>,
+    /// What it may still take of the desk's time.
+    work: Bucket,
     /// The login under way.
     login: Option<AbortHandle>,
     /// Whose address answers for logins that fail.
@@ -160,7 +188,8 @@ impl Work {
         let mut turn = Vec::with_capacity(limits::SHARD_TURN);
         let mut alarm = Alarm::default();
         loop {
-            let next = self.engine.poll_timeout().map(|Time(time)| self.clock.at(room::time::Time(time)));
+            let next = [self.engine.poll_timeout(), self.arrears.due()].into_iter().flatten().min();
+            let next = next.map(|Time(time)| self.clock.at(room::time::Time(time)));
             // In random order, so that neither a flood nor an engine that is always due hides the other.
             tokio::select! {
                 count = inbox.recv_many(&mut turn, limits::SHARD_TURN) => {
@@ -184,8 +213,8 @@ impl Work {
                         }
                     }
                 }
-                outcome = outcome(&mut self.store) => self.turn(None, outcome),
-                () = alarm.until(next) => self.turn(None, EngineInput::Timeout),
+                outcome = outcome(&mut self.store) => self.stored(outcome),
+                () = alarm.until(next) => self.wake(),
             }
             self.report();
         }
@@ -197,23 +226,29 @@ impl Work {
     /// Gives back whom to tell where that was the end.
     fn handle(&mut self, input: Input) -> Option<oneshot::Sender<()>> {
         match input {
-            Input::Enter { conn, wire, outbound, data, place } => {
-                self.conns.insert(conn, Client { outbound, data: Some(Arc::new(data)), login: None, place });
+            Input::Enter { conn, wire, outbound, is_open, data, place } => {
+                let work = Bucket::new(limits::WORK, Instant::now());
+                let data = data.map(Arc::new);
+                self.conns.insert(conn, Client { outbound, is_open, data, work, login: None, place });
                 self.turn(Some(conn), EngineInput::Connected { conn, wire });
             }
-            Input::Said { conn, frame } => self.turn(Some(conn), EngineInput::Received { conn, frame }),
+            Input::Said { conn, frame, passage } => self.said(conn, frame, passage),
             Input::Closed { conn } => {
-                if self.conns.remove(&conn).is_some() {
-                    self.turn(Some(conn), EngineInput::Closed { conn });
+                if !self.arrears.close(conn) {
+                    self.closed(conn);
                 }
             }
             Input::Authenticated { conn, result } => {
                 if let Some(client) = self.conns.get_mut(&conn) {
                     client.login = None;
-                    if result.is_err() {
-                        client.place.failed(Instant::now());
+                    match &result {
+                        // Before it is told, so that it may say more as soon as it is.
+                        Ok(_) => client.is_open.store(true, Ordering::Relaxed),
+                        Err(Refusal { cause: Cause::Client, .. }) => client.place.failed(Instant::now()),
+                        Err(Refusal { cause, .. }) => self.metrics.login_faulty(*cause),
                     }
                 }
+                let result = result.map_err(|refusal| refusal.rejection);
                 self.turn(Some(conn), EngineInput::Authenticated { conn, result });
                 // The engine has the last word: it may know better than to let somebody in under one of its own names.
                 if let Some(client) = self.conns.get_mut(&conn).filter(|_| self.engine.is_open(conn)) {
@@ -231,6 +266,48 @@ impl Work {
         None
     }
 
+    /// Has the engine do what a client says, or, where that one has taken too much time, has that wait.
+    fn said(&mut self, conn: ConnId, frame: Frame, mut passage: Passage) {
+        passage.arrive();
+        match self.arrears.put(conn, frame, passage) {
+            Ok(Some(frame)) => self.turn(Some(conn), EngineInput::Received { conn, frame }),
+            Ok(None) => {}
+            Err(TooMuch) => {
+                if let Some(client) = self.conns.get(&conn) {
+                    client.outbound.end(End::Refused(RefusalCode::RateLimited));
+                }
+                self.arrears.forget(conn);
+                self.closed(conn);
+            }
+        }
+    }
+
+    fn closed(&mut self, conn: ConnId) {
+        if self.conns.remove(&conn).is_some() {
+            self.turn(Some(conn), EngineInput::Closed { conn });
+        }
+    }
+
+    /// Something is due.
+    fn wake(&mut self) {
+        if let Some((conn, next)) = self.arrears.next(now(self.clock)) {
+            match next {
+                Next::Continue => self.turn(Some(conn), EngineInput::Continue { conn }),
+                Next::Said(frame) => self.turn(Some(conn), EngineInput::Received { conn, frame }),
+                Next::Closed => self.closed(conn),
+            }
+        }
+        self.turn(None, EngineInput::Timeout);
+    }
+
+    /// The store has said something.
+    fn stored(&mut self, outcome: EngineInput) {
+        if matches!(outcome, EngineInput::NotStored(_)) {
+            self.metrics.store_failed();
+        }
+        self.turn(None, outcome);
+    }
+
     fn turn(&mut self, from: Option<ConnId>, input: EngineInput) {
         self.guard(from, |engine, now| engine.handle(now, input));
     }
@@ -242,6 +319,7 @@ impl Work {
         let done = catch_unwind(AssertUnwindSafe(|| {
             act(&mut self.engine, now);
             self.carry_out(now);
+            self.collect(now);
         }));
         if done.is_err() {
             error!(conn = from.map(|conn| conn.0), "the engine failed by a bug; clients are asked to come back");
@@ -262,16 +340,19 @@ impl Work {
                         bytes += frame.len();
                         if !client.outbound.push(&frame) {
                             self.conns.remove(&conn);
+                            self.arrears.forget(conn);
                             self.engine.handle(now, EngineInput::Closed { conn });
                         }
                     }
                 }
                 Output::Close { conn } => {
+                    self.arrears.forget(conn);
                     if let Some(client) = self.conns.remove(&conn) {
                         client.outbound.end(End::Done);
                     }
                 }
-                Output::Authenticate { conn, data } => self.authenticate(conn, data),
+                Output::Unfinished { conn } => self.arrears.is_unfinished(conn, now),
+                Output::Authenticate { conn, data } => self.authenticate(now, conn, data),
                 Output::Emitted { name, json } => {
                     if self.taps.get(&name).is_some_and(|tap| !tap.pass(json)) {
                         self.metrics.bridged(Side::Room, false);
@@ -287,13 +368,32 @@ impl Work {
         self.metrics.sent(frames, bytes);
     }
 
+    /// Charges clients for what was done for them. Who has taken too much has to wait.
+    fn collect(&mut self, now: Time) {
+        while let Some((conn, work)) = self.engine.poll_bill() {
+            let Some(client) = self.conns.get_mut(&conn) else { continue };
+            let work = usize::try_from(work).unwrap_or(usize::MAX);
+            let wait = client.work.charge(limits::WORK, work, Instant::now());
+            if !wait.is_zero() {
+                self.arrears.hold(conn, now + wait.into());
+            }
+        }
+    }
+
     /// Has it found out who a client is. One login of a connection is under way at a time.
-    fn authenticate(&mut self, conn: ConnId, data: String) {
+    fn authenticate(&mut self, now: Time, conn: ConnId, data: String) {
         let Some(client) = self.conns.get_mut(&conn) else { return };
-        let (Some(known), Some(inbox)) = (client.data.clone(), self.inbox.upgrade()) else { return };
-        let auth = self.auth.clone();
+        let Some(inbox) = self.inbox.upgrade() else { return };
+        let (auth, known, turns) = (self.auth.clone(), client.data.clone(), client.place.password_turns());
+        let bytes = u32::try_from(data.len()).unwrap_or(u32::MAX);
+        let Ok(room) = self.logins.clone().try_acquire_many_owned(bytes) else {
+            let Refusal { rejection, cause } = Refusal::busy();
+            self.metrics.login_faulty(cause);
+            return self.engine.handle(now, EngineInput::Authenticated { conn, result: Err(rejection) });
+        };
         let login = tokio::spawn(async move {
-            let result = auth.authenticate(&data, &known).await;
+            let result = auth.authenticate(&data, known.as_deref(), turns).await;
+            drop(room);
             match &result {
                 Ok(_) => debug!(conn = conn.0, "logged in"),
                 Err(_) => info!(conn = conn.0, "a login failed"),
@@ -307,6 +407,7 @@ impl Work {
         for client in std::mem::take(&mut self.conns).into_values() {
             client.outbound.end(End::Refused(RefusalCode::ShuttingDown));
         }
+        self.arrears = Arrears::default();
         let empty = Engine::new(deepstream::Config::default(), 0, now);
         let mut failed = std::mem::replace(&mut self.engine, empty);
         // Of what it wanted done only what is to be stored still matters.
@@ -369,11 +470,13 @@ mod tests {
     use std::{
         collections::VecDeque,
         task::{Context, Poll, Waker},
+        time::Duration,
     };
 
     use axum::http::{HeaderMap, Uri};
+    use deepstream::Rejection;
 
-    use super::*;
+    use super::{super::window::Window, *};
     use crate::{
         address::{Addresses, Allowance, Denied},
         bucket::Rate,
@@ -398,7 +501,8 @@ mod tests {
 
     fn say(work: &mut Work, conn: ConnId, text: &str) {
         let text = text.replace('|', "\u{1f}").replace('+', "\u{1e}");
-        work.handle(Input::Said { conn, frame: Frame::Text(text.into()) });
+        let passage = Window::new(Arc::new(Semaphore::new(limits::INBOX_BYTES))).try_pass(text.len()).unwrap();
+        work.handle(Input::Said { conn, frame: Frame::Text(text.into()), passage });
     }
 
     /// Somebody connects, as what is returned says, and waits for what comes.
@@ -413,9 +517,11 @@ mod tests {
 
     fn arrive_at(addresses: &Arc<Addresses>, conn: ConnId) -> (Input, Arc<Outbound>) {
         let outbound = Arc::new(Outbound::new(Arc::new(Depot::new(16, 65_536))));
-        let data = ConnectionData::new(None, &Uri::from_static("/deepstream"), &HeaderMap::new());
+        let data = Some(ConnectionData::new(None, &Uri::from_static("/deepstream"), &HeaderMap::new()));
+        let is_open = Arc::new(AtomicBool::new(false));
         let place = Arc::new(addresses.admit([192, 0, 2, 1].into(), Instant::now()).unwrap());
-        (Input::Enter { conn, wire: Some(Wire::Text), outbound: outbound.clone(), data, place }, outbound)
+        let wire = Some(Wire::Text);
+        (Input::Enter { conn, wire, outbound: outbound.clone(), is_open, data, place }, outbound)
     }
 
     fn enter(work: &mut Work, conn: ConnId) -> Arc<Outbound> {
@@ -438,6 +544,8 @@ mod tests {
             metrics: Arc::new(Metrics::new()),
             inbox: inbox.downgrade(),
             conns: BTreeMap::new(),
+            arrears: Arrears::default(),
+            logins: Arc::new(Semaphore::new(limits::LOGINS_BYTES)),
             reported: Report::default(),
         }
     }
@@ -471,9 +579,106 @@ mod tests {
         say(&mut work, ConnId(1), "C|CHR|here+");
         for denied in [None, Some(Denied::TooOften)] {
             say(&mut work, ConnId(1), "A|REQ|{}+");
-            work.handle(Input::Authenticated { conn: ConnId(1), result: Err(Rejection::default()) });
+            work.handle(Input::Authenticated { conn: ConnId(1), result: Err(Rejection::default().into()) });
             assert_eq!(addresses.admit([192, 0, 2, 1].into(), Instant::now()).err(), denied);
         }
+    }
+
+    #[tokio::test]
+    async fn logins_that_are_looked_at_are_bounded_in_bytes_and_no_fault_of_the_client() {
+        let (inbox, _inputs) = mpsc::channel(8);
+        let mut work = work(deepstream::Config::default(), &inbox);
+        let addresses = addresses();
+        let (input, outbound) = arrive_at(&addresses, ConnId(1));
+        work.handle(input);
+        say(&mut work, ConnId(1), "C|CHR|here+");
+        drain(&outbound);
+        let all = work.logins.clone().try_acquire_many_owned(limits::LOGINS_BYTES.try_into().unwrap()).unwrap();
+        for _ in 0..2 {
+            say(&mut work, ConnId(1), "A|REQ|{}+");
+        }
+        assert!(drain(&outbound).0.contains("too many clients log in"));
+        assert!(addresses.admit([192, 0, 2, 1].into(), Instant::now()).is_ok());
+        assert!(work.metrics.render().contains("roomful_deepstream_login_faults_total{cause=\"busy\"} 2"));
+        drop(all);
+        say(&mut work, ConnId(1), "A|REQ|{}+");
+        assert_eq!(drain(&outbound).0, "", "it is being looked at");
+    }
+
+    /// What a patch of the record in the next tests takes, at the least.
+    const PATCH: u64 = 1024 * 1024 * deepstream::limits::WRITE_PASSES;
+
+    /// Somebody who has written a large record, and somebody who listens.
+    fn greedy_and_modest(inbox: &mpsc::Sender<Input>) -> (Work, Arc<Outbound>) {
+        let mut work = work(deepstream::Config::default(), inbox);
+        let _greedy = enter(&mut work, ConnId(1));
+        let modest = enter(&mut work, ConnId(2));
+        let record = format!("R|CU|r|-1|{{\"a\":\"{}\"}}|{{}}+", "x".repeat(1024 * 1024 - 64));
+        say(&mut work, ConnId(1), &record);
+        (work, modest)
+    }
+
+    /// Lets time pass, and everything happen that is due in it.
+    async fn pass(work: &mut Work, time: Duration) {
+        let end = Instant::now() + time;
+        while let Some(Time(due)) = work.arrears.due() {
+            let at = work.clock.at(room::time::Time(due));
+            if at > end {
+                break;
+            }
+            tokio::time::sleep_until(at).await;
+            work.wake();
+        }
+        tokio::time::sleep_until(end).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_more_than_its_share_waits_and_others_do_not() {
+        let (inbox, _inputs) = mpsc::channel(8);
+        let (mut work, modest) = greedy_and_modest(&inbox);
+        let writes = |work: &Work| work.engine.version("r").unwrap();
+        let most =
+            |seconds: u64| (u64::from(limits::WORK.burst) + u64::from(limits::WORK.per_second) * seconds) / PATCH;
+        for count in 0..200 {
+            say(&mut work, ConnId(1), "R|P|r|-1|b|N1+");
+            say(&mut work, ConnId(2), "U|Q|Q+");
+            assert_eq!(drain(&modest).0, "U\u{1f}Q\u{1e}", "the other is answered at once");
+            assert!(writes(&work) <= most(0) + 2, "{count}: {}", writes(&work));
+        }
+        let began = writes(&work);
+        pass(&mut work, Duration::from_secs(2)).await;
+        assert!(writes(&work) > began && writes(&work) <= most(2) + 2, "{} of {}", writes(&work), most(2));
+        // Its end comes behind what it said.
+        work.handle(Input::Closed { conn: ConnId(1) });
+        assert_eq!(work.engine.connections(), 2);
+        pass(&mut work, Duration::from_secs(60)).await;
+        assert_eq!((writes(&work), work.engine.connections()), (201, 1));
+        assert!(work.arrears.due().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn others_have_their_turn_between_the_messages_of_one_frame() {
+        let (inbox, _inputs) = mpsc::channel(8);
+        let (mut work, modest) = greedy_and_modest(&inbox);
+        say(&mut work, ConnId(1), &"R|P|r|-1|b|N1+".repeat(20));
+        for _ in 0..20 {
+            let before = work.engine.version("r").unwrap();
+            say(&mut work, ConnId(2), "U|Q|Q+");
+            assert_eq!(drain(&modest).0, "U\u{1f}Q\u{1e}");
+            work.wake();
+            let turn = deepstream::limits::TURN_WORK / PATCH + 1;
+            assert!(work.engine.version("r").unwrap() <= before + turn);
+        }
+        assert_eq!(work.engine.version("r"), Some(21));
+    }
+
+    #[tokio::test]
+    async fn stores_that_fail_are_counted() {
+        let (inbox, _inputs) = mpsc::channel(8);
+        let mut work = work(deepstream::Config::default(), &inbox);
+        work.stored(EngineInput::NotStored(deepstream::Ticket(1)));
+        work.stored(EngineInput::Stored(deepstream::Ticket(2)));
+        assert!(work.metrics.render().contains("roomful_deepstream_store_failures_total 1"));
     }
 
     #[tokio::test]

@@ -103,7 +103,8 @@ fn knock(site: &Site, peer: &Peer, request: &Request<Incoming>) -> Result<Visit,
         _ => no(StatusCode::TOO_MANY_REQUESTS, &refused),
     })?;
     let address = peer.address.and_then(|address| site.clients.address(address, request.headers()));
-    let data = ConnectionData::new(address, request.uri(), request.headers());
+    let wants_data = site.desk.as_ref().is_some_and(|desk| desk.wants_data);
+    let data = wants_data.then(|| ConnectionData::new(address, request.uri(), request.headers()));
     Ok(Visit::Deepstream(deepstream::Visit { wire, data, place }))
 }
 
@@ -173,7 +174,7 @@ async fn run(site: Arc<Site>, upgrade: OnUpgrade, peer: Arc<Peer>, visit: Visit)
         }
         (Visit::Deepstream(visit), Some(desk)) => desk.worker.spawn(async move {
             let Ok(stream) = stream.settle() else { return };
-            let socket = Socket::new(stream, &read, ::deepstream::limits::FRAME_MAX);
+            let socket = Socket::new(stream, &read, ::deepstream::limits::FRAME_BEFORE_LOGIN);
             drop(read);
             deepstream::run(socket, site, visit).await;
             drop((open, peer));

@@ -38,6 +38,8 @@ pub(crate) enum Turn<I> {
     Pass(I),
     /// Pass this on, if it is something, and read nothing for some time.
     PassAndWait(Option<I>, Duration),
+    /// Pass on what comes of this, and read nothing before.
+    PassWhen(Pin<Box<dyn Future<Output = I> + Send>>),
 }
 
 /// Why a flow ends by itself.
@@ -137,6 +139,12 @@ impl<I: Send + 'static> Flow<I> {
                             passed.await;
                         }
                         sleep(time).await;
+                    }));
+                }
+                Ok(Turn::PassWhen(ready)) => {
+                    let sender = self.inbox.sender.clone();
+                    self.waiting = Some(Box::pin(async move {
+                        let _ = sender.send(ready.await).await;
                     }));
                 }
                 Err(farewell) => return Poll::Ready(farewell),

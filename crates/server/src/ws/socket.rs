@@ -95,6 +95,20 @@ impl Socket {
         }
     }
 
+    /// Messages may have so many bytes from now on. Not to be called where fewer were allowed than have come.
+    pub(crate) fn allow(&mut self, message_max: usize) {
+        self.message_max = message_max;
+        self.context.set_config(|config| {
+            config.max_message_size = Some(message_max);
+            config.max_frame_size = Some(message_max);
+        });
+    }
+
+    /// The bound that [`Socket::allow`] sets.
+    pub(crate) fn message_max(&self) -> usize {
+        self.message_max
+    }
+
     /// The next thing that comes.
     pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, Ended>> {
         let Socket { stream, context: codec, message_max, frames, broken, held, largest, .. } = self;

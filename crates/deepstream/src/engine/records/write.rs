@@ -10,8 +10,10 @@ use crate::{
         outbox::{Outbox, Peer},
     },
     json::{self, Kind, splice},
+    limits,
     message::{Change, Problem, Reply, Write},
     name::Name,
+    payload::Payload,
     time::Time,
 };
 
@@ -38,6 +40,7 @@ impl Records {
         if is_new && !self.create(name) {
             return refuse(peer, &write, Problem::Denied, out);
         }
+        out.charge(self.work(&write));
         let outcome = match self.outcome(now, peer.conn, &write) {
             Ok(outcome) => outcome,
             Err(Problem::Conflict) if !may_read => {
@@ -67,6 +70,21 @@ impl Records {
         let is_kept = !self.is_ephemeral(name);
         self.store.written(name, version, &json, is_kept, ack, out);
         self.drop_unused(name);
+    }
+
+    /// What a write takes: all of it and of the record is read and written.
+    fn work(&self, write: &Write) -> u64 {
+        let Some(record) = self.records.get(&write.name) else { return 0 };
+        let written = match &write.change {
+            Change::Whole(json) => json.len(),
+            Change::At(_, payload) => payload.as_ref().map_or(0, Payload::len),
+        };
+        let is_list = json::kind(&record.json) == Kind::Array;
+        // Each stands between two quotes.
+        let entries = if is_list { record.json.bytes().filter(|byte| *byte == b'"').count() / 2 } else { 0 };
+        let remembered = record.past.as_ref().map_or(0, |past| past.bytes());
+        let bytes = record.json.len() + written + remembered;
+        bytes as u64 * limits::WRITE_PASSES + entries as u64 * limits::ENTRY_WORK
     }
 
     /// Removes the entries of a connection that is gone.

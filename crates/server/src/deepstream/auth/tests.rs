@@ -41,7 +41,9 @@ fn connection() -> ConnectionData {
 }
 
 async fn ask(auth: &Auth, data: &Value) -> Result<Identity, Rejection> {
-    auth.authenticate(&data.to_string(), &connection()).await
+    let answer = auth.authenticate(&data.to_string(), Some(&connection()), None).await;
+    // How long it may stay is another's test.
+    answer.map(|identity| Identity { lifetime: None, ..identity }).map_err(|refusal| refusal.rejection)
 }
 
 /// Why somebody may not log in.
@@ -81,7 +83,7 @@ async fn anybody_may_try_things() {
     assert_eq!(why(&open, &json!({ "username": {} })).await, "a username is a text");
     assert!(why(&open, &json!({ "username": "a\u{1f}b" })).await.contains("no control characters"));
     for nonsense in ["", "{", "[]7", "7", r#"{"username":"a","username":"b"}"#] {
-        assert!(open.authenticate(nonsense, &connection()).await.is_err(), "{nonsense}");
+        assert!(open.authenticate(nonsense, Some(&connection()), None).await.is_err(), "{nonsense}");
     }
 }
 
@@ -102,6 +104,43 @@ async fn users_have_their_passwords() {
         }
     }
     assert!(!format!("{:?}", auth(&users())).contains("argon2id"));
+}
+
+#[tokio::test]
+async fn who_has_a_token_may_stay_as_long_as_it_is_good() {
+    let auth = auth("deepstream.tokens = true");
+    for (exp, least, most) in [(3_600, 3_500, 3_600), (0, 0, 0), (u64::MAX, u64::from(u32::MAX), u64::MAX)] {
+        let now = token(|_| {});
+        let exp = |claims: &mut Claims| claims.exp = if exp == u64::MAX { exp } else { claims.exp - 60 + exp };
+        let data = json!({ "token": token(exp), "now": now }).to_string();
+        let lifetime = auth.authenticate(&data, None, None).await.unwrap().lifetime.unwrap();
+        let seconds = Duration::from(lifetime).as_secs();
+        assert!(seconds >= least && seconds <= most.saturating_add(limits::TOKEN_LEEWAY_S), "{seconds}");
+    }
+}
+
+#[tokio::test]
+async fn passwords_of_one_address_keep_no_other_waiting() {
+    let auth = Arc::new(auth(&users()));
+    let wrong = json!({ "username": "ada", "password": "wrong" }).to_string();
+    let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let turns = || Some(Arc::new(Semaphore::new(limits::PASSWORD_CHECKS_PER_ADDRESS)));
+    let (flood, other) = (turns(), turns());
+    let ask = |who: &'static str, turns: &Option<Arc<Semaphore>>| {
+        let (auth, data, turns, order) = (auth.clone(), wrong.clone(), turns.clone(), order.clone());
+        tokio::spawn(async move {
+            assert!(auth.authenticate(&data, None, turns).await.is_err());
+            order.lock().unwrap().push(who);
+        })
+    };
+    let mut all: Vec<_> = (0..16).map(|_| ask("flood", &flood)).collect();
+    tokio::task::yield_now().await;
+    all.push(ask("other", &other));
+    for each in all {
+        each.await.unwrap();
+    }
+    let place = order.lock().unwrap().iter().position(|who| *who == "other").unwrap();
+    assert!(place <= 2 * limits::PASSWORD_CHECKS, "behind {place} of the other address");
 }
 
 #[tokio::test]
@@ -224,7 +263,8 @@ async fn webhook_is_asked_in_deepstreams_way() {
     let auth = application.auth("headers = { authorization = 'Bearer in-nobodys-log' }");
     assert!(!format!("{auth:?}").contains("nobody"));
     for _ in 0..2 {
-        let identity = auth.authenticate(r#"{"username":"ada","n":1.0,"any":[{}]}"#, &connection()).await.unwrap();
+        let identity =
+            auth.authenticate(r#"{"username":"ada","n":1.0,"any":[{}]}"#, Some(&connection()), None).await.unwrap();
         let client_data = Some(r#"{"a":1}"#.to_owned());
         assert_eq!(identity, Identity { role: Some("admin".to_owned()), client_data, ..named("ada") });
     }
@@ -324,20 +364,21 @@ async fn webhook_is_asked_who_is_unknown_otherwise() {
 async fn webhook_over_tls_must_be_who_it_is() {
     let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(issued.signing_key.serialize_der()).unwrap();
-    let tls = ServerConfig::builder_with_provider(std::sync::Arc::new(aws_lc_rs::default_provider()))
+    let tls = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
         .with_single_cert(vec![issued.cert.der().clone()], key)
         .unwrap();
     let answer = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 3\r\n\r\nada";
-    let application = Application::start(answer, Some(TlsAcceptor::from(std::sync::Arc::new(tls)))).await;
+    let application = Application::start(answer, Some(TlsAcceptor::from(Arc::new(tls)))).await;
     let config = config(&format!("deepstream.webhook.url = 'https://localhost:{}'", application.port));
     let settings = config.deepstream.webhook.unwrap();
     let mut roots = rustls::RootCertStore::empty();
     let stranger = Webhook::trusting(&settings, roots.clone()).unwrap();
-    assert_eq!(stranger.ask("{}", &connection()).await, Err(Rejection(Some(BROKEN.to_owned()))));
+    let broken = Refusal { rejection: Rejection(Some(BROKEN.to_owned())), cause: Cause::Webhook };
+    assert_eq!(stranger.ask("{}", None).await, Err(broken));
     roots.add(issued.cert.der().clone()).unwrap();
     let friend = Webhook::trusting(&settings, roots).unwrap();
-    assert_eq!(friend.ask("{}", &connection()).await, Ok(named("ada")));
+    assert_eq!(friend.ask("{}", None).await, Ok(named("ada")));
 }

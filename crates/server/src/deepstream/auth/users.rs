@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use deepstream::{Identity, Rejection, name::Name};
+use deepstream::{Identity, name::Name};
 use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 use tracing::error;
 
-use super::refuse;
+use super::Refusal;
 use crate::{
     config::deepstream::{SettingsError, User},
     limits,
@@ -39,6 +39,7 @@ impl Users {
                 user: Some(name.clone()),
                 role: user.role.clone(),
                 client_data: user.client_data.as_ref().map(ToString::to_string),
+                lifetime: None,
             };
             Ok((name, Account { hash: Arc::new(hash), identity }))
         };
@@ -49,16 +50,26 @@ impl Users {
     }
 
     /// Who has this name and this password. It takes no less time to find that nobody has this name than that the
-    /// password is another.
-    pub(super) async fn check(&self, name: &str, password: &str) -> Result<Option<Identity>, Rejection> {
+    /// password is another. Whoever shares `turns` waits in a line of its own, so that it does not keep others waiting.
+    pub(super) async fn check(
+        &self,
+        name: &str,
+        password: &str,
+        turns: Option<Arc<Semaphore>>,
+    ) -> Result<Option<Identity>, Refusal> {
         if password.len() > limits::PASSWORD_BYTES {
             return Ok(None);
         }
         let account = self.users.get(name);
         let hash = account.map_or(&self.decoy, |account| &account.hash).clone();
-        let Ok(Ok(turn)) = timeout(limits::LOGIN_TURN, self.turns.clone().acquire_owned()).await else {
-            return Err(refuse("too many clients log in at this time: try again later"));
+        let turn = async {
+            let of_address = match turns {
+                Some(turns) => Some(turns.acquire_owned().await.ok()?),
+                None => None,
+            };
+            Some((of_address, self.turns.clone().acquire_owned().await.ok()?))
         };
+        let Ok(Some(turn)) = timeout(limits::LOGIN_TURN, turn).await else { return Err(Refusal::busy()) };
         let password = password.to_owned();
         let check = spawn_blocking(move || {
             // Held by what takes the processor, not by who waits for it and may be gone.
@@ -69,7 +80,7 @@ impl Users {
             Ok(is_right) => Ok(account.filter(|_| is_right).map(|account| account.identity.clone())),
             Err(error) => {
                 error!(%error, "a password could not be checked");
-                Err(refuse("the password could not be checked: try again later"))
+                Err(Refusal::busy())
             }
         }
     }

@@ -22,7 +22,7 @@ use serde_json::{Value, value::RawValue};
 use tokio::{sync::Semaphore, time::timeout};
 use tracing::warn;
 
-use super::{ConnectionData, name, refuse};
+use super::{Cause, ConnectionData, Refusal, name, refuse};
 use crate::{
     config::deepstream::{self as settings, SettingsError},
     limits,
@@ -41,7 +41,7 @@ pub(super) struct Webhook {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Question<'a> {
-    connection_data: &'a ConnectionData,
+    connection_data: Option<&'a ConnectionData>,
     auth_data: &'a RawValue,
 }
 
@@ -107,17 +107,18 @@ impl Webhook {
     }
 
     /// Asks who a client is.
-    pub(super) async fn ask(&self, data: &str, connection: &ConnectionData) -> Result<Identity, Rejection> {
+    pub(super) async fn ask(&self, data: &str, connection: Option<&ConnectionData>) -> Result<Identity, Refusal> {
         let auth_data = serde_json::from_str(data).map_err(|_| refuse("a login is a JSON object"))?;
         let question = Question { connection_data: connection, auth_data };
         let question = serde_json::to_vec(&question).expect("both are JSON already");
         let answer = timeout(self.timeout, self.post(question)).await;
         let fault = match answer.unwrap_or(Err(Fault::TooSlow(self.timeout))).and_then(|answer| read(&answer)) {
-            Ok(verdict) => return verdict,
+            Ok(verdict) => return Ok(verdict?),
             Err(fault) => fault,
         };
         warn!(%fault, "the webhook for deepstream's logins does not do its work");
-        Err(refuse("who may log in cannot be found out at this time: try again later"))
+        let rejection = refuse("who may log in cannot be found out at this time: try again later");
+        Err(Refusal { rejection, cause: Cause::Webhook })
     }
 
     async fn post(&self, question: Vec<u8>) -> Result<Reply, Fault> {
@@ -185,7 +186,7 @@ fn read(reply: &Reply) -> Result<Result<Identity, Rejection>, Fault> {
         _ => return Err(Fault::User),
     };
     let role = answer.server_data.get("role").and_then(Value::as_str).map(str::to_owned);
-    Ok(Ok(Identity { user, role, client_data }))
+    Ok(Ok(Identity { user, role, client_data, lifetime: None }))
 }
 
 /// Why it turns a client away.
