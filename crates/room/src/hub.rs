@@ -54,7 +54,7 @@ use rand_core::RngCore;
 
 use crate::{
     id::{MemberId, RoomName},
-    plan::{Event, LinkOp, Planner},
+    plan::{Event, LinkOp, NoDistance, Planner},
     time::{Micros, Time},
     wire::{
         frame::NUMBER_MAX,
@@ -443,7 +443,7 @@ impl Hub {
             self.outputs.push_back(Output::Close { conn, code: Some(RefusalCode::ShuttingDown) });
         }
         for session in std::mem::take(&mut self.roster).iter() {
-            self.planner.apply(&Event::Leave(session.member.id));
+            self.planner.apply(&Event::Leave(session.member.id), &NoDistance);
         }
         self.wakes.clear();
         self.recheck.clear();
@@ -488,6 +488,8 @@ impl Hub {
                     tell(a, &|plan| plan.close.push(b));
                     tell(b, &|plan| plan.close.push(a));
                 }
+                // A mesh pushes along all of its links.
+                LinkOp::Eager(..) | LinkOp::Lazy(..) => {}
             }
         }
         let mut groups: Vec<(LinkPlan, Vec<ConnId>)> = Vec::new();

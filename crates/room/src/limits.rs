@@ -174,5 +174,60 @@ pub const ACTIVE_FOR: Micros = Micros::from_secs(30);
 pub const FIN_GRACE: Micros = Micros::from_secs(5);
 /// How often caches and laggards are looked after.
 pub const SWEEP_EVERY: Micros = Micros::from_secs(1);
+/// Members that an addressed stream is passed on to, one after another, the addressee included.
+pub const ROUTE_MAX: usize = 32;
+/// Chunks of an addressed stream that are under way to a member that has no link to its origin.
+pub const ROUTE_CHUNKS: u64 = 128;
+/// How long an addressed stream may make no progress over others before another way is asked for.
+pub const ROUTE_PATIENCE: Micros = Micros::from_secs(3);
 /// Streams of a room that a member knows.
 pub const STREAMS_MAX: usize = 16 * 1024;
+
+// ---- the plan -----------------------------------------------------------------------------------
+
+/// Links that a member may hold where it does not say.
+pub const MEMBER_LINKS: u16 = 16;
+/// Links that every member may hold, whatever it says: two neighbours, and two more while it moves.
+pub const MEMBER_LINKS_MIN: u16 = 4;
+/// What a member can send, in kbit/s, where it does not say.
+pub const UPLINK_KBPS: u32 = 5_000;
+/// Links of a member of the small world.
+pub const SMALL_WORLD_DEGREE: usize = 6;
+/// The most links of a member of the small world.
+pub const SMALL_WORLD_DEGREE_MAX: usize = 8;
+/// Edges of a cycle that a newcomer compares.
+pub const EDGE_SAMPLES: usize = 16;
+/// Edges drawn in vain after which a newcomer makes do.
+pub const EDGE_TRIES: usize = 8;
+/// How often the small world moves one member to a better place.
+pub const REBALANCE_EVERY: Micros = Micros::from_secs(10);
+/// Members among whom the worst placed is looked for.
+pub const REBALANCE_SAMPLES: usize = 64;
+/// Members below which nobody is moved: all are neighbours of each other anyway.
+pub const REBALANCE_MEMBERS: usize = 16;
+/// Neighbours on either side in a cycle that a member is told.
+pub const RING_REACH: usize = 2;
+/// Members that an event moves to a shallower place in the spanning tree.
+pub const SPAN_MOVES: usize = 32;
+/// Members that an event looks at beside those whose links it changes.
+pub const SPAN_TENDED: usize = 2;
+/// Stripes of the tree.
+pub const STRIPES_MAX: usize = 4;
+/// Parents that are compared.
+pub const PARENT_SAMPLES: usize = 16;
+/// Backup parents of a member of the tree.
+pub const BACKUP_PARENTS: usize = 2;
+/// Members drawn in the search for them.
+pub const BACKUP_TRIES: usize = 8;
+/// Relays that hang on one relay.
+pub const RELAY_FAN: u16 = 4;
+/// Relays that are compared.
+pub const RELAYS_COMPARED: usize = 64;
+/// Members that are looked after when time passes.
+pub const TICK_TENDED: usize = 16;
+/// How much nearer a relay must be for a member to move there, in µs one way.
+pub const NEARER: Micros = Micros::from_millis(20);
+/// The distance of members of whom it is not known, one way.
+pub const DISTANCE_UNKNOWN: Micros = Micros::from_millis(50);
+/// What a link over TURN costs beside its distance.
+pub const TURN_PENALTY: Micros = Micros::from_millis(100);

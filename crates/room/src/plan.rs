@@ -3,28 +3,146 @@
 //! A [`Planner`] holds the members in a slab, with the present ones in a dense vector, and the links that the
 //! topology wants, each for the reasons ([`links::Tag`]s) that it is wanted for. A link is opened for its first
 //! reason and closed with its last, so that two topologies can overlap while one takes over from the other. Each
-//! topology is a file of its own, which turns an event into reasons taken and given back; [`mesh`] is the one there is.
+//! topology is a file of its own, which turns an event into reasons taken and given back.
+//!
+//! Among the links of a topology in which members pass on what others say, some are *eager*: they are one tree over the
+//! whole room, along which the first message of a sender is pushed. All others only announce what there is.
 //!
 //! The state is a function of the seed and the events. Numbers are drawn from ChaCha8, keyed by seed and event
 //! number.
+//!
+//! Moving to another topology: [`Planner::begin`] plans it beside the present one, [`Planner::commit`] makes its tree
+//! the eager one, [`Planner::retire`] lets go of the old links. Members come and go meanwhile, in both.
 
+mod choose;
+mod draft;
+mod forest;
 mod links;
+mod members;
 mod mesh;
+mod small_world;
+mod span;
+mod star;
+mod stripe;
 
-use std::collections::BTreeMap;
+use std::{fmt, str::FromStr};
 
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
-use crate::id::MemberId;
-use links::Links;
+use self::{
+    choose::Choice,
+    draft::Draft,
+    forest::Forest,
+    links::{BACKUPS, CYCLES, Links, STRIPES, Tag},
+    members::{Members, Slot},
+    small_world::SmallWorld,
+    star::Star,
+};
+pub use self::{
+    choose::Thresholds,
+    members::{Distance, NoDistance, Profile},
+};
+use crate::{id::MemberId, limits, time::Time};
+
+/// A way to link a room, from the one that asks most of each member to the one that asks least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Topology {
+    /// A link for every pair.
+    Mesh,
+    /// The union of random cycles: few links each, and everybody passes on.
+    SmallWorld,
+    /// A tree, in which members with spare uplink pass on.
+    Tree,
+    /// One link each, to a relay.
+    Star,
+}
+
+impl Topology {
+    /// All of them.
+    pub const ALL: [Topology; 4] = [Topology::Mesh, Topology::SmallWorld, Topology::Tree, Topology::Star];
+
+    /// Its word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Topology::Mesh => "mesh",
+            Topology::SmallWorld => "small-world",
+            Topology::Tree => "tree",
+            Topology::Star => "star",
+        }
+    }
+
+    /// The links that new messages are pushed along.
+    fn eager(self) -> u16 {
+        match self {
+            Topology::Mesh => 0,
+            Topology::SmallWorld => Tag::Span.bit(),
+            Topology::Tree => Tag::Stripe(0).bit(),
+            Topology::Star => Tag::Star.bit(),
+        }
+    }
+
+    /// Why it wants links.
+    fn tags(self) -> u16 {
+        match self {
+            Topology::Mesh => Tag::Mesh.bit(),
+            Topology::SmallWorld => CYCLES | Tag::Held.bit() | Tag::Span.bit(),
+            Topology::Tree => STRIPES | BACKUPS,
+            Topology::Star => Tag::Star.bit(),
+        }
+    }
+}
+
+impl fmt::Display for Topology {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A word that names no topology.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a topology is `mesh`, `small-world`, `tree` or `star`")]
+pub struct UnknownTopology;
+
+impl FromStr for Topology {
+    type Err = UnknownTopology;
+
+    fn from_str(word: &str) -> Result<Self, UnknownTopology> {
+        Topology::ALL.into_iter().find(|topology| topology.as_str() == word).ok_or(UnknownTopology)
+    }
+}
+
+/// How a room is planned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// How the room is linked while it is empty.
+    pub topology: Topology,
+    /// The links of a member of the small world: even, and at most [`limits::SMALL_WORLD_DEGREE_MAX`].
+    pub degree: usize,
+    /// The stripes of the tree: at most [`limits::STRIPES_MAX`]. New messages are pushed along the first.
+    pub stripes: usize,
+    /// When the room moves to another topology.
+    pub thresholds: Thresholds,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let thresholds = Thresholds::default();
+        Config { topology: Topology::Mesh, degree: limits::SMALL_WORLD_DEGREE, stripes: 1, thresholds }
+    }
+}
 
 /// A room's plan.
 #[derive(Debug)]
 pub struct Planner {
+    config: Config,
     seed: u64,
     events: u64,
+    epoch: u64,
     members: Members,
     links: Links,
+    plan: Plan,
+    switch: Switch,
+    choice: Choice,
 }
 
 /// What happens to a room, as far as its plan is concerned.
@@ -34,6 +152,8 @@ pub enum Event<'a> {
     Join {
         /// Who.
         id: MemberId,
+        /// What it can carry.
+        profile: Profile,
         /// Strangers among them are ignored.
         held: &'a [MemberId],
     },
@@ -43,12 +163,44 @@ pub enum Event<'a> {
     Back(MemberId),
     /// A member is gone for good, and its links with it.
     Leave(MemberId),
+    /// What a member can carry has changed.
+    Profile {
+        /// Whose.
+        id: MemberId,
+        /// All of it.
+        profile: Profile,
+    },
+    /// A member will leave soon: nobody is to depend on it any more. Whoever did is linked elsewhere; the old links stay
+    /// until [`Planner::retire`].
+    Drain(MemberId),
+    /// What the room's traffic is like.
+    Stats(Stats),
+    /// The topology that is wanted, whatever the room is like; `None`: the one that fits.
+    Pin(Option<Topology>),
+    /// Time passes; once a second is often enough.
+    Tick(Time),
 }
 
-/// What is to be done to a link.
+/// What the traffic of a room is like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Members that publish.
+    pub publishers: u32,
+    /// What all of them send together, in kbit/s.
+    pub rate_kbps: u32,
+    /// What the busiest sends, in kbit/s.
+    pub busiest_kbps: u32,
+    /// Whether audio or video is among it.
+    pub media: bool,
+    /// The share of links that go over TURN, in percent.
+    pub turn_percent: u32,
+}
+
+/// What is to be done to a link. An event's openings come before its closings: whoever carries them out closes when
+/// what replaces a link is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkOp {
-    /// Connect two members.
+    /// Connect two members. The link is lazy until it is said to be eager.
     Open {
         /// The one who was in the room earlier.
         offerer: MemberId,
@@ -57,62 +209,215 @@ pub enum LinkOp {
     },
     /// Give the link up.
     Close(MemberId, MemberId),
+    /// Push new messages along the link.
+    Eager(MemberId, MemberId),
+    /// Announce them only.
+    Lazy(MemberId, MemberId),
+}
+
+/// A member's neighbours in a cycle of the small world, the nearest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ring {
+    /// Those before it.
+    pub predecessors: Vec<MemberId>,
+    /// Those after it.
+    pub successors: Vec<MemberId>,
+}
+
+#[derive(Debug)]
+enum Plan {
+    Mesh,
+    SmallWorld(SmallWorld),
+    Forest(Forest),
+    Star(Star),
+}
+
+#[derive(Debug)]
+enum Switch {
+    None,
+    /// To this.
+    Begun(Plan),
+    /// From this; its links are still there.
+    Committed(Plan),
 }
 
 impl Planner {
     /// An empty room's plan.
     pub fn new(seed: u64) -> Planner {
-        Planner { seed, events: 0, members: Members::default(), links: Links::default() }
+        Planner::with(seed, Config::default())
+    }
+
+    /// An empty room's plan with these settings.
+    pub fn with(seed: u64, config: Config) -> Planner {
+        let plan = Plan::new(&config, config.topology, &Stats::default());
+        let (members, mut links) = (Members::default(), Links::default());
+        links.set_eager(config.topology.eager(), &members);
+        let choice = Choice::new(config.thresholds.clone());
+        Planner { config, seed, events: 0, epoch: 1, members, links, plan, switch: Switch::None, choice }
     }
 
     /// Takes an event in and says what follows from it. An event about a stranger, or a second join, is ignored.
-    pub fn apply(&mut self, event: &Event<'_>) -> Vec<LinkOp> {
+    pub fn apply(&mut self, event: &Event<'_>, distance: &dyn Distance) -> Vec<LinkOp> {
         self.events += 1;
-        let mut ops = Vec::new();
         match *event {
-            Event::Join { id, held } => {
-                if let Some(slot) = self.members.join(id) {
-                    self.links.make_room(slot);
-                    let held: Vec<Slot> = held.iter().filter_map(|peer| self.members.slot(*peer)).collect();
-                    let mut rng = self.rng();
-                    mesh::join(&self.members, &mut self.links, slot, &held, &mut rng, &mut ops);
-                }
+            Event::Join { id, profile, held } => {
+                let Some(slot) = self.members.join(id, profile) else { return Vec::new() };
+                self.links.make_room(slot);
+                let held: Vec<Slot> = held.iter().filter_map(|peer| self.members.slot(*peer)).collect();
+                self.each(distance, &held, |plan, draft| plan.join(draft, slot))
             }
-            Event::Away(id) => {
-                if let Some(slot) = self.members.slot(id) {
-                    self.members.away(slot);
+            Event::Away(id) => self.with_slot(id, |planner, slot| {
+                if planner.members.present(slot) {
+                    planner.each(distance, &[], |plan, draft| plan.lift(draft, slot));
+                    planner.members.away(slot);
                 }
+                Vec::new()
+            }),
+            Event::Back(id) => self.with_slot(id, |planner, slot| {
+                let back = !planner.members.present(slot);
+                planner.members.back(slot);
+                if back { planner.each(distance, &[], |plan, draft| plan.back(draft, slot)) } else { Vec::new() }
+            }),
+            Event::Leave(id) => self.with_slot(id, |planner, slot| {
+                let ops = planner.each(distance, &[], |plan, draft| plan.leave(draft, slot));
+                planner.members.leave(slot);
+                ops
+            }),
+            Event::Profile { id, profile } => self.with_slot(id, |planner, slot| {
+                planner.members.set_profile(slot, profile);
+                planner.each(distance, &[], |plan, draft| plan.reshape(draft, slot))
+            }),
+            Event::Drain(id) => self.with_slot(id, |planner, slot| {
+                if planner.members.draining(slot) {
+                    return Vec::new();
+                }
+                planner.each(distance, &[], |plan, draft| plan.lift(draft, slot));
+                planner.members.drain(slot);
+                planner.each(distance, &[], |plan, draft| plan.drain(draft, slot))
+            }),
+            Event::Stats(stats) => {
+                self.choice.stats = stats;
+                for plan in self.plans() {
+                    if let Plan::Forest(forest) = plan {
+                        forest.set_rate(stats.rate_kbps);
+                    }
+                }
+                Vec::new()
             }
-            Event::Back(id) => {
-                if let Some(slot) = self.members.slot(id) {
-                    self.members.back(slot);
-                    let mut rng = self.rng();
-                    mesh::join(&self.members, &mut self.links, slot, &[], &mut rng, &mut ops);
-                }
+            Event::Pin(topology) => {
+                self.choice.pin = topology;
+                Vec::new()
             }
-            Event::Leave(id) => {
-                if let Some(slot) = self.members.slot(id) {
-                    mesh::leave(&self.members, &mut self.links, slot, &mut ops);
-                    self.members.leave(slot);
-                }
+            Event::Tick(now) => {
+                self.choice.tick(&self.members, self.topology(), self.config.degree, now);
+                self.each(distance, &[], |plan, draft| plan.tick(draft, now))
             }
         }
+    }
+
+    /// Plans another topology beside the present one. Nothing where the room has it, or is on its way from or to another.
+    pub fn begin(&mut self, to: Topology, distance: &dyn Distance) -> Vec<LinkOp> {
+        if to == self.topology() || !matches!(self.switch, Switch::None) {
+            return Vec::new();
+        }
+        self.events += 1;
+        self.epoch += 1;
+        self.choice.moved();
+        let mut next = Plan::new(&self.config, to, &self.choice.stats);
+        let mut order: Vec<Slot> = self.members.all().filter(|slot| self.members.present(*slot)).collect();
+        let mut draft = draft_of(self.seed, self.events, &self.members, &mut self.links, distance, &[]);
+        order.sort_by_key(|slot| (std::cmp::Reverse(next.capacity(&draft, *slot)), *slot));
+        for slot in order {
+            next.join(&mut draft, slot);
+        }
+        self.switch = Switch::Begun(next);
+        self.links.settle(&self.members)
+    }
+
+    /// The new topology takes over: new messages are pushed along its tree. Nothing where none has been begun.
+    pub fn commit(&mut self, distance: &dyn Distance) -> Vec<LinkOp> {
+        let mut next = match std::mem::replace(&mut self.switch, Switch::None) {
+            Switch::Begun(next) => next,
+            other => {
+                self.switch = other;
+                return Vec::new();
+            }
+        };
+        self.events += 1;
+        let mut draft = draft_of(self.seed, self.events, &self.members, &mut self.links, distance, &[]);
+        // Who is away gets no new links, and so keeps one of those that it has.
+        let mut away: Vec<Slot> = self.members.all().filter(|slot| !self.members.present(*slot)).collect();
+        loop {
+            let count = away.len();
+            away.retain(|slot| !next.adopt(&mut draft, *slot));
+            if away.is_empty() || away.len() == count {
+                break;
+            }
+        }
+        let mut ops = self.links.settle(&self.members);
+        let old = std::mem::replace(&mut self.plan, next);
+        self.switch = Switch::Committed(old);
+        ops.append(&mut self.links.set_eager(self.topology().eager(), &self.members));
         ops
     }
 
-    /// The plan's number: it rises with each change of topology.
+    /// Lets go of the links that only the old topology wanted, and of those of relays that have been drained.
+    pub fn retire(&mut self) -> Vec<LinkOp> {
+        let mut mask = Tag::Parting.bit();
+        if let Switch::Committed(old) = &self.switch {
+            mask |= old.topology().tags();
+            self.switch = Switch::None;
+        }
+        self.links.clear_all(mask);
+        self.links.settle(&self.members)
+    }
+
+    /// Gives the new topology up, and its links. Nothing where none has been begun, or it has taken over already.
+    pub fn abort(&mut self) -> Vec<LinkOp> {
+        let Switch::Begun(next) = &self.switch else { return Vec::new() };
+        let mask = next.topology().tags();
+        self.switch = Switch::None;
+        self.choice.moved();
+        self.links.clear_all(mask);
+        self.links.settle(&self.members)
+    }
+
+    /// The plan's number: it rises with each change of topology that is begun.
     pub fn epoch(&self) -> u64 {
-        1
+        self.epoch
     }
 
     /// How the room is linked.
-    pub fn topology(&self) -> &'static str {
-        mesh::NAME
+    pub fn topology(&self) -> Topology {
+        self.plan.topology()
     }
 
-    /// Whether a room can be linked in the way that a member asks for.
-    pub fn offers(topology: &str) -> bool {
-        matches!(topology, "auto" | mesh::NAME)
+    /// The topology that has been begun and has not taken over.
+    pub fn switching(&self) -> Option<Topology> {
+        match &self.switch {
+            Switch::Begun(next) => Some(next.topology()),
+            _ => None,
+        }
+    }
+
+    /// The topology whose links are still to be retired.
+    pub fn retiring(&self) -> Option<Topology> {
+        match &self.switch {
+            Switch::Committed(old) => Some(old.topology()),
+            _ => None,
+        }
+    }
+
+    /// The topology that the room should move to now, as [`Event::Pin`], [`Event::Stats`] and [`Event::Tick`] have it;
+    /// `None` where it has it, or is moving.
+    pub fn due(&self) -> Option<Topology> {
+        let idle = matches!(self.switch, Switch::None);
+        self.choice.due(&self.members, self.topology()).filter(|_| idle)
+    }
+
+    /// Whether the room can be linked in this way now. A star needs relays; a tree takes its place.
+    pub fn offers(&self, topology: Topology) -> bool {
+        choose::offers(&self.members, topology, self.topology())
     }
 
     /// Whether two members are to be linked.
@@ -131,106 +436,184 @@ impl Planner {
         })
     }
 
-    fn rng(&self) -> ChaCha8Rng {
-        let mut key = [0; 32];
-        key[..8].copy_from_slice(&self.seed.to_le_bytes());
-        key[8..16].copy_from_slice(&self.events.to_le_bytes());
-        ChaCha8Rng::from_seed(key)
+    /// Whom a member pushes new messages to.
+    pub fn eager_of(&self, id: MemberId) -> impl Iterator<Item = MemberId> {
+        let slot = self.members.slot(id);
+        slot.into_iter().flat_map(move |slot| self.links.eager(slot).map(move |peer| self.members.id(peer)))
     }
-}
 
-/// A member's place in the slab.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Slot(u32);
-
-impl Slot {
-    fn index(self) -> usize {
-        self.0 as usize
+    /// A member's next two neighbours on either side in each of its cycles: whom it closes ranks with where the hub
+    /// cannot say so. Empty outside of the small world.
+    pub fn rings_of(&self, id: MemberId) -> Vec<Ring> {
+        let (Plan::SmallWorld(world), Some(slot)) = (&self.plan, self.members.slot(id)) else { return Vec::new() };
+        let ids = |slots: Vec<Slot>| slots.into_iter().map(|slot| self.members.id(slot)).collect();
+        let rings = world.neighbours(slot, limits::RING_REACH);
+        rings.map(|(before, after)| Ring { predecessors: ids(before), successors: ids(after) }).collect()
     }
-}
 
-/// The members of a room: a slab of all of them, and a dense vector of the present ones for drawing from.
-#[derive(Debug, Default)]
-struct Members {
-    slab: Vec<Node>,
-    free: Vec<Slot>,
-    slots: BTreeMap<MemberId, Slot>,
-    live: Vec<Slot>,
-    arrivals: u64,
-}
+    /// How far a member is from the root of the eager tree; `None` in a mesh, and for who is not in it.
+    pub fn depth_of(&self, id: MemberId) -> Option<u32> {
+        let slot = self.members.slot(id)?;
+        self.plan.depth(slot, 0)
+    }
 
-#[derive(Debug)]
-struct Node {
-    id: MemberId,
-    arrival: u64,
-    /// Place in `live`; `None` while away.
-    live: Option<usize>,
-}
+    /// How far a member is from the root of a stripe of the tree.
+    pub fn stripe_depth_of(&self, id: MemberId, stripe: usize) -> Option<u32> {
+        let slot = self.members.slot(id)?;
+        matches!(self.plan, Plan::Forest(_)).then(|| self.plan.depth(slot, stripe))?
+    }
 
-impl Members {
-    /// Takes a member in, present. `None` where it is in already.
-    fn join(&mut self, id: MemberId) -> Option<Slot> {
-        if self.slots.contains_key(&id) {
-            return None;
-        }
-        self.arrivals += 1;
-        let node = Node { id, arrival: self.arrivals, live: None };
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                self.slab[slot.index()] = node;
-                slot
-            }
-            None => {
-                let slot = Slot(u32::try_from(self.slab.len()).expect("a room has fewer than 2^32 members"));
-                self.slab.push(node);
-                slot
-            }
+    fn plans(&mut self) -> impl Iterator<Item = &mut Plan> {
+        let other = match &mut self.switch {
+            Switch::None => None,
+            Switch::Begun(plan) | Switch::Committed(plan) => Some(plan),
         };
-        self.slots.insert(id, slot);
-        self.back(slot);
-        Some(slot)
+        [&mut self.plan].into_iter().chain(other)
     }
 
-    fn leave(&mut self, slot: Slot) {
-        self.away(slot);
-        self.slots.remove(&self.id(slot));
-        self.free.push(slot);
+    fn with_slot(&mut self, id: MemberId, f: impl FnOnce(&mut Planner, Slot) -> Vec<LinkOp>) -> Vec<LinkOp> {
+        self.members.slot(id).map(|slot| f(self, slot)).unwrap_or_default()
     }
 
-    fn away(&mut self, slot: Slot) {
-        if let Some(place) = self.slab[slot.index()].live.take() {
-            self.live.swap_remove(place);
-            if let Some(moved) = self.live.get(place) {
-                self.slab[moved.index()].live = Some(place);
+    /// Has every topology that links are wanted for plan the same.
+    fn each(&mut self, distance: &dyn Distance, held: &[Slot], f: impl Fn(&mut Plan, &mut Draft<'_>)) -> Vec<LinkOp> {
+        let mut draft = draft_of(self.seed, self.events, &self.members, &mut self.links, distance, held);
+        f(&mut self.plan, &mut draft);
+        if let Switch::Begun(plan) | Switch::Committed(plan) = &mut self.switch {
+            f(plan, &mut draft);
+        }
+        self.links.settle(&self.members)
+    }
+}
+
+fn draft_of<'a>(
+    seed: u64,
+    event: u64,
+    members: &'a Members,
+    links: &'a mut Links,
+    distance: &'a dyn Distance,
+    held: &'a [Slot],
+) -> Draft<'a> {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    key[8..16].copy_from_slice(&event.to_le_bytes());
+    Draft { members, links, distance, rng: ChaCha8Rng::from_seed(key), held }
+}
+
+impl Plan {
+    fn new(config: &Config, topology: Topology, stats: &Stats) -> Plan {
+        match topology {
+            Topology::Mesh => Plan::Mesh,
+            Topology::SmallWorld => Plan::SmallWorld(SmallWorld::new(config.degree)),
+            Topology::Tree => Plan::Forest(Forest::new(config.stripes, stats.rate_kbps)),
+            Topology::Star => Plan::Star(Star::new()),
+        }
+    }
+
+    fn topology(&self) -> Topology {
+        match self {
+            Plan::Mesh => Topology::Mesh,
+            Plan::SmallWorld(_) => Topology::SmallWorld,
+            Plan::Forest(_) => Topology::Tree,
+            Plan::Star(_) => Topology::Star,
+        }
+    }
+
+    /// How many members can hang on one; those who can bear most are placed first.
+    fn capacity(&self, draft: &Draft<'_>, slot: Slot) -> u16 {
+        match self {
+            Plan::Mesh | Plan::SmallWorld(_) => 0,
+            Plan::Forest(forest) => forest.capacity(draft, slot),
+            Plan::Star(_) => Star::capacity(draft.members, slot),
+        }
+    }
+
+    fn join(&mut self, draft: &mut Draft<'_>, slot: Slot) {
+        match self {
+            Plan::Mesh => mesh::join(draft, slot),
+            Plan::SmallWorld(world) => world.join(draft, slot),
+            Plan::Forest(forest) => forest.join(draft, slot),
+            Plan::Star(star) => star.join(draft, slot),
+        }
+    }
+
+    fn back(&mut self, draft: &mut Draft<'_>, slot: Slot) {
+        match self {
+            Plan::Mesh => mesh::join(draft, slot),
+            Plan::SmallWorld(world) => world.back(draft, slot),
+            Plan::Forest(forest) => forest.back(draft, slot),
+            Plan::Star(star) => star.back(draft, slot),
+        }
+    }
+
+    fn leave(&mut self, draft: &mut Draft<'_>, slot: Slot) {
+        match self {
+            Plan::Mesh => {}
+            Plan::SmallWorld(world) => world.leave(draft, slot),
+            Plan::Forest(forest) => forest.leave(draft, slot),
+            Plan::Star(star) => star.leave(draft, slot),
+        }
+        let peers: Vec<Slot> = draft.links.of(slot).collect();
+        for peer in peers {
+            draft.links.clear(slot, peer, self.topology().tags() | Tag::Parting.bit());
+        }
+    }
+
+    /// A member is about to be away, or to drain.
+    fn lift(&mut self, draft: &mut Draft<'_>, slot: Slot) {
+        match self {
+            Plan::Mesh | Plan::SmallWorld(_) => {}
+            Plan::Forest(forest) => forest.lift(draft, slot),
+            Plan::Star(star) => star.lift(draft, slot),
+        }
+    }
+
+    fn drain(&mut self, draft: &mut Draft<'_>, slot: Slot) {
+        match self {
+            Plan::Mesh | Plan::SmallWorld(_) => {}
+            Plan::Forest(forest) => forest.drain(draft, slot),
+            Plan::Star(star) => star.drain(draft, slot),
+        }
+    }
+
+    /// What a member can carry has changed.
+    fn reshape(&mut self, draft: &mut Draft<'_>, slot: Slot) {
+        match self {
+            Plan::Mesh => {}
+            Plan::SmallWorld(world) => world.reshape(draft, slot),
+            Plan::Forest(forest) => forest.reshape(draft, slot),
+            Plan::Star(star) => star.reshape(draft, slot),
+        }
+    }
+
+    /// Keeps an away member by a link that it has; whether it is kept.
+    fn adopt(&mut self, draft: &mut Draft<'_>, slot: Slot) -> bool {
+        match self {
+            Plan::Mesh => mesh::adopt(draft, slot),
+            Plan::SmallWorld(world) => world.adopt(draft, slot),
+            Plan::Forest(forest) => forest.adopt(draft, slot),
+            Plan::Star(star) => star.adopt(draft, slot),
+        }
+    }
+
+    fn tick(&mut self, draft: &mut Draft<'_>, now: Time) {
+        match self {
+            Plan::Mesh => {}
+            Plan::SmallWorld(world) => world.tick(draft, now),
+            Plan::Forest(forest) => forest.tick(draft),
+            Plan::Star(star) => star.tick(draft),
+        }
+    }
+
+    fn depth(&self, slot: Slot, stripe: usize) -> Option<u32> {
+        match self {
+            Plan::Mesh => None,
+            Plan::SmallWorld(world) => world.span.knows(slot).then(|| world.span.depth(slot)),
+            Plan::Forest(forest) => {
+                forest.stripes().get(stripe).filter(|tree| tree.placed(slot)).map(|tree| tree.depth(slot))
             }
+            Plan::Star(star) => star.tree().placed(slot).then(|| star.tree().depth(slot)),
         }
-    }
-
-    fn back(&mut self, slot: Slot) {
-        let node = &mut self.slab[slot.index()];
-        if node.live.is_none() {
-            node.live = Some(self.live.len());
-            self.live.push(slot);
-        }
-    }
-
-    fn slot(&self, id: MemberId) -> Option<Slot> {
-        self.slots.get(&id).copied()
-    }
-
-    fn id(&self, slot: Slot) -> MemberId {
-        self.slab[slot.index()].id
-    }
-
-    /// Whether `slot` is the one who offers on its link with `peer`: the earlier one, so that a newcomer spends
-    /// nothing on a member that is not really there.
-    fn offers(&self, slot: Slot, peer: Slot) -> bool {
-        self.slab[slot.index()].arrival < self.slab[peer.index()].arrival
-    }
-
-    fn open(&self, a: Slot, b: Slot) -> LinkOp {
-        let (offerer, answerer) = if self.offers(a, b) { (a, b) } else { (b, a) };
-        LinkOp::Open { offerer: self.id(offerer), answerer: self.id(answerer) }
     }
 }
 
@@ -243,7 +626,7 @@ mod tests {
     }
 
     fn join(planner: &mut Planner, number: u64) -> Vec<LinkOp> {
-        planner.apply(&Event::Join { id: id(number), held: &[] })
+        planner.apply(&Event::Join { id: id(number), profile: Profile::default(), held: &[] }, &NoDistance)
     }
 
     #[test]
@@ -263,18 +646,19 @@ mod tests {
         let mut planner = Planner::new(7);
         join(&mut planner, 1);
         join(&mut planner, 2);
-        assert_eq!(planner.apply(&Event::Away(id(1))), []);
+        assert_eq!(planner.apply(&Event::Away(id(1)), &NoDistance), []);
         assert_eq!(join(&mut planner, 3), [LinkOp::Open { offerer: id(2), answerer: id(3) }]);
-        assert_eq!(planner.apply(&Event::Back(id(1))), [LinkOp::Open { offerer: id(1), answerer: id(3) }]);
-        assert_eq!(planner.apply(&Event::Back(id(1))), []);
+        assert_eq!(planner.apply(&Event::Back(id(1)), &NoDistance), [LinkOp::Open { offerer: id(1), answerer: id(3) }]);
+        assert_eq!(planner.apply(&Event::Back(id(1)), &NoDistance), []);
     }
 
     #[test]
     fn held_links_are_adopted_even_to_the_away() {
         let mut planner = Planner::new(7);
         join(&mut planner, 1);
-        planner.apply(&Event::Away(id(1)));
-        let ops = planner.apply(&Event::Join { id: id(2), held: &[id(1), id(2), id(9)] });
+        planner.apply(&Event::Away(id(1)), &NoDistance);
+        let ops = planner
+            .apply(&Event::Join { id: id(2), profile: Profile::default(), held: &[id(1), id(2), id(9)] }, &NoDistance);
         assert_eq!(ops, [LinkOp::Open { offerer: id(1), answerer: id(2) }]);
     }
 
@@ -284,7 +668,7 @@ mod tests {
         for number in 1..=3 {
             join(&mut planner, number);
         }
-        let ops = planner.apply(&Event::Leave(id(2)));
+        let ops = planner.apply(&Event::Leave(id(2)), &NoDistance);
         assert_eq!(ops, [LinkOp::Close(id(2), id(1)), LinkOp::Close(id(2), id(3))]);
         assert_eq!(planner.links_of(id(2)).count(), 0);
         assert_eq!(join(&mut planner, 4).len(), 2);
@@ -296,9 +680,13 @@ mod tests {
     fn events_about_strangers_change_nothing() {
         let mut planner = Planner::new(7);
         join(&mut planner, 1);
-        for event in [Event::Away(id(2)), Event::Back(id(2)), Event::Leave(id(2)), Event::Join { id: id(1), held: &[] }]
-        {
-            assert_eq!(planner.apply(&event), []);
+        for event in [
+            Event::Away(id(2)),
+            Event::Back(id(2)),
+            Event::Leave(id(2)),
+            Event::Join { id: id(1), profile: Profile::default(), held: &[] },
+        ] {
+            assert_eq!(planner.apply(&event, &NoDistance), []);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use room::{
     id::MemberId,
-    plan::{Event, LinkOp, Planner},
+    plan::{Event, LinkOp, NoDistance, Planner, Profile},
     wire::signal::ServerMessage,
 };
 
@@ -47,8 +47,12 @@ impl PlanLog {
         let mut cost = PlanCost::default();
         let started = Instant::now();
         for (id, joins) in &self.events {
-            let event = if *joins { Event::Join { id: *id, held: &[] } } else { Event::Leave(*id) };
-            let ops = planner.apply(&event);
+            let event = if *joins {
+                Event::Join { id: *id, profile: Profile::default(), held: &[] }
+            } else {
+                Event::Leave(*id)
+            };
+            let ops = planner.apply(&event, &NoDistance);
             let opened = ops.iter().filter(|op| matches!(op, LinkOp::Open { .. })).count() as u64;
             if *joins {
                 cost.joins += 1;

@@ -4,7 +4,7 @@ use super::{ConnId, Grant, Hub, IdentityPolicy, LinkOp, Output, state};
 use crate::{
     id::MemberId,
     limits,
-    plan::{Event, Planner},
+    plan::{Event, NoDistance, Profile},
     time::Time,
     wire::signal::{
         GUEST, Gone, GoneReason, Join, LinkTo, Member, RefusalCode, Refused, Resume, Role, ServerMessage, StateChange,
@@ -71,7 +71,7 @@ impl Hub {
         self.counters.joined += 1;
         self.roster.insert(now, member.clone(), grant, conn);
         let changed = if may_write { self.state.merge(now, state) } else { Vec::new() };
-        let ops = self.planner.apply(&Event::Join { id, held: &up });
+        let ops = self.planner.apply(&Event::Join { id, profile: Profile::default(), held: &up }, &NoDistance);
         for peer in up.into_iter().filter(|peer| *peer != id) {
             self.roster.vouch(id, peer);
         }
@@ -119,7 +119,7 @@ impl Hub {
             self.refuse(old, Refused::fatal(RefusalCode::Replaced, "the session was taken over", hint));
         }
         let up = join.resume.map(|resume| resume.up).unwrap_or_default();
-        let mut ops = self.planner.apply(&Event::Back(id));
+        let mut ops = self.planner.apply(&Event::Back(id), &NoDistance);
         self.rebuild_testimony(id, &up);
         // What was signalled to it meanwhile is lost: whoever offers to it on a link that is not up begins anew. It
         // does so itself for the links on which it offers.
@@ -195,7 +195,7 @@ impl Hub {
             members: others.into_iter().map(|other| other.member.clone()).collect(),
             links: links.collect(),
             state: self.state.entries().clone(),
-            topology: self.planner.topology().to_owned(),
+            topology: self.planner.topology().to_string(),
             epoch: self.planner.epoch(),
             resumed,
             op: session.op,
@@ -226,7 +226,7 @@ impl Hub {
     pub(super) fn go_away(&mut self, now: Time, id: MemberId) {
         self.counters.went_away += 1;
         self.roster.detach(now, id);
-        self.planner.apply(&Event::Away(id));
+        self.planner.apply(&Event::Away(id), &NoDistance);
         self.recheck.insert(id);
         self.recheck_vouched(id);
     }
@@ -263,7 +263,7 @@ impl Hub {
         };
         *counter += 1;
         self.tell_all(ServerMessage::Gone(Gone { id, reason }));
-        let ops = self.planner.apply(&Event::Leave(id));
+        let ops = self.planner.apply(&Event::Leave(id), &NoDistance);
         // Whoever hears that a member is gone closes its link to it.
         let ops: Vec<LinkOp> =
             ops.into_iter().filter(|op| !matches!(op, LinkOp::Close(a, b) if *a == id || *b == id)).collect();
@@ -292,7 +292,7 @@ fn newcomer(join: &Join, grant: &Grant) -> Result<Member, Refused> {
     if !state::attributes_fit(&join.attributes) {
         return Err(Refused { fatal: true, ..bad_attributes() });
     }
-    if let Some(topology) = join.topology.as_ref().filter(|topology| !Planner::offers(topology)) {
+    if let Some(topology) = join.topology.as_ref().filter(|topology| !matches!(topology.as_str(), "auto" | "mesh")) {
         let shown: String = topology.chars().filter(|c| !c.is_control()).take(limits::NAME_MAX).collect();
         let message = format!("this server cannot link a room as `{shown}`");
         let hint = "ask for `auto` or `mesh`";

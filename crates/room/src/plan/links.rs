@@ -1,64 +1,227 @@
 //! The links that a plan wants, and why.
+//!
+//! Each link is kept at both of its ends, in a vector sorted by peer, with its reasons as bits. While an event is
+//! planned, reasons come and go; [`Links::settle`] then says what became of each link that was touched.
 
-use std::collections::BTreeMap;
-
-use super::Slot;
+use super::{LinkOp, Members, Slot};
 
 /// Why a link is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tag {
     /// Every pair has one.
     Mesh,
+    /// The ends are neighbours in a cycle of the small world.
+    Cycle(usize),
+    /// One end is away and has lost its neighbours in a cycle; this keeps it in the room.
+    Held,
+    /// One end is the other's parent in a stripe of the forest.
+    Stripe(usize),
+    /// One end is the other's backup parent: wanted by the end of the lower slot, or of the higher.
+    Backup {
+        /// Who wants it.
+        lower: bool,
+    },
+    /// One end is the other's parent in the star.
+    Star,
+    /// A drained relay's, until the new one carries what this did.
+    Parting,
+    /// Not a reason: the link is part of the small world's spanning tree.
+    Span,
 }
+
+impl Tag {
+    pub(super) const fn bit(self) -> u16 {
+        match self {
+            Tag::Mesh => 1,
+            Tag::Cycle(cycle) => 1 << (1 + cycle),
+            Tag::Stripe(stripe) => 1 << (5 + stripe),
+            Tag::Star => 1 << 9,
+            Tag::Backup { lower: true } => 1 << 10,
+            Tag::Backup { lower: false } => 1 << 11,
+            Tag::Held => 1 << 12,
+            Tag::Parting => 1 << 13,
+            Tag::Span => 1 << 14,
+        }
+    }
+}
+
+/// All cycles of the small world.
+pub(super) const CYCLES: u16 = 0b1111 << 1;
+/// All stripes of the forest.
+pub(super) const STRIPES: u16 = 0b1111 << 5;
+/// Links to backup parents.
+pub(super) const BACKUPS: u16 = 0b11 << 10;
+/// Every reason.
+pub(super) const WANTED: u16 = !Tag::Span.bit();
+
+/// A link as one of its ends has it.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    peer: Slot,
+    tags: u16,
+    /// At the end of the lower slot: what the link was before the event, once that is about to change.
+    before: u16,
+}
+
+const TOUCHED: u16 = 1;
+const WAS_OPEN: u16 = 2;
+const WAS_EAGER: u16 = 4;
 
 /// The links of each slot, both ways, with their reasons.
 #[derive(Debug, Default)]
 pub(super) struct Links {
-    of: Vec<BTreeMap<Slot, Vec<Tag>>>,
+    of: Vec<Vec<End>>,
+    touched: Vec<(Slot, Slot)>,
+    /// The bit of the links that new messages are pushed along; 0 where there are none.
+    eager: u16,
 }
 
 impl Links {
     /// Makes room for a slot.
     pub(super) fn make_room(&mut self, slot: Slot) {
         if self.of.len() <= slot.index() {
-            self.of.resize_with(slot.index() + 1, BTreeMap::new);
+            self.of.resize_with(slot.index() + 1, Vec::new);
         }
     }
 
-    /// Wants a link for one more reason; whether it was not wanted before.
-    pub(super) fn take(&mut self, a: Slot, b: Slot, tag: Tag) -> bool {
-        let mut new = false;
-        for (a, b) in [(a, b), (b, a)] {
-            let tags = self.of[a.index()].entry(b).or_default();
-            new = tags.is_empty();
-            if !tags.contains(&tag) {
-                tags.push(tag);
+    /// Wants a link for one more reason.
+    pub(super) fn take(&mut self, a: Slot, b: Slot, tag: Tag) {
+        self.touch(a, b);
+        for (end, peer) in [(a, b), (b, a)] {
+            self.end_mut(end, peer).tags |= tag.bit();
+        }
+    }
+
+    /// Wants a link for one reason less.
+    pub(super) fn give_back(&mut self, a: Slot, b: Slot, tag: Tag) {
+        self.clear(a, b, tag.bit());
+    }
+
+    /// Wants a link for none of these reasons any more.
+    pub(super) fn clear(&mut self, a: Slot, b: Slot, mask: u16) {
+        if self.tags(a, b) & mask != 0 {
+            self.touch(a, b);
+            for (end, peer) in [(a, b), (b, a)] {
+                self.end_mut(end, peer).tags &= !mask;
             }
         }
-        new
     }
 
-    /// Wants a link for one reason less; whether that was the last.
-    pub(super) fn give_back(&mut self, a: Slot, b: Slot, tag: Tag) -> bool {
-        let mut last = false;
-        for (a, b) in [(a, b), (b, a)] {
-            if let Some(tags) = self.of[a.index()].get_mut(&b) {
-                tags.retain(|held| *held != tag);
-                last = tags.is_empty();
-                if last {
-                    self.of[a.index()].remove(&b);
+    /// Gives all reasons among `mask` back, everywhere.
+    pub(super) fn clear_all(&mut self, mask: u16) {
+        for slot in (0..self.of.len()).filter_map(|slot| u32::try_from(slot).ok().map(Slot)) {
+            let peers: Vec<Slot> = self.among(slot, mask).filter(|peer| *peer > slot).collect();
+            for peer in peers {
+                self.clear(slot, peer, mask);
+            }
+        }
+    }
+
+    /// The links touched since the last [`Links::settle`].
+    pub(super) fn touched(&self) -> &[(Slot, Slot)] {
+        &self.touched
+    }
+
+    /// What the touched links have become: opens first and closes last, each in the order of the first touch.
+    pub(super) fn settle(&mut self, members: &Members) -> Vec<LinkOp> {
+        let (mut ops, mut closes) = (Vec::new(), Vec::new());
+        for (a, b) in std::mem::take(&mut self.touched) {
+            let end = self.end_mut(a.min(b), a.max(b));
+            let (tags, before) = (end.tags, std::mem::take(&mut end.before));
+            let (open, eager) = (tags & WANTED != 0, tags & self.eager != 0);
+            let (was_open, was_eager) = (before & WAS_OPEN != 0, before & WAS_EAGER != 0);
+            if !open {
+                debug_assert_eq!(tags, 0, "only a wanted link is part of the spanning tree");
+                self.forget(a, b);
+                if was_open {
+                    closes.push(LinkOp::Close(members.id(a), members.id(b)));
+                }
+                continue;
+            }
+            if !was_open {
+                ops.push(members.open(a, b));
+            }
+            if eager != was_eager {
+                let change = if eager { LinkOp::Eager } else { LinkOp::Lazy };
+                ops.push(change(members.id(a), members.id(b)));
+            }
+        }
+        ops.append(&mut closes);
+        ops
+    }
+
+    /// From now on the links with this bit are those that new messages are pushed along. Only while nothing is touched.
+    pub(super) fn set_eager(&mut self, bit: u16, members: &Members) -> Vec<LinkOp> {
+        debug_assert!(self.touched.is_empty());
+        let old = std::mem::replace(&mut self.eager, bit);
+        let (mut eager, mut lazy) = (Vec::new(), Vec::new());
+        for (slot, ends) in
+            self.of.iter().enumerate().filter_map(|(slot, ends)| Some((u32::try_from(slot).ok()?, ends)))
+        {
+            for End { peer, tags, .. } in ends.iter().filter(|end| end.peer > Slot(slot)) {
+                match (tags & old != 0, tags & bit != 0) {
+                    (false, true) => eager.push(LinkOp::Eager(members.id(Slot(slot)), members.id(*peer))),
+                    (true, false) => lazy.push(LinkOp::Lazy(members.id(Slot(slot)), members.id(*peer))),
+                    _ => {}
                 }
             }
         }
-        last
+        eager.append(&mut lazy);
+        eager
     }
 
     pub(super) fn linked(&self, a: Slot, b: Slot) -> bool {
-        self.of[a.index()].contains_key(&b)
+        self.tags(a, b) & WANTED != 0
+    }
+
+    /// Why two members are linked.
+    pub(super) fn tags(&self, a: Slot, b: Slot) -> u16 {
+        let ends = &self.of[a.index()];
+        ends.binary_search_by_key(&b, |end| end.peer).map_or(0, |at| ends[at].tags)
     }
 
     /// The other ends of a slot's links.
     pub(super) fn of(&self, slot: Slot) -> impl Iterator<Item = Slot> {
-        self.of[slot.index()].keys().copied()
+        self.among(slot, WANTED)
+    }
+
+    /// The other ends of a slot's links that are wanted for one of these reasons.
+    pub(super) fn among(&self, slot: Slot, mask: u16) -> impl Iterator<Item = Slot> {
+        self.of[slot.index()].iter().filter(move |end| end.tags & mask != 0).map(|end| end.peer)
+    }
+
+    /// The other ends of the links that new messages are pushed along.
+    pub(super) fn eager(&self, slot: Slot) -> impl Iterator<Item = Slot> {
+        self.among(slot, self.eager)
+    }
+
+    fn touch(&mut self, a: Slot, b: Slot) {
+        let eager = self.eager;
+        let end = self.end_mut(a.min(b), a.max(b));
+        if end.before == 0 {
+            let open = if end.tags & WANTED != 0 { WAS_OPEN } else { 0 };
+            let pushed = if end.tags & eager != 0 { WAS_EAGER } else { 0 };
+            end.before = TOUCHED | open | pushed;
+            self.end_mut(a.max(b), a.min(b));
+            self.touched.push((a, b));
+        }
+    }
+
+    fn end_mut(&mut self, slot: Slot, peer: Slot) -> &mut End {
+        let ends = &mut self.of[slot.index()];
+        let at = ends.binary_search_by_key(&peer, |end| end.peer).unwrap_or_else(|at| {
+            ends.insert(at, End { peer, tags: 0, before: 0 });
+            at
+        });
+        &mut ends[at]
+    }
+
+    fn forget(&mut self, a: Slot, b: Slot) {
+        for (end, peer) in [(a, b), (b, a)] {
+            let ends = &mut self.of[end.index()];
+            if let Ok(at) = ends.binary_search_by_key(&peer, |end| end.peer) {
+                ends.remove(at);
+            }
+        }
     }
 }

@@ -1,0 +1,199 @@
+//! Which topology a room needs, with hysteresis: what has to hold for a topology to be entered is more than what it is
+//! left for, it has to hold for a while, and a room stays for a while where it has moved to.
+
+use super::{Members, Stats, Topology, star::Star};
+use crate::{
+    limits,
+    time::{Micros, Time},
+};
+
+/// When a room moves. Shares are in percent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Thresholds {
+    /// A mesh has at most so many members when it is entered.
+    pub mesh_enter_members: u32,
+    /// A mesh is left beyond so many members.
+    pub mesh_leave_members: u32,
+    /// A mesh is entered where the busiest publisher, sending to everybody, uses at most this share of an uplink.
+    pub mesh_enter_uplink: u64,
+    /// A mesh is left where it uses more than this.
+    pub mesh_leave_uplink: u64,
+    /// A tree is entered with at most so many publishers.
+    pub tree_enter_publishers: u32,
+    /// A tree is left with more than this.
+    pub tree_leave_publishers: u32,
+    /// A tree is entered where passing all that is published on to all links but one uses more than this share of an
+    /// uplink.
+    pub tree_enter_uplink: u64,
+    /// A tree is entered where the members' uplinks come to this share of what is published, times the members.
+    pub tree_enter_supply: u64,
+    /// A tree is left, for a star where there is a relay, where they come to less.
+    pub tree_leave_supply: u64,
+    /// A star is left for want of any reason where the members' uplinks come to this share.
+    pub star_leave_supply: u64,
+    /// A star is entered for audio and video with more members than this.
+    pub star_enter_media: u32,
+    /// A star for audio and video is left with at most so many.
+    pub star_leave_media: u32,
+    /// A star is entered where more than this share of the links goes over TURN.
+    pub star_enter_turn: u32,
+    /// Whether a star is always wanted where there is a relay.
+    pub star_preferred: bool,
+    /// How long a reason to go up has to hold (mesh, small world, tree, star: in this order).
+    pub hold_up: Micros,
+    /// How long a reason to go down has to hold.
+    pub hold_down: Micros,
+    /// How long the reason to enter a tree has to hold.
+    pub hold_tree: Micros,
+    /// How long the reasons for a star have to be gone.
+    pub hold_star: Micros,
+    /// How long a room stays where it moved to.
+    pub dwell: Micros,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Thresholds {
+            mesh_enter_members: 8,
+            mesh_leave_members: 12,
+            mesh_enter_uplink: 50,
+            mesh_leave_uplink: 70,
+            tree_enter_publishers: 4,
+            tree_leave_publishers: 8,
+            tree_enter_uplink: 50,
+            tree_enter_supply: 130,
+            tree_leave_supply: 110,
+            star_leave_supply: 150,
+            star_enter_media: 6,
+            star_leave_media: 4,
+            star_enter_turn: 30,
+            star_preferred: false,
+            hold_up: Micros::from_secs(10),
+            hold_down: Micros::from_secs(30),
+            hold_tree: Micros::from_secs(20),
+            hold_star: Micros::from_secs(60),
+            dwell: Micros::from_secs(30),
+        }
+    }
+}
+
+/// The choice as it stands.
+#[derive(Debug)]
+pub(super) struct Choice {
+    thresholds: Thresholds,
+    pub(super) stats: Stats,
+    pub(super) pin: Option<Topology>,
+    now: Time,
+    /// Where the room should go, and since when.
+    candidate: Option<(Topology, Time)>,
+    settled: Option<Time>,
+}
+
+impl Choice {
+    pub(super) fn new(thresholds: Thresholds) -> Choice {
+        let (stats, pin, now) = (Stats::default(), None, Time::default());
+        Choice { thresholds, stats, pin, now, candidate: None, settled: None }
+    }
+
+    /// Time has passed.
+    pub(super) fn tick(&mut self, members: &Members, current: Topology, degree: usize, now: Time) {
+        self.now = now;
+        self.settled.get_or_insert(now);
+        let fit = self.fit(members, current, degree);
+        match self.candidate {
+            _ if fit == current => self.candidate = None,
+            Some((candidate, _)) if candidate == fit => {}
+            _ => self.candidate = Some((fit, now)),
+        }
+    }
+
+    /// The room begins to move, or gives that up.
+    pub(super) fn moved(&mut self) {
+        self.candidate = None;
+        self.settled = Some(self.now);
+    }
+
+    /// Where the room should go now, if anywhere else.
+    pub(super) fn due(&self, members: &Members, current: Topology) -> Option<Topology> {
+        let wanted = match self.pin {
+            Some(pin) if offers(members, pin, current) => Some(pin),
+            Some(_) => Some(Topology::Tree),
+            None if !offers(members, current, current) => Some(Topology::Tree),
+            None => {
+                let (fit, since) = self.candidate?;
+                let dwelt = self.settled.is_some_and(|settled| self.now.since(settled) >= self.thresholds.dwell);
+                (dwelt && self.now.since(since) >= self.hold(current, fit)).then_some(fit)
+            }
+        };
+        wanted.filter(|wanted| *wanted != current)
+    }
+
+    fn hold(&self, from: Topology, to: Topology) -> Micros {
+        match (from, to) {
+            (_, Topology::Tree) if from < to => self.thresholds.hold_tree,
+            (Topology::Star, _) => self.thresholds.hold_star,
+            _ if from < to => self.thresholds.hold_up,
+            _ => self.thresholds.hold_down,
+        }
+    }
+
+    /// The topology that fits the room as it is; where it is in doubt, the present one.
+    fn fit(&self, members: &Members, current: Topology, degree: usize) -> Topology {
+        let of = &self.thresholds;
+        let stats = &self.stats;
+        let count = u64::from(members.supply.count);
+        let (stay, median) = (|topology| current == topology, members.supply.median_kbps());
+        let wanted = |share: u64| u128::from(share) * u128::from(count) * u128::from(stats.rate_kbps);
+        let supply = 100 * u128::from(members.supply.total_kbps);
+        let scarce = if stay(Topology::Star) {
+            supply < wanted(of.star_leave_supply)
+        } else {
+            supply < wanted(of.tree_leave_supply)
+        };
+        let media_members = if stay(Topology::Star) { of.star_leave_media } else { of.star_enter_media };
+        let star = of.star_preferred
+            || stats.media && count > u64::from(media_members)
+            || count > 2 && stats.turn_percent > of.star_enter_turn;
+        let (mesh_members, mesh_share) = if stay(Topology::Mesh) {
+            (of.mesh_leave_members, of.mesh_leave_uplink)
+        } else {
+            (of.mesh_enter_members, of.mesh_enter_uplink)
+        };
+        let fan_out = u64::from(stats.busiest_kbps) * count.saturating_sub(1);
+        let mesh = count <= u64::from(mesh_members) && fan_out * 100 <= median * mesh_share;
+        let relayed = u64::from(stats.rate_kbps) * (degree as u64 - 1);
+        let tree = if stay(Topology::Tree) {
+            stats.publishers <= of.tree_leave_publishers && stats.rate_kbps > 0
+        } else {
+            stats.publishers <= of.tree_enter_publishers
+                && relayed * 100 > median * of.tree_enter_uplink
+                && supply >= wanted(of.tree_enter_supply)
+        };
+        let fit = if star {
+            Topology::Star
+        } else if mesh {
+            Topology::Mesh
+        } else if scarce {
+            Topology::Star
+        } else if tree {
+            Topology::Tree
+        } else {
+            Topology::SmallWorld
+        };
+        if offers(members, fit, current) { fit } else { Topology::Tree }
+    }
+}
+
+/// Whether a room can be linked in a way: a star needs relays with room for everybody, and one that is there is kept as
+/// long as there is any.
+pub(super) fn offers(members: &Members, topology: Topology, current: Topology) -> bool {
+    if topology != Topology::Star {
+        return true;
+    }
+    let mut present = members.relays().filter(|relay| members.present(*relay)).take(limits::RELAYS_COMPARED).peekable();
+    if current == Topology::Star {
+        return present.peek().is_some();
+    }
+    let room: u64 = present.map(|relay| u64::from(Star::capacity(members, relay))).sum();
+    room > 0 && room >= u64::from(members.supply.count)
+}

@@ -1,0 +1,340 @@
+//! Small world: the union of random Hamilton cycles. Law & Siu, "Distributed Construction of Random Expander
+//! Networks", INFOCOM 2003: an expander, whose diameter grows with the logarithm of the room, in which a join or leave
+//! changes a constant number of links.
+//!
+//! Everybody is in the first cycle, which keeps the room connected, and in as many of the others as the links that it
+//! may hold allow. A newcomer is spliced into an edge of each: of the first one drawn evenly, of the others the one
+//! among some drawn that it makes the smallest detour of. A leaver's neighbours close ranks.
+//!
+//! An away member keeps its place while its neighbours stay. Where one of them goes, closing ranks would give the away
+//! member a link that it cannot be told of, so it is passed over: it keeps its links as *held*, and is spliced in anew
+//! when it is back.
+
+use super::{
+    Draft, Slot,
+    links::{CYCLES, Tag},
+    span::Span,
+};
+use crate::{limits, time::Time};
+
+/// The cycles of a room, and a spanning tree of their links.
+#[derive(Debug)]
+pub(super) struct SmallWorld {
+    cycles: Vec<Cycle>,
+    pub(super) span: Span,
+    rebalanced: Option<Time>,
+}
+
+/// Successors and predecessors, by slot; [`Slot::NONE`] for who is not in the cycle.
+#[derive(Debug)]
+struct Cycle {
+    tag: Tag,
+    next: Vec<Slot>,
+    previous: Vec<Slot>,
+    /// Somebody in it.
+    anchor: Slot,
+}
+
+impl SmallWorld {
+    /// An empty one, in which nobody has more than `degree` links.
+    pub(super) fn new(degree: usize) -> SmallWorld {
+        let cycles = (degree / 2).clamp(1, limits::SMALL_WORLD_DEGREE_MAX / 2);
+        SmallWorld { cycles: (0..cycles).map(Cycle::new).collect(), span: Span::default(), rebalanced: None }
+    }
+
+    pub(super) fn join(&mut self, draft: &mut Draft<'_>, slot: Slot) {
+        self.enter_cycles(draft, slot);
+        self.span.enter(slot);
+        self.span.mend(draft, vec![slot]);
+    }
+
+    pub(super) fn back(&mut self, draft: &mut Draft<'_>, slot: Slot) {
+        self.enter_cycles(draft, slot);
+        let held: Vec<Slot> = draft.links.among(slot, Tag::Held.bit()).collect();
+        for peer in held {
+            // The other may hang on this link alone.
+            if draft.members.present(peer) || self.cycles[0].contains(peer) {
+                draft.links.give_back(slot, peer, Tag::Held);
+            }
+        }
+        self.span.enter(slot);
+        self.span.mend(draft, vec![slot]);
+    }
+
+    pub(super) fn leave(&mut self, draft: &mut Draft<'_>, slot: Slot) {
+        let orphans = self.span.leave(draft, slot);
+        for cycle in &mut self.cycles {
+            cycle.splice_out(draft, slot);
+        }
+        let held: Vec<Slot> = draft.links.among(slot, Tag::Held.bit()).collect();
+        for peer in held {
+            draft.links.give_back(slot, peer, Tag::Held);
+        }
+        self.span.mend(draft, orphans);
+    }
+
+    /// The member may hold more links or fewer than before.
+    pub(super) fn reshape(&mut self, draft: &mut Draft<'_>, slot: Slot) {
+        let wanted = self.cycles_of(draft, slot);
+        for cycle in &mut self.cycles[wanted..] {
+            cycle.splice_out(draft, slot);
+        }
+        if draft.members.present(slot) {
+            self.enter_cycles(draft, slot);
+        }
+        self.span.mend(draft, Vec::new());
+    }
+
+    /// Keeps an away member that no cycle could take in by a link that it has.
+    pub(super) fn adopt(&mut self, draft: &mut Draft<'_>, slot: Slot) -> bool {
+        if self.cycles[0].contains(slot) || draft.links.among(slot, Tag::Held.bit()).next().is_some() {
+            return true;
+        }
+        let peer = draft.links.of(slot).find(|peer| self.cycles[0].contains(*peer) || self.span.knows(*peer));
+        if let Some(peer) = peer {
+            draft.links.take(slot, peer, Tag::Held);
+            self.span.enter(slot);
+            self.span.mend(draft, vec![slot]);
+        }
+        peer.is_some()
+    }
+
+    /// Splices the member with the longest detour among some anew, in one cycle that is not the first.
+    pub(super) fn tick(&mut self, draft: &mut Draft<'_>, now: Time) {
+        let due = self.rebalanced.is_none_or(|at| now.since(at) >= limits::REBALANCE_EVERY);
+        if !due || self.cycles.len() < 2 || draft.members.live.len() < limits::REBALANCE_MEMBERS {
+            return;
+        }
+        self.rebalanced = Some(now);
+        let cycle = 1 + draft.draw(self.cycles.len() - 1);
+        let cycle = &mut self.cycles[cycle];
+        let drawn: Vec<Slot> =
+            (0..limits::REBALANCE_SAMPLES).filter_map(|_| draft.members.draw(&mut draft.rng)).collect();
+        let movable = drawn.into_iter().filter(|slot| {
+            cycle.neighbours(*slot).is_some_and(|(p, q)| p != q && draft.members.present(p) && draft.members.present(q))
+        });
+        let worst = movable.max_by_key(|slot| (cycle.detour(draft, *slot), *slot));
+        if let Some(worst) = worst {
+            let (p, _) = cycle.neighbours(worst).expect("the movable are in the cycle");
+            let before = cycle.detour(draft, worst);
+            cycle.splice_out(draft, worst);
+            match cycle.nearest_edge(draft, worst).filter(|(_, detour)| *detour < before) {
+                Some((edge, _)) => cycle.splice_in(draft, worst, edge),
+                None => cycle.splice_in(draft, worst, p),
+            }
+        }
+        self.span.mend(draft, Vec::new());
+    }
+
+    /// The members before and after this one, the nearest first, for each cycle that it is in.
+    pub(super) fn neighbours(&self, slot: Slot, reach: usize) -> impl Iterator<Item = (Vec<Slot>, Vec<Slot>)> {
+        let walk = move |links: &[Slot]| {
+            let step = |at: &Slot| links.get(at.index()).copied().and_then(Slot::some);
+            std::iter::successors(step(&slot), step).take_while(|at| *at != slot).take(reach).collect()
+        };
+        let within = self.cycles.iter().filter(move |cycle| cycle.contains(slot));
+        within.map(move |cycle| (walk(&cycle.previous), walk(&cycle.next)))
+    }
+
+    fn enter_cycles(&mut self, draft: &mut Draft<'_>, slot: Slot) {
+        let wanted = self.cycles_of(draft, slot);
+        for (number, cycle) in self.cycles[..wanted].iter_mut().enumerate() {
+            if !cycle.contains(slot) {
+                cycle.enter(draft, slot, number == 0);
+            }
+        }
+    }
+
+    /// How many cycles a member takes part in: two of its links stay free for moving to another topology.
+    fn cycles_of(&self, draft: &Draft<'_>, slot: Slot) -> usize {
+        let links = usize::from(draft.members.profile(slot).max_links);
+        (links.saturating_sub(2) / 2).clamp(1, self.cycles.len())
+    }
+}
+
+impl Cycle {
+    fn new(number: usize) -> Cycle {
+        Cycle { tag: Tag::Cycle(number), next: Vec::new(), previous: Vec::new(), anchor: Slot::NONE }
+    }
+
+    fn contains(&self, slot: Slot) -> bool {
+        self.next.get(slot.index()).is_some_and(|next| *next != Slot::NONE)
+    }
+
+    fn neighbours(&self, slot: Slot) -> Option<(Slot, Slot)> {
+        self.contains(slot).then(|| (self.previous[slot.index()], self.next[slot.index()]))
+    }
+
+    fn enter(&mut self, draft: &mut Draft<'_>, slot: Slot, evenly: bool) {
+        let edge =
+            if evenly { self.even_edge(draft, slot) } else { self.nearest_edge(draft, slot).map(|(edge, _)| edge) };
+        match edge.or_else(|| self.made_edge(draft, slot)) {
+            Some(edge) => self.splice_in(draft, slot, edge),
+            None => {
+                self.connect(slot, slot);
+                self.anchor = slot;
+            }
+        }
+    }
+
+    /// An edge, by its first end: drawn evenly among those that give the newcomer two new neighbours.
+    fn even_edge(&self, draft: &mut Draft<'_>, slot: Slot) -> Option<Slot> {
+        let mut second_best = None;
+        for _ in 0..limits::EDGE_TRIES {
+            let edge = self.drawn_edge(draft, slot)?;
+            match edge {
+                (Some(p), true) => return Some(p),
+                (Some(p), false) => second_best = Some(p),
+                (None, _) => {}
+            }
+        }
+        second_best
+    }
+
+    /// The edge that is lengthened least among some drawn, and by how much. Those whose ends are neighbours already
+    /// come last.
+    fn nearest_edge(&self, draft: &mut Draft<'_>, slot: Slot) -> Option<(Slot, u64)> {
+        let mut best: Option<(bool, u64, Slot)> = None;
+        let mut offer = |candidate: (bool, u64, Slot)| best = Some(best.map_or(candidate, |best| best.min(candidate)));
+        for held in draft.held.iter().filter(|held| **held != slot).take(limits::EDGE_SAMPLES) {
+            for p in self.neighbours(*held).map(|(before, _)| [before, *held]).into_iter().flatten() {
+                if self.usable(draft, slot, p) {
+                    offer((false, 0, p));
+                }
+            }
+        }
+        let (mut tried, mut found) = (0, 0);
+        while found < limits::EDGE_SAMPLES && tried < limits::EDGE_SAMPLES + limits::EDGE_TRIES {
+            tried += 1;
+            if let (Some(p), fresh) = self.drawn_edge(draft, slot)? {
+                found += usize::from(fresh);
+                offer((!fresh, self.detour_at(draft, slot, p, self.next[p.index()]), p));
+            }
+        }
+        best.map(|(_, detour, p)| (p, detour))
+    }
+
+    /// A drawn edge that `slot` may be spliced into, and whether both of its ends would be new neighbours. The outer
+    /// `None` where nobody is present.
+    fn drawn_edge(&self, draft: &mut Draft<'_>, slot: Slot) -> Option<(Option<Slot>, bool)> {
+        let p = draft.members.draw(&mut draft.rng)?;
+        if !self.usable(draft, slot, p) {
+            return Some((None, false));
+        }
+        let q = self.next[p.index()];
+        let neighbour = |peer| draft.links.tags(slot, peer) & CYCLES != 0;
+        Some((Some(p), !neighbour(p) && !neighbour(q)))
+    }
+
+    fn usable(&self, draft: &Draft<'_>, slot: Slot, p: Slot) -> bool {
+        p != slot
+            && self.contains(p)
+            && draft.may_link(slot, p)
+            && self.next[p.index()] != slot
+            && draft.may_link(slot, self.next[p.index()])
+    }
+
+    /// An edge for a newcomer where drawing found none, as where nearly everybody is away: a present member, with those
+    /// who are away after it passed over.
+    fn made_edge(&mut self, draft: &mut Draft<'_>, slot: Slot) -> Option<Slot> {
+        let mut p = self.anchor.some()?;
+        while !draft.may_link(slot, p) {
+            let next = self.next[p.index()];
+            if next == self.anchor {
+                while let Some(away) = self.anchor.some() {
+                    self.pass_over(draft, away);
+                }
+                return None;
+            }
+            p = next;
+        }
+        while !draft.may_link(slot, self.next[p.index()]) {
+            self.pass_over(draft, self.next[p.index()]);
+        }
+        Some(p)
+    }
+
+    /// Puts `slot` between `p` and the one after it.
+    fn splice_in(&mut self, draft: &mut Draft<'_>, slot: Slot, p: Slot) {
+        let q = self.next[p.index()];
+        self.connect(p, slot);
+        self.connect(slot, q);
+        draft.links.take(slot, p, self.tag);
+        draft.links.take(slot, q, self.tag);
+        self.part(draft, p, q);
+    }
+
+    /// Takes a member out, and has its neighbours close ranks.
+    fn splice_out(&mut self, draft: &mut Draft<'_>, slot: Slot) {
+        let Some((mut p, mut q)) = self.remove(draft, slot) else { return };
+        while p != q && !draft.may_link(p, q) {
+            let away = if draft.members.present(q) { p } else { q };
+            self.hold(draft, away);
+            let (before, after) = (self.previous[away.index()], self.next[away.index()]);
+            self.remove(draft, away);
+            (p, q) = if away == q { (p, after) } else { (before, q) };
+        }
+        if p != q {
+            draft.links.take(p, q, self.tag);
+        }
+    }
+
+    /// Takes an away member out, and keeps its links.
+    fn pass_over(&mut self, draft: &mut Draft<'_>, slot: Slot) {
+        self.hold(draft, slot);
+        self.splice_out(draft, slot);
+    }
+
+    fn hold(&self, draft: &mut Draft<'_>, slot: Slot) {
+        let neighbours: Vec<Slot> = draft.links.among(slot, self.tag.bit()).collect();
+        for peer in neighbours {
+            draft.links.take(slot, peer, Tag::Held);
+        }
+    }
+
+    /// Takes a member out and puts its neighbours, which are returned, next to each other, without a link. `None` where
+    /// it was the only one, or not in.
+    fn remove(&mut self, draft: &mut Draft<'_>, slot: Slot) -> Option<(Slot, Slot)> {
+        let (p, q) = self.neighbours(slot)?;
+        self.next[slot.index()] = Slot::NONE;
+        self.previous[slot.index()] = Slot::NONE;
+        if p == slot {
+            self.anchor = Slot::NONE;
+            return None;
+        }
+        if self.anchor == slot {
+            self.anchor = q;
+        }
+        self.connect(p, q);
+        draft.links.give_back(slot, p, self.tag);
+        draft.links.give_back(slot, q, self.tag);
+        Some((p, q))
+    }
+
+    /// Gives the link of two that were neighbours back, unless they still are.
+    fn part(&self, draft: &mut Draft<'_>, a: Slot, b: Slot) {
+        if a != b && self.next[a.index()] != b && self.next[b.index()] != a {
+            draft.links.give_back(a, b, self.tag);
+        }
+    }
+
+    fn connect(&mut self, a: Slot, b: Slot) {
+        let room = a.index().max(b.index()) + 1;
+        if self.next.len() < room {
+            self.next.resize(room, Slot::NONE);
+            self.previous.resize(room, Slot::NONE);
+        }
+        self.next[a.index()] = b;
+        self.previous[b.index()] = a;
+    }
+
+    /// How much longer the cycle is for a member of it.
+    fn detour(&self, draft: &Draft<'_>, slot: Slot) -> u64 {
+        self.neighbours(slot).map_or(0, |(p, q)| self.detour_at(draft, slot, p, q))
+    }
+
+    fn detour_at(&self, draft: &Draft<'_>, slot: Slot, p: Slot, q: Slot) -> u64 {
+        let through = draft.cost(p, slot).saturating_add(draft.cost(slot, q));
+        if p == q { through } else { through.saturating_sub(draft.cost(p, q)) }
+    }
+}

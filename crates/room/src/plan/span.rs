@@ -1,0 +1,220 @@
+//! A spanning tree of the small world's links, near to the one that breadth-first search would find: new messages are
+//! pushed along it, so that the first of a sender does not come by every link.
+//!
+//! Each member has a parent and a depth, which is its parent's and one. Depths are relative: the root's is whatever it
+//! was when it became the root. A subtree that loses its parent takes the shallowest neighbour that is not of itself;
+//! who has a neighbour that would make it shallower moves there, some in each event.
+
+use std::collections::VecDeque;
+
+use super::{
+    Draft, Slot,
+    links::{CYCLES, Tag},
+};
+use crate::limits;
+
+/// The tree.
+#[derive(Debug, Default)]
+pub(super) struct Span {
+    nodes: Vec<Node>,
+    root: Option<Slot>,
+    /// Subtrees without a way to the rest, as of members that are away and have lost all neighbours.
+    loose: Vec<Slot>,
+    /// Who is looked at next for a shallower place.
+    cursor: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    parent: Slot,
+    depth: u32,
+}
+
+const UNKNOWN: Node = Node { parent: Slot::NONE, depth: u32::MAX };
+/// The links that the tree may use.
+const USABLE: u16 = CYCLES | Tag::Held.bit();
+
+impl Span {
+    /// Takes a member in, as a subtree of its own, where it is not in yet.
+    pub(super) fn enter(&mut self, slot: Slot) {
+        if self.nodes.len() <= slot.index() {
+            self.nodes.resize(slot.index() + 1, UNKNOWN);
+        }
+        if !self.knows(slot) {
+            self.nodes[slot.index()] = Node { parent: Slot::NONE, depth: 0 };
+        }
+    }
+
+    /// Lets a member go; its children are returned as orphans for [`Span::mend`].
+    pub(super) fn leave(&mut self, draft: &mut Draft<'_>, slot: Slot) -> Vec<Slot> {
+        if !self.knows(slot) {
+            return Vec::new();
+        }
+        let children: Vec<Slot> = self.children(draft, slot).collect();
+        for child in &children {
+            self.cut(draft, *child);
+        }
+        self.cut(draft, slot);
+        self.nodes[slot.index()] = UNKNOWN;
+        self.loose.retain(|root| *root != slot);
+        self.root = self.root.filter(|root| *root != slot);
+        children
+    }
+
+    /// Makes the tree whole again after links have come and gone. `orphans`: roots of subtrees to be joined to the rest.
+    pub(super) fn mend(&mut self, draft: &mut Draft<'_>, mut orphans: Vec<Slot>) {
+        let touched = draft.links.touched().to_vec();
+        for (a, b) in &touched {
+            let tags = draft.links.tags(*a, *b);
+            if tags & Tag::Span.bit() != 0 && tags & USABLE == 0 {
+                let child = if self.nodes[a.index()].parent == *b { *a } else { *b };
+                self.cut(draft, child);
+                orphans.push(child);
+            }
+        }
+        orphans.append(&mut self.loose);
+        if self.root.is_none() {
+            // Who is present has links to somebody, or will have.
+            let present = orphans.iter().find(|orphan| self.knows(**orphan) && draft.members.present(**orphan));
+            self.root = present.or(orphans.first()).copied().filter(|root| self.knows(*root));
+        }
+        for orphan in &orphans {
+            let rootless = self.knows(*orphan) && self.nodes[orphan.index()].parent == Slot::NONE;
+            if rootless && self.root != Some(*orphan) && !self.place(draft, *orphan) {
+                // The part that counts is the one with somebody present.
+                let root = self.root.filter(|root| draft.members.present(*orphan) && !draft.members.present(*root));
+                self.loose.push(root.unwrap_or(*orphan));
+                self.root = root.map_or(self.root, |_| Some(*orphan));
+            }
+        }
+        let mut movers: VecDeque<Slot> = touched.into_iter().flat_map(|(a, b)| [a, b]).collect();
+        movers.extend(orphans);
+        for _ in 0..limits::SPAN_TENDED {
+            movers.push_back(Slot(self.cursor));
+            self.cursor = if (self.cursor as usize) + 1 < self.nodes.len() { self.cursor + 1 } else { 0 };
+        }
+        self.improve(draft, movers);
+    }
+
+    pub(super) fn knows(&self, slot: Slot) -> bool {
+        self.nodes.get(slot.index()).is_some_and(|node| node.depth != u32::MAX)
+    }
+
+    /// How far a member is from its root.
+    pub(super) fn depth(&self, slot: Slot) -> u32 {
+        let up = std::iter::successors(Some(slot), |at| self.nodes[at.index()].parent.some());
+        u32::try_from(up.count() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// Finds a parent for the root of a subtree: the shallowest neighbour outside, or else one of a member within,
+    /// which then becomes the subtree's root. Whether there was one.
+    fn place(&mut self, draft: &mut Draft<'_>, orphan: Slot) -> bool {
+        let outside =
+            draft.links.among(orphan, USABLE).filter(|peer| self.knows(*peer) && !self.is_under(*peer, orphan));
+        if let Some(parent) = outside.min_by_key(|peer| (self.nodes[peer.index()].depth, *peer)) {
+            self.hang(draft, orphan, parent);
+            if self.nodes[orphan.index()].depth != self.nodes[parent.index()].depth + 1 {
+                self.deepen(draft, orphan);
+            }
+            return true;
+        }
+        let mut within = VecDeque::from([orphan]);
+        while let Some(at) = within.pop_front() {
+            let exits = draft.links.among(at, USABLE).filter(|peer| self.knows(*peer) && !self.is_under(*peer, orphan));
+            if let Some(parent) = exits.min_by_key(|peer| (self.nodes[peer.index()].depth, *peer)) {
+                self.turn(at);
+                self.hang(draft, at, parent);
+                self.deepen(draft, at);
+                return true;
+            }
+            within.extend(self.children(draft, at));
+        }
+        false
+    }
+
+    /// Moves members to shallower parents, as many as an event may.
+    fn improve(&mut self, draft: &mut Draft<'_>, mut movers: VecDeque<Slot>) {
+        let mut moves = 0;
+        while let Some(mover) = movers.pop_front() {
+            if !self.knows(mover) || self.nodes[mover.index()].parent == Slot::NONE {
+                continue;
+            }
+            let depth = self.nodes[mover.index()].depth;
+            let known = draft.links.among(mover, USABLE).filter(|peer| self.knows(*peer));
+            let best = known.min_by_key(|peer| (self.nodes[peer.index()].depth, *peer));
+            // Who is shallower cannot be below.
+            if let Some(parent) =
+                best.filter(|peer| self.nodes[peer.index()].depth + 1 < depth && self.together(*peer, mover))
+            {
+                self.cut(draft, mover);
+                self.hang(draft, mover, parent);
+                self.deepen(draft, mover);
+                moves += 1;
+                if moves == limits::SPAN_MOVES {
+                    return;
+                }
+                let gained = self.nodes[mover.index()].depth;
+                let deeper = |peer: &Slot| self.knows(*peer) && self.nodes[peer.index()].depth > gained + 1;
+                movers.extend(draft.links.among(mover, USABLE).filter(deeper));
+            }
+        }
+    }
+
+    /// Whether two members are in the same tree, as they always are unless something is loose.
+    fn together(&self, a: Slot, b: Slot) -> bool {
+        self.loose.is_empty() || self.root(a) == self.root(b)
+    }
+
+    fn root(&self, slot: Slot) -> Slot {
+        let up = std::iter::successors(Some(slot), |at| self.nodes[at.index()].parent.some());
+        up.last().unwrap_or(slot)
+    }
+
+    /// Whether a member is in the subtree of `top`. Only who is deeper can be.
+    fn is_under(&self, slot: Slot, top: Slot) -> bool {
+        let depth = self.nodes[top.index()].depth;
+        let mut at = slot;
+        while self.nodes[at.index()].depth > depth {
+            match self.nodes[at.index()].parent.some() {
+                Some(parent) => at = parent,
+                None => return false,
+            }
+        }
+        at == top
+    }
+
+    fn children(&self, draft: &Draft<'_>, slot: Slot) -> impl Iterator<Item = Slot> {
+        draft.links.among(slot, Tag::Span.bit()).filter(move |peer| self.nodes[peer.index()].parent == slot)
+    }
+
+    fn cut(&mut self, draft: &mut Draft<'_>, child: Slot) {
+        let parent = std::mem::replace(&mut self.nodes[child.index()].parent, Slot::NONE);
+        if parent != Slot::NONE {
+            draft.links.give_back(child, parent, Tag::Span);
+        }
+    }
+
+    fn hang(&mut self, draft: &mut Draft<'_>, child: Slot, parent: Slot) {
+        draft.links.take(child, parent, Tag::Span);
+        self.nodes[child.index()].parent = parent;
+    }
+
+    /// Gives a subtree's members the depths that follow from its root's parent.
+    fn deepen(&mut self, draft: &Draft<'_>, top: Slot) {
+        let mut todo = vec![top];
+        while let Some(slot) = todo.pop() {
+            let parent = self.nodes[slot.index()].parent;
+            self.nodes[slot.index()].depth = self.nodes[parent.index()].depth + 1;
+            todo.extend(self.children(draft, slot));
+        }
+    }
+
+    /// Makes a member the root of its subtree. The depths are wrong until it has a parent and [`Span::deepen`] is done.
+    fn turn(&mut self, slot: Slot) {
+        let (mut at, mut parent) = (slot, Slot::NONE);
+        while at != Slot::NONE {
+            let next = std::mem::replace(&mut self.nodes[at.index()].parent, parent);
+            (parent, at) = (at, next);
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Plans of rooms: what holds in every topology and on the way from one to another.
+
+mod graph;
+mod properties;
+mod topologies;

@@ -1,0 +1,1 @@
+//! What each topology promises, in rooms of a few hundred.
