@@ -9,7 +9,7 @@
  */
 
 import { fromHex, toHex } from "./id.js";
-import { CHANNEL_NAME_MAX, CHUNK, HOLDINGS_MAX, LOSSY_MAX, PACKET_MAX } from "./limits.js";
+import { CHANNEL_NAME_MAX, CHUNK, HOLDINGS_MAX, LOSSY_MAX, PACKET_MAX, ROUTE_MAX } from "./limits.js";
 
 /** @import {MemberId} from "./id.js" */
 
@@ -43,6 +43,8 @@ import { CHANNEL_NAME_MAX, CHUNK, HOLDINGS_MAX, LOSSY_MAX, PACKET_MAX } from "./
  *   | { type: "have", haves: Have[] }
  *   | { type: "graft", origin: MemberId, next: number }
  *   | { type: "prune", origin: MemberId }
+ *   | { type: "route", stream: Stream, first: number, path: MemberId[] }
+ *   | { type: "broken", stream: Stream }
  * )} Frame
  */
 /** @typedef {"truncated" | "leftover" | "type" | "flags" | "number" | "text" | "kind" | "too_large"} FrameErrorCode */
@@ -209,6 +211,17 @@ export function encodeFrame(frame) {
       out.byte(18);
       out.id(frame.origin);
       break;
+    case "route":
+      out.byte(19);
+      out.stream(frame.stream);
+      out.varint(frame.first);
+      out.varint(frame.path.length);
+      frame.path.forEach((id) => out.id(id));
+      break;
+    case "broken":
+      out.byte(20);
+      out.stream(frame.stream);
+      break;
   }
   return out.finish();
 }
@@ -317,6 +330,15 @@ function decodeBody(reader) {
       return { type: "graft", origin: reader.id(), next: reader.varint() };
     case 18:
       return { type: "prune", origin: reader.id() };
+    case 19:
+      return {
+        type: "route",
+        stream: reader.stream(),
+        first: reader.varint(),
+        path: reader.list(() => reader.id(), ROUTE_MAX),
+      };
+    case 20:
+      return { type: "broken", stream: reader.stream() };
     default:
       throw new FrameError("type", type);
   }
@@ -504,11 +526,12 @@ class Reader {
   /**
    * @template T
    * @param {() => T} item
+   * @param {number} [max]
    * @returns {T[]}
    */
-  list(item) {
+  list(item, max = HOLDINGS_MAX) {
     const count = this.varint();
-    if (count > HOLDINGS_MAX) throw new FrameError("too_large");
+    if (count > max) throw new FrameError("too_large");
     return Array.from({ length: count }, item);
   }
 }

@@ -185,5 +185,11 @@ export const ACTIVE_FOR = secs(30);
 export const FIN_GRACE = secs(5);
 /** How often caches and laggards are looked after. */
 export const SWEEP_EVERY = secs(1);
+/** Members that an addressed stream is passed on to, one after another, the addressee included. */
+export const ROUTE_MAX = 32;
+/** Chunks of an addressed stream that are under way to a member that has no link to its origin. */
+export const ROUTE_CHUNKS = 128;
+/** How long an addressed stream may make no progress over others before another way is asked for. */
+export const ROUTE_PATIENCE = secs(3);
 /** Streams of a room that a member knows. */
 export const STREAMS_MAX = 16 * 1024;

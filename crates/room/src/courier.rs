@@ -16,12 +16,18 @@
 //!
 //! In a full mesh (not [`Plan::relayed`]) everybody pushes its own stream on all links, and nothing is announced: the same
 //! machine, in which a lost link is mended by way of a third member.
+//!
+//! What is said to one member only is a log too, with one follower: it goes over the link to that member, or along a route
+//! of members who pass it on (`addressed`). Its origin keeps it until the addressee has it.
 
+mod addressed;
 mod link;
 mod log;
+mod own;
 mod receive;
 mod send;
 mod stream;
+mod waiting;
 mod ways;
 pub(crate) mod window;
 
@@ -31,7 +37,7 @@ use bytes::Bytes;
 
 use self::{
     link::Link,
-    stream::{Lateness, Stream},
+    stream::{Kind, Lateness, Stream},
     window::{Lost, Violation},
 };
 use crate::{
@@ -45,17 +51,25 @@ use crate::{
 #[derive(Debug)]
 pub struct Courier {
     now: Time,
+    this: MemberId,
     streams: Slab<Stream>,
-    by_origin: BTreeMap<MemberId, usize>,
+    by_id: BTreeMap<StreamId, usize>,
+    /// What this member says to the room.
     own: usize,
+    /// Numbers all chunks of this member, whatever their stream.
+    stamp: u64,
+    /// Members that this one's stream is kept for although there is no link to them (yet).
+    expected: BTreeMap<MemberId, Expected>,
+    /// What the application has not consumed yet of each member's messages.
+    unconsumed: BTreeMap<MemberId, Unconsumed>,
     links: Slab<Link>,
     by_peer: BTreeMap<MemberId, usize>,
     plan: Plan,
     /// Whether it is known where the streams begin of those who were in the room before.
     vouched: bool,
     lateness: Lateness,
-    /// Members that went, and the first chunk of their streams that was missing here; the oldest first.
-    departed: VecDeque<(MemberId, Option<u64>)>,
+    /// Members that went, and where the streams from and to them stood; the oldest first.
+    departed: VecDeque<(MemberId, Position)>,
     /// When a stream's next repair is due.
     repairs: BTreeSet<(Time, usize)>,
     /// Streams that hold back those who send them.
@@ -70,6 +84,8 @@ pub struct Courier {
 /// What the room's plan means for a member's streams.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
+    /// The plan's number.
+    pub epoch: u64,
     /// Whether streams go from link to link. Else, in a mesh, every origin has a link to everybody.
     pub relayed: bool,
     /// The other ends of the links that streams take of which nothing was heard yet.
@@ -86,13 +102,54 @@ pub struct LinkUp {
     pub offer_from: Option<Time>,
 }
 
+/// Somebody who is owed what this member says, and has no link to get it by.
+#[derive(Clone, Copy, Debug)]
+struct Expected {
+    /// The first chunk that it may lack.
+    from: u64,
+    since: Time,
+}
+
+/// Cost of messages that the application has not consumed, and the link that the last of them came by.
+#[derive(Clone, Copy, Debug, Default)]
+struct Unconsumed {
+    cost: u64,
+    link: usize,
+}
+
+/// Where the streams between two members stood when one of them went.
+#[derive(Clone, Copy, Debug, Default)]
+struct Position {
+    room: Option<u64>,
+    received: Option<u64>,
+    sent: Option<u64>,
+}
+
 /// What comes out of a courier.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
+    /// The other end of a link has said HELLO.
+    Open {
+        /// Who that is.
+        peer: MemberId,
+    },
+    /// A message was taken into its log: the next one may follow.
+    Sent {
+        /// As given to [`Courier::send`].
+        ticket: u64,
+    },
+    /// What was said to a member has no way to it: [`Courier::route`] gives one.
+    Unroutable {
+        /// The addressee.
+        to: MemberId,
+    },
     /// A message came: once, in its origin's order.
     Message {
         /// Who said it.
         origin: MemberId,
+        /// Whether it was said to this member only.
+        addressed: bool,
         /// The number of its last chunk.
         seq: u64,
         /// How many links it took.
@@ -106,6 +163,8 @@ pub enum Event {
     Gap {
         /// Whose stream.
         origin: MemberId,
+        /// Whether it is the one to this member only.
+        addressed: bool,
         /// The first chunk lost.
         from: u64,
         /// The last chunk lost.
@@ -167,13 +226,18 @@ impl From<Violation> for LinkError {
 impl Courier {
     /// A member's courier, with no links yet.
     pub fn new(this: MemberId, now: Time) -> Courier {
+        let id = StreamId::room(this);
         let mut streams = Slab::default();
-        let own = streams.insert(Stream { hop: 0, ..Stream::new(this, now) });
+        let own = streams.insert(Stream::new(id, Kind::Own, now));
         Courier {
             now,
+            this,
             streams,
-            by_origin: BTreeMap::from([(this, own)]),
+            by_id: BTreeMap::from([(id, own)]),
             own,
+            stamp: 0,
+            expected: BTreeMap::new(),
+            unconsumed: BTreeMap::new(),
             links: Slab::default(),
             by_peer: BTreeMap::new(),
             plan: Plan::default(),
@@ -203,7 +267,8 @@ impl Courier {
             let link = &mut self.links[at];
             let eager = plan.eager.contains(&link.peer);
             let (was_eager, was_relayed) = (std::mem::replace(&mut link.eager, eager), self.plan.relayed);
-            for (s, stream) in self.streams.iter() {
+            let of_room = |stream: &Stream| matches!(stream.kind, Kind::Own | Kind::Room);
+            for (s, stream) in self.streams.iter().filter(|(_, stream)| of_room(stream)) {
                 let pushed = default_push(was_relayed, was_eager, stream);
                 let pushes = default_push(plan.relayed, eager, stream);
                 let ends = link.ends(s);
@@ -224,14 +289,36 @@ impl Courier {
         self.plan = plan;
     }
 
-    /// A member is gone: what a survivor has of its stream the others get, and then it is forgotten.
-    pub fn gone(&mut self, now: Time, origin: MemberId) {
+    /// A member is in the room, or there again after it was believed to be gone.
+    pub fn entered(&mut self, now: Time, id: MemberId) {
         self.now = now;
-        let Some(s) = self.stream_of(origin).filter(|s| *s != self.own) else { return };
+        if let Some(s) = self.by_id.get(&StreamId::room(id)) {
+            self.streams[*s].forget_at = None;
+        }
+        let Some(at) = self.departed.iter().position(|(departed, _)| *departed == id) else { return };
+        let Some((_, position)) = self.departed.remove(at) else { return };
+        let streams = [
+            (StreamId::room(id), Kind::Room, position.room),
+            (StreamId::addressed(id, self.this), Kind::Received, position.received),
+            (StreamId::addressed(self.this, id), Kind::Sent, position.sent),
+        ];
+        for (stream, kind, next) in streams {
+            if let Some(next) = next
+                && let Some(s) = self.stream(stream, kind)
+            {
+                self.streams[s].resume(next);
+            }
+        }
+    }
+
+    /// A member is gone: what a survivor has of its stream the others get, and then it is forgotten.
+    pub fn gone(&mut self, now: Time, id: MemberId) {
+        self.now = now;
+        let Some(s) = self.stream(StreamId::room(id), Kind::Room).filter(|s| *s != self.own) else { return };
         self.streams[s].forget_at = Some(now + limits::FIN_GRACE);
         for at in self.links.places() {
             let link = &mut self.links[at];
-            if link.peer != origin && link.open {
+            if link.peer != id && link.open {
                 link.tell(s, now);
                 self.list(at);
             }
@@ -239,17 +326,32 @@ impl Courier {
         self.sweep_by(now + limits::FIN_GRACE);
     }
 
-    /// A member that was believed to be gone is there: its stream goes on where it stood.
-    pub fn returned(&mut self, now: Time, origin: MemberId) {
+    /// Forgets a member that is gone at once. Gives the tickets of messages to it that were not taken yet.
+    pub fn forget(&mut self, now: Time, id: MemberId) -> Vec<u64> {
         self.now = now;
-        if let Some(&s) = self.by_origin.get(&origin) {
-            self.streams[s].forget_at = None;
-        } else if let Some(at) = self.departed.iter().position(|(id, _)| *id == origin)
-            && let Some((_, Some(next))) = self.departed.remove(at)
-            && let Some(s) = self.stream_of(origin)
-        {
-            self.streams[s].resume(next);
+        let mut position = Position::default();
+        let mut unsent = Vec::new();
+        for stream in [StreamId::room(id), StreamId::addressed(id, self.this), StreamId::addressed(self.this, id)] {
+            let Some(&s) = self.by_id.get(&stream).filter(|s| **s != self.own) else { continue };
+            let stream = &mut self.streams[s];
+            match stream.kind {
+                Kind::Room => position.room = stream.window.next(),
+                Kind::Received => position.received = stream.window.next(),
+                _ => position.sent = Some(stream.log.next()),
+            }
+            unsent.extend(stream.waiting.clear());
+            self.drop_stream(s);
         }
+        self.unconsumed.remove(&id);
+        self.expected.remove(&id);
+        if !self.departed.iter().any(|(departed, _)| *departed == id) {
+            if self.departed.len() >= limits::DEPARTED_MAX {
+                self.departed.pop_front();
+            }
+            self.departed.push_back((id, position));
+        }
+        self.fill_own();
+        unsent
     }
 
     // ---- links ----------------------------------------------------------------------------------
@@ -257,16 +359,32 @@ impl Courier {
     /// A link can carry frames. HELLO is the first.
     pub fn link_up(&mut self, now: Time, peer: MemberId, how: LinkUp) {
         self.link_down(now, peer);
-        let granted = limits::RECEIVE_WINDOW;
+        let to_peer = self.stream(StreamId::addressed(self.this, peer), Kind::Sent);
+        let held = self.unconsumed.get(&peer).map_or(0, |unconsumed| unconsumed.cost);
+        let granted = limits::RECEIVE_WINDOW.saturating_sub(held);
         let mut link = Link::new(peer, self.plan.eager.contains(&peer), how.vouches, granted);
         let mut holdings = Vec::new();
         for (s, stream) in self.streams.iter().filter(|(_, stream)| stream.has_begun()) {
-            let log = &stream.log;
-            let first = how.offer_from.map_or(log.first(), |since| log.first_since(since));
+            let (log, next) = (&stream.log, stream.next());
+            let first = match stream.kind {
+                Kind::Own => {
+                    let since = how.offer_from.map_or(log.first(), |since| log.first_since(since));
+                    self.expected.get(&peer).map_or(since, |expected| expected.from).max(log.first())
+                }
+                Kind::Room => how.offer_from.map_or(log.first(), |since| log.first_since(since)),
+                Kind::Sent if Some(s) == to_peer => log.first(),
+                Kind::Received if stream.id.origin == peer => next,
+                _ => continue,
+            };
             link.ends(s).cursor = first;
-            holdings.push(Holding { stream: StreamId::room(stream.origin), first, next: log.next() });
+            holdings.push(Holding { stream: stream.id, first, next });
         }
-        link.control.push_back(Frame::Hello { version: frame::VERSION, epoch: 0, credit: granted, holdings });
+        link.control.push_back(Frame::Hello {
+            version: frame::VERSION,
+            epoch: self.plan.epoch,
+            credit: granted,
+            holdings,
+        });
         let at = self.links.insert(link);
         self.by_peer.insert(peer, at);
         self.list(at);
@@ -276,17 +394,25 @@ impl Courier {
     pub fn link_down(&mut self, now: Time, peer: MemberId) {
         self.now = now;
         let Some(at) = self.by_peer.remove(&peer) else { return };
-        self.links.remove(at);
+        let own = self.links[at].ends_of(self.own);
+        let was_open = self.links.remove(at).is_some_and(|link| link.open);
+        if was_open && let Some(expected) = self.expected.get_mut(&peer) {
+            *expected = Expected { from: own.theirs, since: now };
+        }
         for (_, stream) in self.streams.iter_mut() {
             if let Some(repair) = &mut stream.repair {
                 repair.asked.retain(|asked| *asked != at);
             }
         }
+        self.lose_routes(at);
         self.bereave(at);
-        self.settle_gaps();
         for s in self.streams.places() {
+            if self.streams[s].repair.is_some() {
+                self.settle_gap(s);
+            }
             self.trim(s);
         }
+        self.fill_own();
     }
 
     /// A link has fallen silent, or was heard again.
@@ -303,46 +429,6 @@ impl Courier {
         if let Some(&at) = self.by_peer.get(&peer) {
             self.links[at].buffered = bytes;
             self.list(at);
-        }
-    }
-
-    // ---- the application ------------------------------------------------------------------------
-
-    /// Says something to the room: cuts it into chunks and gives the number of the last; `None` where the log is full.
-    pub fn publish(&mut self, now: Time, head: &Head, mut payload: Bytes) -> Option<u64> {
-        self.now = now;
-        let own = self.own;
-        if self.streams[own].log.bytes() >= limits::OUTBOX_MAX {
-            self.trim(own);
-        }
-        if self.streams[own].log.bytes() >= limits::OUTBOX_MAX {
-            return None;
-        }
-        let mut head = Some(head.clone());
-        loop {
-            let stream = &mut self.streams[own];
-            let piece = payload.split_to(payload.len().min(limits::CHUNK));
-            let (seq, last) = (stream.log.next(), payload.is_empty());
-            let data = Data { stream: StreamId::room(stream.origin), seq, head: head.take(), last, payload: piece };
-            stream.log.push(data.encode(), now);
-            stream.fresh_at = now;
-            self.spread(own, None);
-            if last {
-                self.sweep_by(now + limits::SWEEP_EVERY);
-                return Some(seq);
-            }
-        }
-    }
-
-    /// The application took a message with a payload of `bytes`.
-    pub fn consumed(&mut self, now: Time, origin: MemberId, bytes: usize) {
-        self.now = now;
-        let Some(&s) = self.by_origin.get(&origin) else { return };
-        let stream = &mut self.streams[s];
-        stream.held = stream.held.saturating_sub(crate::member::cost(bytes));
-        if let Some(parent) = stream.parent {
-            self.weigh(s);
-            self.grant(parent);
         }
     }
 
@@ -394,9 +480,9 @@ impl Courier {
         &self.counters
     }
 
-    /// Of an origin's stream: the first chunk that is missing here, how many links it takes, and whom it comes from.
-    pub fn stream(&self, origin: MemberId) -> Option<(u64, u8, Option<MemberId>)> {
-        let stream = &self.streams[*self.by_origin.get(&origin)?];
+    /// Of what an origin says to the room: the first chunk that is missing here, how many links it takes, and whom it comes from.
+    pub fn standing(&self, origin: MemberId) -> Option<(u64, u8, Option<MemberId>)> {
+        let stream = &self.streams[*self.by_id.get(&StreamId::room(origin))?];
         let parent = stream.parent.map(|at| self.links[at].peer);
         Some((stream.next(), stream.hop, parent))
     }
@@ -413,55 +499,60 @@ impl Courier {
         self.sweep_at = Some(self.sweep_at.map_or(due, |at| at.min(due)));
     }
 
-    /// The place of an origin's stream; made where it is new and there is room. `None` beyond that.
-    fn stream_of(&mut self, origin: MemberId) -> Option<usize> {
-        if let Some(s) = self.by_origin.get(&origin) {
+    /// The place of a stream; made where it is new and there is room. `None` beyond that, and for members that went.
+    fn stream(&mut self, id: StreamId, kind: Kind) -> Option<usize> {
+        if let Some(s) = self.by_id.get(&id) {
             return Some(*s);
         }
-        if self.by_origin.len() >= limits::STREAMS_MAX || self.departed.iter().any(|(id, _)| *id == origin) {
+        let went = |id: MemberId| self.departed.iter().any(|(departed, _)| *departed == id);
+        if self.by_id.len() >= limits::STREAMS_MAX || went(id.origin) {
             return None;
         }
-        let mut stream = Stream::new(origin, self.now);
-        if self.vouched {
+        let mut stream = Stream::new(id, kind, self.now);
+        if kind == Kind::Room && self.vouched {
             // Whoever vouched did not know of it: it has only begun.
             stream.start(1);
         }
         let s = self.streams.insert(stream);
-        self.by_origin.insert(origin, s);
+        self.by_id.insert(id, s);
         Some(s)
     }
 
     /// Whether the other end of a link is to be sent a stream.
     fn pushes(&self, at: usize, s: usize) -> bool {
-        let link = &self.links[at];
-        let by_plan = || default_push(self.plan.relayed, link.eager, &self.streams[s]);
-        link.open && link.ends_of(s).wanted.unwrap_or_else(by_plan)
+        let (link, stream) = (&self.links[at], &self.streams[s]);
+        let wanted = || link.ends_of(s).wanted.unwrap_or(default_push(self.plan.relayed, link.eager, stream));
+        link.open
+            && match stream.kind {
+                Kind::Own | Kind::Room => wanted(),
+                Kind::Sent | Kind::Passing => stream.toward == Some(at),
+                Kind::Received => false,
+            }
     }
 
-    /// Looks after caches, laggards and streams of those who went.
+    /// Looks after caches, laggards, lost routes and streams of those who went.
     fn sweep(&mut self) {
         self.sweep_at = None;
         for s in self.streams.places() {
-            let stream = &self.streams[s];
+            let Some(stream) = self.streams.get(s) else { continue };
             if stream.forget_at.is_some_and(|due| due <= self.now) {
-                self.forget(s);
+                let origin = stream.id.origin;
+                self.forget(self.now, origin);
                 continue;
             }
             self.pass_over_laggards(s);
             self.trim(s);
+            self.doubt_route(s);
         }
+        self.fill_own();
         if self.streams.iter().any(|(_, stream)| !stream.log.is_empty() || stream.forget_at.is_some()) {
             self.sweep_by(self.now + limits::SWEEP_EVERY);
         }
     }
 
-    fn forget(&mut self, s: usize) {
+    fn drop_stream(&mut self, s: usize) {
         let Some(stream) = self.streams.remove(s) else { return };
-        self.by_origin.remove(&stream.origin);
-        if self.departed.len() >= limits::DEPARTED_MAX {
-            self.departed.pop_front();
-        }
-        self.departed.push_back((stream.origin, stream.window.next()));
+        self.by_id.remove(&stream.id);
         self.laden.remove(&s);
         if let Some(repair) = stream.repair {
             self.repairs.remove(&(repair.due, s));
@@ -469,46 +560,80 @@ impl Courier {
         for (_, link) in self.links.iter_mut() {
             link.forget(s);
         }
+        if let Some(parent) = stream.parent {
+            self.grant(parent);
+        }
     }
 
-    /// Lets go of what everybody has whom it is pushed to, as far as it is too old or too much.
+    /// Lets go of what everybody has whom it is pushed to: of a room's stream as far as it is too old or too much, of an
+    /// addressed one at once.
     fn trim(&mut self, s: usize) {
+        let stream = &self.streams[s];
         let followers = self.links.iter().filter(|(at, _)| self.pushes(*at, s)).map(|(_, link)| link.ends_of(s));
-        let floor = followers.filter(|ends| !ends.passed_over).map(|ends| ends.theirs).min().unwrap_or(u64::MAX);
+        let floor = followers.filter(|ends| !ends.passed_over).map(|ends| ends.theirs).min();
+        let expected = self.expected.values().map(|expected| expected.from).min().filter(|_| stream.kind == Kind::Own);
         let now = self.now;
-        self.streams[s].log.trim(floor, now);
+        match stream.kind {
+            Kind::Own | Kind::Room => {
+                let floor = floor.into_iter().chain(expected).min().unwrap_or(u64::MAX);
+                self.streams[s].log.trim(floor, now);
+            }
+            Kind::Sent | Kind::Passing => self.streams[s].log.trim_to(floor.unwrap_or(0)),
+            Kind::Received => {}
+        }
         self.weigh(s);
     }
 
     /// Whoever has not got on for too long holds a stream back no longer.
     fn pass_over_laggards(&mut self, s: usize) {
-        if self.streams[s].log.overhang() == 0 {
+        let stream = &self.streams[s];
+        let first = stream.log.first();
+        let full = match stream.kind {
+            Kind::Own => !stream.waiting.is_empty(),
+            Kind::Room => stream.log.overhang() > 0,
+            _ => false,
+        };
+        if !full {
             return;
         }
-        let first = self.streams[s].log.first();
         for at in self.links.places() {
-            let ends = self.links[at].ends_of(s);
-            let stalled = ends.theirs <= first && self.now.since(ends.moved) >= limits::STALL_OPEN;
-            if stalled && self.pushes(at, s) {
+            let link = &self.links[at];
+            let ends = link.ends_of(s);
+            let stalled = link.suspect || self.now.since(ends.moved) >= limits::STALL_OPEN;
+            if stalled && ends.theirs <= first && self.pushes(at, s) {
                 self.links[at].ends(s).passed_over = true;
             }
+        }
+        if self.streams[s].kind == Kind::Own {
+            let now = self.now;
+            self.expected
+                .retain(|_, expected| expected.from > first || now.since(expected.since) < limits::STALL_LINKING);
         }
     }
 
     /// Notes whether a stream holds back whoever sends it, and lets that one know.
     fn weigh(&mut self, s: usize) {
-        let stream = &self.streams[s];
-        let heavy = !stream.is_own() && (stream.held > 0 || stream.log.overhang() > 0);
-        let changed = if heavy { self.laden.insert(s) } else { self.laden.remove(&s) };
-        if changed && let Some(parent) = self.streams[s].parent {
+        let heavy = self.weight(s) > 0;
+        let was_heavy = if heavy { !self.laden.insert(s) } else { self.laden.remove(&s) };
+        if was_heavy && let Some(parent) = self.streams[s].parent {
             self.grant(parent);
+        }
+    }
+
+    /// What a stream keeps that has yet to go on, of what its parent sent.
+    fn weight(&self, s: usize) -> u64 {
+        let stream = &self.streams[s];
+        match stream.kind {
+            Kind::Room => stream.log.overhang(),
+            Kind::Passing => stream.log.bytes() as u64,
+            _ => 0,
         }
     }
 }
 
 /// Whether a stream goes over a link whose other end has said nothing of it.
 fn default_push(relayed: bool, eager: bool, stream: &Stream) -> bool {
-    if relayed { eager } else { stream.is_own() }
+    if relayed { eager } else { stream.kind == Kind::Own }
 }
 
 /// Things in numbered places.

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
+
 use crate::{
     id::MemberId,
     time::Time,
@@ -32,6 +34,8 @@ pub(super) struct Link {
     pub tell_at: Option<Time>,
     /// Chunks that came since the last news were told.
     pub untold: u32,
+    /// A frame that did not fit into the last packet.
+    pub spilt: Option<Bytes>,
     /// Whether it stands in the list of links that may have frames to send.
     pub listed: bool,
 
@@ -70,6 +74,8 @@ pub(super) struct Ends {
     pub moved: Time,
     /// It did not for too long: nothing is kept for it any more.
     pub passed_over: bool,
+    /// It knows what to do with this addressed stream.
+    pub routed: bool,
     pub in_ready: bool,
     pub in_telling: bool,
 }
@@ -89,6 +95,7 @@ impl Default for Ends {
             floor: 0,
             moved: Time(0),
             passed_over: false,
+            routed: false,
             in_ready: false,
             in_telling: false,
         }
@@ -123,6 +130,7 @@ impl Link {
             telling: Vec::new(),
             tell_at: None,
             untold: 0,
+            spilt: None,
             listed: false,
             credit: 0,
             spent: 0,

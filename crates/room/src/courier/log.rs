@@ -18,6 +18,8 @@ pub(super) struct Log {
 struct Chunk {
     frame: Bytes,
     at: Time,
+    /// Its place among all chunks of this member, where it is one's own.
+    stamp: u64,
 }
 
 impl Log {
@@ -50,13 +52,21 @@ impl Log {
     }
 
     pub fn frame(&self, seq: u64) -> Option<&Bytes> {
-        let place = usize::try_from(seq.checked_sub(self.first)?).ok()?;
-        self.chunks.get(place).map(|chunk| &chunk.frame)
+        self.chunk(seq).map(|chunk| &chunk.frame)
     }
 
-    pub fn push(&mut self, frame: Bytes, at: Time) {
+    pub fn stamp(&self, seq: u64) -> Option<u64> {
+        self.chunk(seq).map(|chunk| chunk.stamp)
+    }
+
+    fn chunk(&self, seq: u64) -> Option<&Chunk> {
+        self.chunks.get(usize::try_from(seq.checked_sub(self.first)?).ok()?)
+    }
+
+    /// Appends a chunk. `stamp` is of use for one's own only.
+    pub fn push(&mut self, frame: Bytes, stamp: u64, at: Time) {
         self.bytes += cost(frame.len()) as usize;
-        self.chunks.push_back(Chunk { frame, at });
+        self.chunks.push_back(Chunk { frame, at, stamp });
     }
 
     /// Goes on at `next`: what comes before is not to be had.
@@ -70,8 +80,20 @@ impl Log {
             && let Some(chunk) = self.chunks.front()
             && (self.bytes > limits::CACHE_BYTES || chunk.at + limits::CACHE_AGE <= now)
         {
+            self.drop_first();
+        }
+    }
+
+    /// Lets go of all chunks below `floor`.
+    pub fn trim_to(&mut self, floor: u64) {
+        while self.first < floor && !self.chunks.is_empty() {
+            self.drop_first();
+        }
+    }
+
+    fn drop_first(&mut self) {
+        if let Some(chunk) = self.chunks.pop_front() {
             self.bytes -= cost(chunk.frame.len()) as usize;
-            self.chunks.pop_front();
             self.first += 1;
         }
     }
@@ -88,7 +110,7 @@ mod tests {
 
     fn log(chunks: u64, size: usize) -> Log {
         let mut log = Log::at(5);
-        (0..chunks).for_each(|n| log.push(Bytes::from(vec![0; size]), Time(n * 1_000_000)));
+        (0..chunks).for_each(|n| log.push(Bytes::from(vec![0; size]), n, Time(n * 1_000_000)));
         log
     }
 

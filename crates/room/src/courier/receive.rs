@@ -19,15 +19,22 @@ impl Courier {
         match frame {
             Frame::Hello { version, credit, holdings, .. } if !open => self.hello(at, version, credit, &holdings)?,
             _ if !open => return Err(LinkError::Hello),
-            Frame::Data(data) if data.stream.to.is_none() => self.data(at, data, bytes)?,
+            Frame::Data(data) => self.data(at, data, bytes)?,
             Frame::Have(list) => {
                 for have in list {
                     self.have(at, have)?;
                 }
             }
+            Frame::Ack(list) => {
+                for ack in list {
+                    self.acknowledged(at, ack)?;
+                }
+            }
             Frame::Graft { origin, next } => self.grafted(at, origin, next)?,
             Frame::Prune { origin } => self.pruned(at, origin),
-            Frame::Skip { stream, upto } if stream.to.is_none() => self.skipped(at, stream.origin, upto),
+            Frame::Skip { stream, upto } => self.skipped(at, stream, upto),
+            Frame::Route { stream, first, path } => self.routed(at, stream, first, &path),
+            Frame::Broken { stream } => self.broken(at, stream),
             Frame::Credit { total } => {
                 let link = &mut self.links[at];
                 link.credit = link.credit.max(total);
@@ -43,47 +50,98 @@ impl Courier {
         if version != frame::VERSION {
             return Err(LinkError::Version(version));
         }
+        let (this, peer, now) = (self.this, self.links[at].peer, self.now);
         let vouches = self.links[at].vouches && !self.vouched;
-        for holding in holdings.iter().filter(|holding| holding.stream.to.is_none()) {
+        let link = &mut self.links[at];
+        link.open = true;
+        link.credit = credit;
+        self.expected.remove(&peer);
+        self.events.push_back(Event::Open { peer });
+        if let Some(&s) = self.by_id.get(&StreamId::addressed(this, peer)) {
+            let stream = &mut self.streams[s];
+            stream.toward = Some(at);
+            stream.bereft = false;
+            stream.route.clear();
+            let ends = self.links[at].ends(s);
+            (ends.routed, ends.moved) = (true, now);
+        }
+        for holding in holdings {
             if holding.first > holding.next {
                 return Err(LinkError::Acknowledged);
             }
-            let Some(s) = self.stream_of(holding.stream.origin) else { continue };
+            let id = holding.stream;
+            let kind = match id.to {
+                None if id.origin == this => Kind::Own,
+                None => Kind::Room,
+                Some(to) if id.origin == this && to == peer => Kind::Sent,
+                Some(to) if id.origin == peer && to == this => Kind::Received,
+                Some(_) => continue,
+            };
+            let Some(s) = self.stream(id, kind) else { continue };
             let stream = &mut self.streams[s];
             if stream.is_own() && holding.next > stream.next() {
                 return Err(LinkError::Acknowledged);
             }
-            // An origin knows best where it begins.
-            if !stream.has_begun() && (vouches || stream.origin == self.links[at].peer) {
-                stream.start(holding.first);
-            }
             let ends = self.links[at].ends(s);
-            ends.has(holding.next, self.now);
-            ends.cursor = holding.next;
+            if kind != Kind::Received {
+                ends.has(holding.next, now);
+                ends.cursor = holding.next;
+            }
+            match kind {
+                // An origin knows best where it begins.
+                Kind::Room if !stream.has_begun() && (vouches || id.origin == peer) => {
+                    stream.start(holding.first);
+                }
+                Kind::Received => {
+                    stream.parent = Some(at);
+                    let lost = stream.start(holding.first);
+                    self.lost(s, lost);
+                }
+                _ => {}
+            }
         }
         if vouches {
             self.vouched = true;
-            self.streams.iter_mut().filter(|(_, stream)| !stream.has_begun()).for_each(|(_, stream)| {
+            let unknown = |stream: &&mut Stream| stream.kind == Kind::Room && !stream.has_begun();
+            self.streams.iter_mut().map(|(_, stream)| stream).filter(unknown).for_each(|stream| {
                 stream.start(1);
             });
         }
-        let link = &mut self.links[at];
-        link.open = true;
-        link.credit = credit;
+        self.greet(at);
+        self.fill_own();
+        Ok(())
+    }
+
+    /// Both ends of a link know how far the other is: what one lacks begins to go over it.
+    fn greet(&mut self, at: usize) {
         for s in self.streams.places() {
             let stream = &self.streams[s];
             let theirs = self.links[at].ends_of(s).theirs;
+            let of_room = matches!(stream.kind, Kind::Own | Kind::Room);
             if self.pushes(at, s) {
+                self.links[at].ends(s).moved = self.now;
                 self.links[at].ready(s);
-            } else if self.plan.relayed && theirs < stream.next() {
+            } else if of_room && self.plan.relayed && theirs < stream.next() {
                 self.links[at].tell(s, self.now + limits::ANNOUNCE_DELAY);
             }
-            if self.streams[s].has_begun() && theirs > self.streams[s].next() {
+            let stream = &self.streams[s];
+            if stream.kind != Kind::Room {
+                self.trim(s);
+            } else if stream.has_begun() && theirs > stream.next() {
                 self.want(at, s, theirs);
+            }
+            // In a mesh there is no better way than the origin's own.
+            let stream = &mut self.streams[s];
+            if stream.kind == Kind::Room && !self.plan.relayed && stream.id.origin == self.links[at].peer {
+                if let Some(old) = stream.parent.replace(at).filter(|old| *old != at) {
+                    self.prune(old, s);
+                }
+                self.streams[s].bereft = false;
+                self.links[at].ends(s).hop = 0;
+                self.measure(s);
             }
         }
         self.list(at);
-        Ok(())
     }
 
     fn data(&mut self, at: usize, data: Data, bytes: Bytes) -> Result<(), LinkError> {
@@ -92,8 +150,18 @@ impl Courier {
         if link.received > link.granted {
             return Err(LinkError::OverCredit);
         }
-        let (origin, seq) = (data.stream.origin, data.seq);
-        let Some(s) = self.stream_of(origin) else { return Ok(()) };
+        match data.stream.to {
+            None => self.room_chunk(at, data, bytes)?,
+            Some(to) if to == self.this => self.chunk_for_this(at, data)?,
+            Some(_) => self.pass(at, &data, bytes),
+        }
+        self.grant(at);
+        Ok(())
+    }
+
+    fn room_chunk(&mut self, at: usize, data: Data, bytes: Bytes) -> Result<(), LinkError> {
+        let seq = data.seq;
+        let Some(s) = self.stream(data.stream, Kind::Room) else { return Ok(()) };
         self.links[at].ends(s).has(seq + 1, self.now);
         let stream = &mut self.streams[s];
         if !stream.has_begun() {
@@ -109,23 +177,43 @@ impl Courier {
         } else {
             let accepted = stream.window.accept(data)?;
             self.counters.fresh += 1;
-            stream.log.push(bytes, self.now);
+            stream.log.push(bytes, 0, self.now);
             stream.fresh_at = self.now;
             self.came_by(at, s);
-            self.lost(s, accepted.lost);
-            if let Some((head, payload)) = accepted.message {
-                let stream = &mut self.streams[s];
-                stream.held += cost(payload.len());
-                let hop = stream.hop;
-                self.events.push_back(Event::Message { origin, seq, hop, head, payload });
-            }
+            self.deliver(at, s, seq, accepted);
             self.spread(s, Some(at));
             self.repaired(s);
-            self.weigh(s);
+            self.trim(s);
             self.sweep_by(self.now + limits::SWEEP_EVERY);
         }
-        self.grant(at);
         Ok(())
+    }
+
+    fn chunk_for_this(&mut self, at: usize, data: Data) -> Result<(), LinkError> {
+        let seq = data.seq;
+        let Some(&s) = self.by_id.get(&data.stream) else { return Ok(()) };
+        let stream = &mut self.streams[s];
+        if stream.next() != seq {
+            self.counters.duplicates += 1;
+        } else {
+            let accepted = stream.window.accept(data)?;
+            self.counters.fresh += 1;
+            self.deliver(at, s, seq, accepted);
+        }
+        self.streams[s].parent = Some(at);
+        self.acknowledge(at, s);
+        Ok(())
+    }
+
+    fn deliver(&mut self, at: usize, s: usize, seq: u64, accepted: window::Accepted) {
+        self.lost(s, accepted.lost);
+        let Some((head, payload)) = accepted.message else { return };
+        let (id, hop) = (self.streams[s].id, self.streams[s].hop);
+        let unconsumed = self.unconsumed.entry(id.origin).or_default();
+        unconsumed.cost += cost(payload.len());
+        unconsumed.link = at;
+        let addressed = id.to.is_some();
+        self.events.push_back(Event::Message { origin: id.origin, addressed, seq, hop, head, payload });
     }
 
     /// A chunk that was missing came over a link: that is the way now, unless it was asked not to be.
@@ -164,7 +252,7 @@ impl Courier {
     }
 
     fn have(&mut self, at: usize, have: Have) -> Result<(), LinkError> {
-        let Some(s) = self.stream_of(have.origin) else { return Ok(()) };
+        let Some(s) = self.stream(StreamId::room(have.origin), Kind::Room) else { return Ok(()) };
         let now = self.now;
         let ends = self.links[at].ends(s);
         ends.hop = have.hop;
@@ -179,6 +267,9 @@ impl Courier {
         if got_on {
             self.trim(s);
             self.list(at);
+            if self.streams[s].is_own() {
+                self.fill_own();
+            }
         }
         let stream = &self.streams[s];
         if stream.is_own() || !stream.has_begun() {
@@ -197,7 +288,7 @@ impl Courier {
     }
 
     fn grafted(&mut self, at: usize, origin: MemberId, next: u64) -> Result<(), LinkError> {
-        let Some(s) = self.stream_of(origin) else { return Ok(()) };
+        let Some(s) = self.stream(StreamId::room(origin), Kind::Room) else { return Ok(()) };
         let now = self.now;
         let stream = &mut self.streams[s];
         if stream.is_own() && next > stream.next() {
@@ -221,30 +312,38 @@ impl Courier {
     }
 
     fn pruned(&mut self, at: usize, origin: MemberId) {
-        if let Some(s) = self.stream_of(origin) {
+        if let Some(s) = self.stream(StreamId::room(origin), Kind::Room) {
             self.links[at].ends(s).wanted = Some(false);
             self.trim(s);
         }
     }
 
-    /// The other end cannot supply chunks below `upto`. If it is the origin nobody can; else others may.
-    fn skipped(&mut self, at: usize, origin: MemberId, upto: u64) {
-        let Some(s) = self.stream_of(origin) else { return };
+    /// The other end cannot supply chunks below `upto`; others may, of a stream to the room.
+    fn skipped(&mut self, at: usize, id: StreamId, upto: u64) {
+        let Some(&s) = self.by_id.get(&id) else { return };
         let stream = &mut self.streams[s];
-        if stream.is_own() || !stream.has_begun() || upto <= stream.next() {
-            return;
+        match stream.kind {
+            Kind::Room if stream.has_begun() && upto > stream.next() => {
+                let ends = self.links[at].ends(s);
+                ends.floor = upto;
+                ends.has(upto, self.now);
+                if stream.parent == Some(at) {
+                    stream.parent = None;
+                    stream.bereft = true;
+                }
+                // Where nobody else has it, it is lost; else this one is of no use until that is mended.
+                if !self.settle_gap(s) {
+                    self.prune(at, s);
+                    self.want(at, s, upto);
+                }
+            }
+            Kind::Received => {
+                let lost = stream.start(upto);
+                self.lost(s, lost);
+                self.acknowledge(at, s);
+            }
+            _ => {}
         }
-        if self.links[at].peer == origin {
-            return self.give_up_below(s, upto);
-        }
-        self.links[at].ends(s).floor = upto;
-        self.prune(at, s);
-        if self.streams[s].parent == Some(at) {
-            self.streams[s].parent = None;
-            self.streams[s].bereft = true;
-        }
-        self.want(at, s, upto);
-        self.settle_gap(s);
     }
 
     /// Chunks below `upto` are not to be had.
@@ -254,20 +353,23 @@ impl Courier {
         self.spread(s, None);
     }
 
-    fn lost(&mut self, s: usize, lost: Option<Lost>) {
+    pub(super) fn lost(&mut self, s: usize, lost: Option<Lost>) {
         if let Some(Lost { from, to }) = lost {
             self.counters.lost += to + 1 - from;
-            self.events.push_back(Event::Gap { origin: self.streams[s].origin, from, to });
+            let StreamId { origin, to: addressee } = self.streams[s].id;
+            self.events.push_back(Event::Gap { origin, addressed: addressee.is_some(), from, to });
         }
     }
 
     /// Opens a link's window again once a quarter of it has been used up.
     pub(super) fn grant(&mut self, at: usize) {
-        let laden = self.laden.iter().map(|s| &self.streams[*s]).filter(|stream| stream.parent == Some(at));
-        let held: u64 = laden.map(|stream| stream.held + stream.log.overhang()).sum();
-        let link = &mut self.links[at];
+        let Some(link) = self.links.get(at) else { return };
+        let laden = self.laden.iter().filter(|s| self.streams[**s].parent == Some(at)).map(|s| self.weight(*s));
+        let unconsumed = self.unconsumed.values().filter(|unconsumed| unconsumed.link == at);
+        let held: u64 = laden.chain(unconsumed.map(|unconsumed| unconsumed.cost)).sum();
         let total = (link.received + limits::RECEIVE_WINDOW).saturating_sub(held);
         if total >= link.granted + limits::RECEIVE_WINDOW / 4 {
+            let link = &mut self.links[at];
             link.granted = total;
             link.control.retain(|frame| !matches!(frame, Frame::Credit { .. }));
             link.control.push_back(Frame::Credit { total });

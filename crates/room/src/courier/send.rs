@@ -1,13 +1,30 @@
 //! What goes over a link.
 
+use bytes::BytesMut;
+
 use super::*;
 use crate::{
     member::cost,
-    wire::frame::{HOP_UNKNOWN, Have},
+    wire::frame::{Ack, HOP_UNKNOWN, Have},
 };
 
 impl Courier {
-    /// The next frame for the other end of a link, as far as its credit and its send buffer allow.
+    /// The next packet for the other end of a link, as far as its credit and its send buffer allow.
+    pub fn next_packet(&mut self, now: Time, peer: MemberId) -> Option<Bytes> {
+        let mut packet = BytesMut::new();
+        let at = *self.by_peer.get(&peer)?;
+        while let Some(frame) = self.links[at].spilt.take().or_else(|| self.next_frame(now, peer)) {
+            if !packet.is_empty() && packet.len() + frame.len() > limits::PACKET_TARGET {
+                self.links[at].spilt = Some(frame);
+                self.list(at);
+                break;
+            }
+            frame::push_frame(&mut packet, &frame);
+        }
+        (!packet.is_empty()).then(|| packet.freeze())
+    }
+
+    /// The next frame alone.
     pub fn next_frame(&mut self, now: Time, peer: MemberId) -> Option<Bytes> {
         self.now = now;
         let at = *self.by_peer.get(&peer)?;
@@ -31,100 +48,161 @@ impl Courier {
             return None;
         }
         link.untold = 0;
-        let mut list = Vec::new();
-        while list.len() < limits::HOLDINGS_MAX
-            && let Some(s) = link.telling.pop()
-        {
+        link.tell_at = None;
+        let (mut haves, mut acks) = (Vec::new(), Vec::new());
+        for s in std::mem::take(&mut link.telling) {
             let stream = &self.streams[s];
+            let link = &mut self.links[at];
             let ends = link.ends(s);
             ends.in_telling = false;
-            // Whoever has as much, and is not waiting for an acknowledgement, need not be told.
             let acknowledges = stream.parent == Some(at);
-            let news = ends.theirs < stream.next() || ends.told_hop != stream.hop;
-            if stream.has_begun() && (acknowledges || news) {
-                ends.told_hop = stream.hop;
-                list.push(Have { origin: stream.origin, next: stream.next(), hop: stream.hop });
+            match stream.kind {
+                Kind::Received | Kind::Passing if acknowledges => {
+                    acks.push(Ack { stream: stream.id, next: self.arrived(s) });
+                }
+                Kind::Own | Kind::Room if stream.has_begun() => {
+                    // Whoever has as much, and is not waiting for an acknowledgement, need not be told.
+                    let news = ends.theirs < stream.next() || ends.told_hop != stream.hop;
+                    if acknowledges || news {
+                        ends.told_hop = stream.hop;
+                        haves.push(Have { origin: stream.id.origin, next: stream.next(), hop: stream.hop });
+                    }
+                }
+                _ => {}
             }
         }
-        if link.telling.is_empty() {
-            link.tell_at = None;
-        }
-        self.counters.told += list.len() as u64;
-        (!list.is_empty()).then_some(Frame::Have(list))
+        self.counters.told += haves.len() as u64;
+        let control = &mut self.links[at].control;
+        control.extend(haves.chunks(limits::HOLDINGS_MAX).map(|haves| Frame::Have(haves.to_vec())));
+        control.extend(acks.chunks(limits::HOLDINGS_MAX).map(|acks| Frame::Ack(acks.to_vec())));
+        control.pop_front()
     }
 
     /// The next chunk of the streams that the other end is to be sent, which take turns.
     fn chunk(&mut self, at: usize) -> Option<Bytes> {
         loop {
-            let link = &mut self.links[at];
+            let link = &self.links[at];
             if link.buffered >= limits::LINK_PAUSE {
                 return None;
             }
             let s = *link.ready.front()?;
-            let stream = &self.streams[s];
-            let cursor = link.ends_of(s).cursor;
-            if cursor >= stream.next() || !self.pushes(at, s) {
+            if !self.has_more(at, s) {
                 let link = &mut self.links[at];
                 link.ready.pop_front();
                 link.ends(s).in_ready = false;
                 continue;
             }
-            let stream = &self.streams[s];
-            let link = &mut self.links[at];
-            if cursor < stream.log.first() {
-                let upto = stream.log.first();
-                link.ends(s).cursor = upto;
-                return Some(Frame::Skip { stream: StreamId::room(stream.origin), upto }.encode());
-            }
-            if link.ends(s).told_hop != stream.hop && stream.hop != HOP_UNKNOWN {
-                link.ends(s).told_hop = stream.hop;
-                self.counters.told += 1;
-                let have = Have { origin: stream.origin, next: cursor, hop: stream.hop };
-                return Some(Frame::Have(vec![have]).encode());
-            }
-            let frame = stream.log.frame(cursor).expect("it is between the log's ends").clone();
+            let s = self.first_said(at, s);
+            let (log, cursor) = (&self.streams[s].log, self.links[at].ends_of(s).cursor);
+            // What comes before a chunk goes when the chunk can go: a laggard is told once of what it missed.
+            let Some(frame) = log.frame(cursor.max(log.first())).cloned() else { return self.before(at, s, cursor) };
             let price = cost(frame.len());
-            if link.spent + price > link.credit {
+            if self.links[at].spent + price > self.links[at].credit {
                 return None;
             }
-            link.spent += price;
-            let ends = link.ends(s);
-            if ends.theirs == cursor {
-                ends.moved = self.now;
+            if let Some(frame) = self.before(at, s, cursor) {
+                return Some(frame);
             }
-            ends.cursor += 1;
+            let link = &mut self.links[at];
+            link.spent += price;
+            link.ends(s).cursor += 1;
             link.ready.rotate_left(1);
             self.counters.pushed += 1;
             return Some(frame);
         }
     }
 
+    /// Whether there is a chunk of a stream to push.
+    fn has_more(&self, at: usize, s: usize) -> bool {
+        let Some(stream) = self.streams.get(s) else { return false };
+        let ends = self.links[at].ends_of(s);
+        if ends.cursor >= stream.next() || !self.pushes(at, s) {
+            return false;
+        }
+        // Whoever passes it on keeps it until it has arrived.
+        let over_others = matches!(stream.kind, Kind::Sent | Kind::Passing) && !stream.route.is_empty();
+        !over_others || ends.cursor - ends.theirs < limits::ROUTE_CHUNKS
+    }
+
+    /// Of what this member says to the room and what it says to the other end only, that which it said first.
+    fn first_said(&self, at: usize, s: usize) -> usize {
+        let (this, peer) = (self.this, self.links[at].peer);
+        let other = match self.streams[s].kind {
+            Kind::Own => self.by_id.get(&StreamId::addressed(this, peer)).copied(),
+            Kind::Sent if self.streams[s].id.to == Some(peer) => Some(self.own),
+            _ => None,
+        };
+        let Some(other) = other.filter(|other| self.has_more(at, *other)) else { return s };
+        let stamp = |s: usize| self.streams[s].log.stamp(self.links[at].ends_of(s).cursor).unwrap_or(0);
+        if stamp(other) < stamp(s) { other } else { s }
+    }
+
+    /// What the other end must know before it gets a chunk.
+    fn before(&mut self, at: usize, s: usize, cursor: u64) -> Option<Bytes> {
+        let (stream, ends) = (&self.streams[s], self.links[at].ends(s));
+        let frame = match stream.kind {
+            Kind::Sent | Kind::Passing if !ends.routed => {
+                ends.routed = true;
+                Frame::Route { stream: stream.id, first: cursor, path: stream.route.clone() }
+            }
+            _ if cursor < stream.log.first() => {
+                ends.cursor = stream.log.first();
+                Frame::Skip { stream: stream.id, upto: stream.log.first() }
+            }
+            Kind::Room if ends.told_hop != stream.hop && stream.hop != HOP_UNKNOWN => {
+                ends.told_hop = stream.hop;
+                self.counters.told += 1;
+                Frame::Have(vec![Have { origin: stream.id.origin, next: cursor, hop: stream.hop }])
+            }
+            Kind::Own if ends.told_hop != 0 && self.plan.relayed => {
+                ends.told_hop = 0;
+                self.counters.told += 1;
+                Frame::Have(vec![Have { origin: stream.id.origin, next: cursor, hop: 0 }])
+            }
+            _ => return None,
+        };
+        Some(frame.encode())
+    }
+
     /// A stream has grown: whoever is to be sent it is, the others are told, and `from` gets its acknowledgement.
     pub(super) fn spread(&mut self, s: usize, from: Option<usize>) {
+        let (next, kind) = (self.streams[s].next(), self.streams[s].kind);
+        let announced = self.plan.relayed && matches!(kind, Kind::Own | Kind::Room);
         for at in 0..self.links.places.len() {
             let Some(link) = self.links.get(at).filter(|link| link.open) else { continue };
             let ends = link.ends_of(s);
             if from == Some(at) {
-                let link = &mut self.links[at];
-                link.untold += 1;
-                let at_once = link.untold >= limits::ACK_EVERY;
-                link.tell(s, if at_once { self.now } else { self.now + limits::ACK_DELAY });
-                if at_once {
-                    self.list(at);
-                }
+                self.acknowledge(at, s);
             } else if self.pushes(at, s) {
-                if ends.cursor < self.streams[s].next() {
-                    self.links[at].ready(s);
+                if ends.cursor < next {
+                    let link = &mut self.links[at];
+                    if ends.theirs + 1 >= next {
+                        link.ends(s).moved = self.now;
+                    }
+                    link.ready(s);
                     self.list(at);
                 }
-            } else if self.plan.relayed && ends.theirs < self.streams[s].next() {
+            } else if announced && ends.theirs < next {
                 self.links[at].tell(s, self.now + limits::ANNOUNCE_DELAY);
             }
         }
     }
 
+    /// Something came over a link: that is told after a while, or at once where it is much.
+    pub(super) fn acknowledge(&mut self, at: usize, s: usize) {
+        let now = self.now;
+        let link = &mut self.links[at];
+        link.untold += 1;
+        if link.untold >= limits::ACK_EVERY {
+            link.tell(s, now);
+            self.list(at);
+        } else {
+            link.tell(s, now + limits::ACK_DELAY);
+        }
+    }
+
     pub(super) fn graft(&mut self, at: usize, s: usize) {
-        let (origin, next) = (self.streams[s].origin, self.streams[s].next());
+        let (origin, next) = (self.streams[s].id.origin, self.streams[s].next());
         let link = &mut self.links[at];
         link.ends(s).pruned = false;
         link.control.push_back(Frame::Graft { origin, next });
@@ -133,7 +211,7 @@ impl Courier {
     }
 
     pub(super) fn prune(&mut self, at: usize, s: usize) {
-        let origin = self.streams[s].origin;
+        let origin = self.streams[s].id.origin;
         let Some(link) = self.links.get_mut(at) else { return };
         if !std::mem::replace(&mut link.ends(s).pruned, true) {
             link.control.push_back(Frame::Prune { origin });

@@ -1,6 +1,11 @@
-//! One origin's stream as a member has it.
+//! One stream as a member has it.
 
-use super::{log::Log, window::Window};
+use super::{
+    StreamId,
+    log::Log,
+    waiting::Waiting,
+    window::{Lost, Window},
+};
 use crate::{
     id::MemberId,
     limits,
@@ -8,13 +13,31 @@ use crate::{
     wire::frame::HOP_UNKNOWN,
 };
 
+/// What a stream is to this member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// What this member says to the room.
+    Own,
+    /// What another says to the room.
+    Room,
+    /// What this member says to one other.
+    Sent,
+    /// What another says to this member only.
+    Received,
+    /// What one member says to another by way of this one.
+    Passing,
+}
+
 #[derive(Debug)]
 pub(super) struct Stream {
-    pub origin: MemberId,
-    /// What is kept of it. Its next chunk is the window's, once that has begun.
+    pub id: StreamId,
+    pub kind: Kind,
+    /// What is kept of it to hand it on; of no use where it is received here only.
     pub log: Log,
-    /// What puts messages together; of no use for one's own stream.
+    /// What puts messages together, of streams of others that are for this member too.
     pub window: Window,
+    /// What waits for room in the log, of one's own.
+    pub waiting: Waiting,
     /// The link that it comes by.
     pub parent: Option<usize>,
     /// It had a parent, and lost it.
@@ -27,10 +50,11 @@ pub(super) struct Stream {
     pub repair: Option<Repair>,
     /// Until when the way that it comes by is kept, although another looks better.
     pub settled_until: Time,
-    /// Cost of messages that the application has not consumed.
-    pub held: u64,
     /// Its origin is gone: until then it is kept for the other survivors.
     pub forget_at: Option<Time>,
+    /// The link that it goes to its addressee by, and who passes it on from there.
+    pub toward: Option<usize>,
+    pub route: Vec<MemberId>,
 }
 
 /// Somebody has announced chunks that are missing here.
@@ -46,38 +70,47 @@ pub(super) struct Repair {
 }
 
 impl Stream {
-    pub fn new(origin: MemberId, now: Time) -> Stream {
+    pub fn new(id: StreamId, kind: Kind, now: Time) -> Stream {
         Stream {
-            origin,
+            id,
+            kind,
             log: Log::at(1),
             window: Window::default(),
+            waiting: Waiting::default(),
             parent: None,
             bereft: false,
-            hop: HOP_UNKNOWN,
+            hop: if matches!(kind, Kind::Own | Kind::Sent) { 0 } else { HOP_UNKNOWN },
             fresh_at: now,
             repair: None,
             settled_until: now,
-            held: 0,
             forget_at: None,
+            toward: None,
+            route: Vec::new(),
         }
+    }
+
+    pub fn is_own(&self) -> bool {
+        matches!(self.kind, Kind::Own | Kind::Sent)
     }
 
     /// Whether it is known where the stream begins for this member.
     pub fn has_begun(&self) -> bool {
-        self.hop == 0 || self.window.next().is_some()
-    }
-
-    pub fn is_own(&self) -> bool {
-        self.hop == 0
+        match self.kind {
+            Kind::Own | Kind::Sent | Kind::Passing => true,
+            Kind::Room | Kind::Received => self.window.next().is_some(),
+        }
     }
 
     /// The first chunk that is missing.
     pub fn next(&self) -> u64 {
-        self.log.next()
+        match self.kind {
+            Kind::Received => self.window.next().unwrap_or(0),
+            _ => self.log.next(),
+        }
     }
 
     /// Begins, or goes on, at `next`; gives the chunks that will never come.
-    pub fn start(&mut self, next: u64) -> Option<super::window::Lost> {
+    pub fn start(&mut self, next: u64) -> Option<Lost> {
         let next = next.max(1);
         let lost = self.window.start(next);
         if next > self.log.next() || self.log.is_empty() {

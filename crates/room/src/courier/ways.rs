@@ -71,7 +71,8 @@ impl Courier {
         }
         let untried = holders().filter(|(at, _)| !repair.asked.contains(at));
         let Some(at) = untried.min_by_key(|(_, link)| link.ends_of(s).hop).map(|(at, _)| at) else {
-            return self.settle_gap(s);
+            self.settle_gap(s);
+            return;
         };
         self.graft(at, s);
         repair.asked.push(at);
@@ -79,34 +80,20 @@ impl Courier {
         self.repair(s, repair);
     }
 
-    /// Where all who have more lack what is missing here, nobody has it any more.
-    pub(super) fn settle_gap(&mut self, s: usize) {
+    /// Where all who have more lack what is missing here, nobody has it any more. Gives whether that is so.
+    pub(super) fn settle_gap(&mut self, s: usize) -> bool {
         let next = self.streams[s].next();
-        let mut floor = u64::MAX;
-        for (_, link) in self.links.iter().filter(|(_, link)| link.open) {
-            let ends = link.ends_of(s);
-            if ends.theirs > next {
-                floor = floor.min(ends.floor);
-            }
-        }
-        if floor == u64::MAX || floor <= next {
-            return;
-        }
+        let holders = self.links.iter().filter(|(_, link)| link.open).map(|(_, link)| link.ends_of(s));
+        let floor = holders.filter(|ends| ends.theirs > next).map(|ends| ends.floor).min();
+        let Some(floor) = floor.filter(|floor| *floor > next) else { return false };
         self.give_up_below(s, floor);
+        self.drop_repair(s);
         let next = self.streams[s].next();
         let holder = self.links.iter().find(|(_, link)| link.is_sound() && link.ends_of(s).theirs > next);
         if let Some((at, upto)) = holder.map(|(at, link)| (at, link.ends_of(s).theirs)) {
-            self.drop_repair(s);
             self.want(at, s, upto);
         }
-    }
-
-    pub(super) fn settle_gaps(&mut self) {
-        for s in self.streams.places() {
-            if self.streams[s].repair.is_some() && !self.streams[s].is_own() {
-                self.settle_gap(s);
-            }
-        }
+        true
     }
 
     fn drop_repair(&mut self, s: usize) {
@@ -118,10 +105,11 @@ impl Courier {
     /// A link is gone or silent: what came by it must come by another.
     pub(super) fn bereave(&mut self, at: usize) {
         for s in self.streams.places() {
-            if self.streams[s].parent == Some(at) {
-                self.streams[s].parent = None;
-                self.streams[s].bereft = true;
-                if self.streams[s].is_active(self.now) {
+            let stream = &mut self.streams[s];
+            if stream.parent == Some(at) {
+                stream.parent = None;
+                stream.bereft = true;
+                if stream.kind == Kind::Room && self.streams[s].is_active(self.now) {
                     self.adopt(s, Some(at));
                 }
             }
@@ -131,7 +119,7 @@ impl Courier {
     /// Finds another parent for a stream that lost its own: a neighbour that is no farther from the origin than this
     /// member, so that it does not have the stream from here. Where none is known, announcements will show one.
     pub(super) fn adopt(&mut self, s: usize, but: Option<usize>) {
-        let (hop, origin, next) = (self.streams[s].hop, self.streams[s].origin, self.streams[s].next());
+        let (hop, origin, next) = (self.streams[s].hop, self.streams[s].id.origin, self.streams[s].next());
         let is_near = |link: &Link| {
             let theirs = link.ends_of(s).hop;
             link.peer == origin || !self.plan.relayed || (theirs <= hop && theirs != HOP_UNKNOWN)

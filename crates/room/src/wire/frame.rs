@@ -232,6 +232,21 @@ pub enum Frame {
         /// Whose stream.
         origin: MemberId,
     },
+    /// What follows of an addressed stream on this link is to be passed on.
+    Route {
+        /// Which stream.
+        stream: Stream,
+        /// The first chunk that will follow.
+        first: u64,
+        /// Whom it is passed on to, the addressee last; nobody where that is the receiver of this frame. At most
+        /// [`limits::ROUTE_MAX`].
+        path: Vec<MemberId>,
+    },
+    /// An addressed stream cannot be passed on any more.
+    Broken {
+        /// Which stream.
+        stream: Stream,
+    },
 }
 
 impl Frame {
@@ -270,6 +285,12 @@ impl Frame {
             16 => Frame::Have(reader.list(|r| Ok(Have { origin: r.id()?, next: r.varint()?, hop: r.byte()? }))?),
             17 => Frame::Graft { origin: reader.id()?, next: reader.varint()? },
             18 => Frame::Prune { origin: reader.id()? },
+            19 => Frame::Route {
+                stream: reader.stream()?,
+                first: reader.varint()?,
+                path: reader.list_of(limits::ROUTE_MAX, Reader::id)?,
+            },
+            20 => Frame::Broken { stream: reader.stream()? },
             other => return Err(FrameError::Type(other)),
         };
         if reader.at == reader.bytes.len() { Ok(frame) } else { Err(FrameError::Leftover) }
@@ -352,6 +373,19 @@ impl Frame {
             Frame::Prune { origin } => {
                 out.put_u8(18);
                 out.put_slice(&origin.0);
+            }
+            Frame::Route { stream, first, path } => {
+                out.put_u8(19);
+                put_stream(&mut out, *stream);
+                put_varint(&mut out, *first);
+                put_varint(&mut out, path.len() as u64);
+                for id in path {
+                    out.put_slice(&id.0);
+                }
+            }
+            Frame::Broken { stream } => {
+                out.put_u8(20);
+                put_stream(&mut out, *stream);
             }
         }
         out.freeze()
@@ -553,8 +587,16 @@ impl Reader {
     }
 
     fn list<T>(&mut self, item: impl Fn(&mut Reader) -> Result<T, FrameError>) -> Result<Vec<T>, FrameError> {
+        self.list_of(limits::HOLDINGS_MAX, item)
+    }
+
+    fn list_of<T>(
+        &mut self,
+        max: usize,
+        item: impl Fn(&mut Reader) -> Result<T, FrameError>,
+    ) -> Result<Vec<T>, FrameError> {
         let count = self.varint()?;
-        if count > limits::HOLDINGS_MAX as u64 {
+        if count > max as u64 {
             return Err(FrameError::TooLarge);
         }
         (0..count).map(|_| item(self)).collect()

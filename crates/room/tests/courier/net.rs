@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, BinaryHeap},
+    collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque},
 };
 
 use bytes::Bytes;
@@ -33,6 +33,10 @@ pub struct Node {
     pub courier: Courier,
     /// What came, by origin.
     pub heard: BTreeMap<u64, Vec<Bytes>>,
+    /// What came for it only, by origin.
+    pub told: BTreeMap<u64, Vec<Bytes>>,
+    /// The first byte of each, in the order in which they came.
+    pub all: Vec<u8>,
     pub gaps: Vec<(u64, u64, u64)>,
     pub hops: Vec<u8>,
     /// Whether it takes what comes.
@@ -52,8 +56,18 @@ struct Way {
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Arrival {
-    Frame { from: u64, to: u64, connection: u64, frame: Bytes },
+    Frame {
+        from: u64,
+        to: u64,
+        connection: u64,
+        frame: Bytes,
+    },
     Tick(u64),
+    /// Somebody finds a way for what one member says to another.
+    Route {
+        from: u64,
+        to: u64,
+    },
 }
 
 impl Net {
@@ -78,6 +92,8 @@ impl Net {
         let node = Node {
             courier,
             heard: BTreeMap::new(),
+            told: BTreeMap::new(),
+            all: Vec::new(),
             gaps: Vec::new(),
             hops: Vec::new(),
             consumes: true,
@@ -105,7 +121,7 @@ impl Net {
                 node.eager.insert(b);
             }
             let eager = node.eager.iter().map(|peer| MemberId::from(*peer)).collect();
-            node.courier.plan(now, Plan { relayed: true, eager });
+            node.courier.plan(now, Plan { relayed: true, eager, ..Plan::default() });
             node.courier.link_up(now, MemberId::from(b), how);
         }
         self.pump(a);
@@ -147,6 +163,35 @@ impl Net {
         taken
     }
 
+    pub fn tell(&mut self, origin: u64, to: u64, text: impl Into<Bytes>) {
+        let head = Head { kind: Kind::Message, channel: "c".to_owned() };
+        let now = self.now;
+        self.node(origin).courier.send(now, Some(MemberId::from(to)), None, head, text.into());
+        self.pump(origin);
+    }
+
+    /// The shortest way over links.
+    fn path(&self, from: u64, to: u64) -> Vec<u64> {
+        let (mut back, mut queue) = (BTreeMap::from([(from, from)]), VecDeque::from([from]));
+        while let Some(member) = queue.pop_front().filter(|member| *member != to) {
+            for peer in self.neighbours(member) {
+                if !back.contains_key(&peer) && self.members.contains_key(&peer) {
+                    back.insert(peer, member);
+                    queue.push_back(peer);
+                }
+            }
+        }
+        let mut path = Vec::new();
+        let mut at = to;
+        while at != from
+            && let Some(before) = back.get(&at)
+        {
+            path.insert(0, at);
+            at = *before;
+        }
+        path
+    }
+
     /// Lets time pass.
     pub fn run(&mut self, time: Micros) {
         let end = self.now + time;
@@ -165,6 +210,13 @@ impl Net {
                         self.pump(member);
                     }
                 }
+                Arrival::Route { from, to } => {
+                    let path: Vec<MemberId> = self.path(from, to).into_iter().map(MemberId::from).collect();
+                    if let Some(node) = self.members.get_mut(&from) {
+                        node.courier.route(at, MemberId::from(to), &path);
+                        self.pump(from);
+                    }
+                }
                 Arrival::Frame { from, to, connection, frame } => {
                     if self.links.get(&(from, to)).is_some_and(|way| way.connection == connection)
                         && let Some(node) = self.members.get_mut(&to)
@@ -181,18 +233,25 @@ impl Net {
     pub fn pump(&mut self, member: u64) {
         let now = self.now;
         let Some(node) = self.members.get_mut(&member) else { return };
-        let mut sent = Vec::new();
+        let (mut sent, mut unroutable) = (Vec::new(), Vec::new());
         loop {
             while let Some(event) = node.courier.poll_event() {
                 match event {
-                    Event::Message { origin, hop, payload, .. } => {
+                    Event::Message { origin, addressed, hop, payload, .. } => {
                         if node.consumes {
                             node.courier.consumed(now, origin, payload.len());
                         }
-                        node.hops.push(hop);
-                        node.heard.entry(origin.to_u64()).or_default().push(payload);
+                        node.all.extend(payload.first());
+                        if addressed {
+                            node.told.entry(origin.to_u64()).or_default().push(payload);
+                        } else {
+                            node.hops.push(hop);
+                            node.heard.entry(origin.to_u64()).or_default().push(payload);
+                        }
                     }
-                    Event::Gap { origin, from, to } => node.gaps.push((origin.to_u64(), from, to)),
+                    Event::Gap { origin, from, to, .. } => node.gaps.push((origin.to_u64(), from, to)),
+                    Event::Unroutable { to } => unroutable.push(to.to_u64()),
+                    _ => {}
                 }
             }
             let Some(peer) = node.courier.poll_dirty() else { break };
@@ -210,6 +269,11 @@ impl Net {
             self.count += 1;
             let arrival = Arrival::Frame { from: member, to, connection: way.connection, frame };
             self.queue.push(Reverse((way.last, self.count, arrival)));
+        }
+        for to in unroutable {
+            self.count += 1;
+            let at = now + Micros::from_millis(50);
+            self.queue.push(Reverse((at, self.count, Arrival::Route { from: member, to })));
         }
         if let Some(due) = due {
             self.count += 1;

@@ -75,7 +75,7 @@ fn what_one_survivor_has_of_a_dead_origin_all_get() {
             assert_eq!(Some(node.heard.get(&5).map_or(0, Vec::len)), most, "seed {seed}, member {member}");
         }
         net.run(Micros::from_secs(10));
-        assert!(net.members.values().all(|node| node.courier.stream(MemberId::from(5)).is_none()));
+        assert!(net.members.values().all(|node| node.courier.standing(MemberId::from(5)).is_none()));
     }
 }
 
@@ -100,7 +100,7 @@ fn a_change_of_plan_loses_nothing() {
                 let now = net.now;
                 for member in 1..=30 {
                     let eager = (1..=30).filter(|peer| (member == 3) != (*peer == 3)).map(MemberId::from).collect();
-                    net.node(member).courier.plan(now, Plan { relayed: true, eager });
+                    net.node(member).courier.plan(now, Plan { relayed: true, eager, ..Plan::default() });
                     net.pump(member);
                 }
             }

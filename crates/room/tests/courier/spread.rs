@@ -104,7 +104,7 @@ fn in_a_mesh_everybody_pushes_its_own_and_tells_nobody_else() {
     net.say(2, "there");
     net.run(Micros::from_secs(1));
     net.check(&members);
-    let (_, hop, parent) = net.members[&1].courier.stream(MemberId::from(2)).expect("known");
+    let (_, hop, parent) = net.members[&1].courier.standing(MemberId::from(2)).expect("known");
     assert_eq!(hop, 2);
     assert_ne!(parent, Some(MemberId::from(2)));
 }
@@ -130,6 +130,7 @@ fn whoever_does_not_consume_holds_its_origin_back_and_nobody_else() {
     net.run(limits::STALL_OPEN.times(3));
     assert!(net.say(1, "again"));
     net.run(Micros::from_secs(5));
+
     assert_eq!(net.members[&2].heard[&1].len(), said + 1);
     assert!(net.members[&3].heard[&1].len() < said);
 }

@@ -1,0 +1,121 @@
+//! What this member says itself.
+
+use super::*;
+use crate::member::cost;
+
+impl Courier {
+    /// Whether one more message to the room, or to a member, may wait for its turn.
+    pub fn has_room_for(&self, to: Option<MemberId>, payload: usize) -> bool {
+        let s = self.by_id.get(&StreamId { origin: self.this, to });
+        s.is_none_or(|s| self.streams[*s].waiting.has_room_for(payload))
+    }
+
+    /// Whether messages wait for room in a log.
+    pub fn is_waiting(&self) -> bool {
+        self.streams.iter().any(|(_, stream)| !stream.waiting.is_empty())
+    }
+
+    /// Bytes, with overhead, that are kept of what this member said.
+    pub fn kept(&self) -> usize {
+        self.streams.iter().filter(|(_, stream)| stream.is_own()).map(|(_, stream)| stream.log.bytes()).sum()
+    }
+
+    /// Whether everybody who can be reached has all that this member said.
+    pub fn is_flushed(&self) -> bool {
+        self.streams.iter().filter(|(_, stream)| stream.is_own()).all(|(s, stream)| {
+            let behind = |(at, link): (usize, &Link)| {
+                !link.suspect && self.pushes(at, s) && link.ends_of(s).theirs.max(1) < stream.next()
+            };
+            let owed = match stream.kind {
+                Kind::Own => !self.expected.values().all(|expected| expected.from >= stream.next()),
+                _ => stream.toward.is_none() && !stream.log.is_empty(),
+            };
+            stream.waiting.is_empty() && !owed && !self.links.iter().any(behind)
+        })
+    }
+
+    /// Says something to the room, or to a member: answered by [`Event::Sent`] where it has a ticket.
+    pub fn send(&mut self, now: Time, to: Option<MemberId>, ticket: Option<u64>, head: Head, payload: Bytes) {
+        self.now = now;
+        let kind = if to.is_some() { Kind::Sent } else { Kind::Own };
+        let Some(s) = self.stream(StreamId { origin: self.this, to }, kind) else { return };
+        self.streams[s].waiting.push(ticket, head, payload);
+        self.fill(s);
+    }
+
+    /// Says something to the room and gives the number of its last chunk; `None` where the log is full.
+    pub fn publish(&mut self, now: Time, head: &Head, payload: Bytes) -> Option<u64> {
+        if !self.streams[self.own].waiting.is_empty() || self.streams[self.own].log.bytes() >= limits::OUTBOX_MAX {
+            self.now = now;
+            self.fill_own();
+        }
+        if self.streams[self.own].log.bytes() >= limits::OUTBOX_MAX {
+            return None;
+        }
+        self.send(now, None, None, head.clone(), payload);
+        Some(self.streams[self.own].next() - 1)
+    }
+
+    /// A member without a link is owed what this one says from now on, until it has one.
+    pub fn expect(&mut self, now: Time, peer: MemberId) {
+        let from = self.streams[self.own].next();
+        self.expected.entry(peer).or_insert(Expected { from, since: now });
+    }
+
+    /// A member without a link gets this one's stream from others, or not at all.
+    pub fn expect_no_more(&mut self, now: Time, peer: MemberId) {
+        self.now = now;
+        if self.expected.remove(&peer).is_some() {
+            self.fill_own();
+        }
+    }
+
+    /// Moves what waits into the log, and lets go of what everybody has, as long as either helps.
+    pub(super) fn fill(&mut self, s: usize) {
+        loop {
+            let stream = &mut self.streams[s];
+            let before = stream.log.next();
+            let sent = stream.waiting.fill(stream.id, &mut stream.log, &mut self.stamp, self.now);
+            self.events.extend(sent.into_iter().map(|ticket| Event::Sent { ticket }));
+            let stream = &mut self.streams[s];
+            if stream.log.next() > before {
+                stream.fresh_at = self.now;
+                self.sweep_by(self.now + limits::SWEEP_EVERY);
+                self.spread(s, None);
+                self.want_route(s);
+            }
+            if self.streams[s].waiting.is_empty() {
+                return;
+            }
+            self.pass_over_laggards(s);
+            let first = self.streams[s].log.first();
+            self.trim(s);
+            if self.streams[s].log.first() == first {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn fill_own(&mut self) {
+        if !self.streams[self.own].waiting.is_empty() {
+            self.fill(self.own);
+        }
+    }
+
+    /// Lets go of all that waits; gives the tickets.
+    pub fn close(&mut self) -> Vec<u64> {
+        self.streams.iter_mut().flat_map(|(_, stream)| stream.waiting.clear()).collect()
+    }
+
+    /// The application took a message with a payload of `bytes`.
+    pub fn consumed(&mut self, now: Time, origin: MemberId, bytes: usize) {
+        self.now = now;
+        let Some(unconsumed) = self.unconsumed.get_mut(&origin) else { return };
+        unconsumed.cost = unconsumed.cost.saturating_sub(cost(bytes));
+        let Unconsumed { cost, link } = *unconsumed;
+        if cost == 0 {
+            self.unconsumed.remove(&origin);
+        }
+        self.grant(link);
+    }
+}
