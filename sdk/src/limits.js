@@ -177,6 +177,8 @@ export const IMPROVE_DOUBLINGS = 8;
 export const AHEAD_COUNT = 3;
 /** Bytes of a stream that are kept after everybody whom they were sent to has them, for neighbours that lose theirs. */
 export const CACHE_BYTES = 4 * 1024 * 1024;
+/** Bytes of all streams that are so kept. */
+export const CACHE_TOTAL = 32 * 1024 * 1024;
 /** How long they are kept. */
 export const CACHE_AGE = secs(30);
 /** How long a stream is looked after whose origin has fallen silent: a lost way is mended at once. */

@@ -58,8 +58,8 @@ pub struct Courier {
     own: usize,
     /// Numbers all chunks of this member, whatever their stream.
     stamp: u64,
-    /// Members that this one's stream is kept for although there is no link to them (yet).
-    expected: BTreeMap<MemberId, Expected>,
+    /// Members that this one's stream is kept for also while there is no link to them; `None` while there is one.
+    expected: BTreeMap<MemberId, Option<Expected>>,
     /// What the application has not consumed yet of each member's messages.
     unconsumed: BTreeMap<MemberId, Unconsumed>,
     links: Slab<Link>,
@@ -75,6 +75,8 @@ pub struct Courier {
     /// Streams that hold back those who send them.
     laden: BTreeSet<usize>,
     sweep_at: Option<Time>,
+    /// Bytes of one stream that are cached.
+    share: usize,
     /// Links that may have frames to send.
     dirty: VecDeque<usize>,
     events: VecDeque<Event>,
@@ -247,6 +249,7 @@ impl Courier {
             repairs: BTreeSet::new(),
             laden: BTreeSet::new(),
             sweep_at: None,
+            share: limits::CACHE_BYTES,
             dirty: VecDeque::new(),
             events: VecDeque::new(),
             counters: Counters::default(),
@@ -369,7 +372,8 @@ impl Courier {
             let first = match stream.kind {
                 Kind::Own => {
                     let since = how.offer_from.map_or(log.first(), |since| log.first_since(since));
-                    self.expected.get(&peer).map_or(since, |expected| expected.from).max(log.first())
+                    let expected = self.expected.get(&peer).copied().flatten();
+                    expected.map_or(since, |expected| expected.from).max(log.first())
                 }
                 Kind::Room => how.offer_from.map_or(log.first(), |since| log.first_since(since)),
                 Kind::Sent if Some(s) == to_peer => log.first(),
@@ -397,7 +401,7 @@ impl Courier {
         let own = self.links[at].ends_of(self.own);
         let was_open = self.links.remove(at).is_some_and(|link| link.open);
         if was_open && let Some(expected) = self.expected.get_mut(&peer) {
-            *expected = Expected { from: own.theirs, since: now };
+            *expected = Some(Expected { from: own.theirs, since: now });
         }
         for (_, stream) in self.streams.iter_mut() {
             if let Some(repair) = &mut stream.repair {
@@ -421,6 +425,7 @@ impl Courier {
         let Some(&at) = self.by_peer.get(&peer) else { return };
         if std::mem::replace(&mut self.links[at].suspect, suspect) != suspect && suspect {
             self.bereave(at);
+            self.fill_own();
         }
     }
 
@@ -533,6 +538,8 @@ impl Courier {
     /// Looks after caches, laggards, lost routes and streams of those who went.
     fn sweep(&mut self) {
         self.sweep_at = None;
+        let cached = self.streams.iter().filter(|(_, stream)| !stream.log.is_empty()).count();
+        self.share = limits::CACHE_BYTES.min(limits::CACHE_TOTAL / cached.max(1));
         for s in self.streams.places() {
             let Some(stream) = self.streams.get(s) else { continue };
             if stream.forget_at.is_some_and(|due| due <= self.now) {
@@ -571,12 +578,13 @@ impl Courier {
         let stream = &self.streams[s];
         let followers = self.links.iter().filter(|(at, _)| self.pushes(*at, s)).map(|(_, link)| link.ends_of(s));
         let floor = followers.filter(|ends| !ends.passed_over).map(|ends| ends.theirs).min();
-        let expected = self.expected.values().map(|expected| expected.from).min().filter(|_| stream.kind == Kind::Own);
+        let expected = self.expected.values().flatten().map(|expected| expected.from).min();
+        let expected = expected.filter(|_| stream.kind == Kind::Own);
         let now = self.now;
         match stream.kind {
             Kind::Own | Kind::Room => {
                 let floor = floor.into_iter().chain(expected).min().unwrap_or(u64::MAX);
-                self.streams[s].log.trim(floor, now);
+                self.streams[s].log.trim(floor, self.share, now);
             }
             Kind::Sent | Kind::Passing => self.streams[s].log.trim_to(floor.unwrap_or(0)),
             Kind::Received => {}
@@ -590,7 +598,7 @@ impl Courier {
         let first = stream.log.first();
         let full = match stream.kind {
             Kind::Own => !stream.waiting.is_empty(),
-            Kind::Room => stream.log.overhang() > 0,
+            Kind::Room => stream.log.overhang(self.share) > 0,
             _ => false,
         };
         if !full {
@@ -606,8 +614,9 @@ impl Courier {
         }
         if self.streams[s].kind == Kind::Own {
             let now = self.now;
-            self.expected
-                .retain(|_, expected| expected.from > first || now.since(expected.since) < limits::STALL_LINKING);
+            let waits =
+                |expected: &Expected| expected.from > first || now.since(expected.since) < limits::STALL_LINKING;
+            self.expected.values_mut().for_each(|expected| *expected = expected.filter(waits));
         }
     }
 
@@ -624,7 +633,7 @@ impl Courier {
     fn weight(&self, s: usize) -> u64 {
         let stream = &self.streams[s];
         match stream.kind {
-            Kind::Room => stream.log.overhang(),
+            Kind::Room => stream.log.overhang(self.share),
             Kind::Passing => stream.log.bytes() as u64,
             _ => 0,
         }

@@ -166,6 +166,8 @@ pub const IMPROVE_DOUBLINGS: u8 = 8;
 pub const AHEAD_COUNT: u8 = 3;
 /// Bytes of a stream that are kept after everybody whom they were sent to has them, for neighbours that lose theirs.
 pub const CACHE_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of all streams that are so kept.
+pub const CACHE_TOTAL: usize = 32 * 1024 * 1024;
 /// How long they are kept.
 pub const CACHE_AGE: Micros = Micros::from_secs(30);
 /// How long a stream is looked after whose origin has fallen silent: a lost way is mended at once.

@@ -68,6 +68,8 @@ pub(super) struct Ends {
     pub tries: u8,
     /// Until when it is not tried again.
     pub rests_until: Time,
+    /// The first chunk that the other end offered in its HELLO.
+    pub offered: u64,
     /// The first chunk that the other end can supply, where it said that it lacks earlier ones.
     pub floor: u64,
     /// When the other end last got on, or was first behind.
@@ -92,6 +94,7 @@ impl Default for Ends {
             ahead: 0,
             tries: 0,
             rests_until: Time(0),
+            offered: 0,
             floor: 0,
             moved: Time(0),
             passed_over: false,

@@ -74,11 +74,11 @@ impl Log {
         *self = Log::at(next);
     }
 
-    /// Lets go of chunks below `floor` that are old, or more than a cache keeps.
-    pub fn trim(&mut self, floor: u64, now: Time) {
+    /// Lets go of chunks below `floor` that are old, or more than `share` bytes.
+    pub fn trim(&mut self, floor: u64, share: usize, now: Time) {
         while self.first < floor
             && let Some(chunk) = self.chunks.front()
-            && (self.bytes > limits::CACHE_BYTES || chunk.at + limits::CACHE_AGE <= now)
+            && (self.bytes > share || chunk.at + limits::CACHE_AGE <= now)
         {
             self.drop_first();
         }
@@ -98,9 +98,9 @@ impl Log {
         }
     }
 
-    /// How much more it holds than a cache keeps: somebody has yet to get it.
-    pub fn overhang(&self) -> u64 {
-        self.bytes.saturating_sub(limits::CACHE_BYTES) as u64
+    /// How much more than `share` bytes it holds: somebody has yet to get it.
+    pub fn overhang(&self, share: usize) -> u64 {
+        self.bytes.saturating_sub(share) as u64
     }
 }
 
@@ -118,20 +118,20 @@ mod tests {
     fn chunks_stay_until_they_are_old_and_everybody_has_them() {
         let mut log = log(10, 100);
         assert_eq!((log.first(), log.next(), log.first_since(Time(3_500_000))), (5, 15, 9));
-        log.trim(15, Time(0) + limits::CACHE_AGE);
+        log.trim(15, usize::MAX, Time(0) + limits::CACHE_AGE);
         assert_eq!((log.first(), log.next()), (6, 15));
-        log.trim(8, Time(u64::MAX));
+        log.trim(8, usize::MAX, Time(u64::MAX));
         assert_eq!(log.first(), 8);
         assert!(log.frame(7).is_none() && log.frame(8).is_some() && log.frame(15).is_none());
     }
 
     #[test]
     fn a_cache_is_bounded_but_for_what_somebody_has_yet_to_get() {
-        let mut log = log(100, limits::CACHE_BYTES / 50);
-        log.trim(5, Time(0));
-        assert!(log.overhang() > limits::CACHE_BYTES as u64 / 2);
-        log.trim(log.next(), Time(0));
-        assert_eq!(log.overhang(), 0);
-        assert!(log.next() - log.first() > 45);
+        let mut log = log(100, 1_000);
+        log.trim(5, 50_000, Time(0));
+        assert!(log.overhang(50_000) > 50_000);
+        log.trim(log.next(), 50_000, Time(0));
+        assert_eq!(log.overhang(50_000), 0);
+        assert!(log.next() - log.first() > 40);
     }
 }

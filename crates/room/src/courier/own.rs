@@ -27,7 +27,7 @@ impl Courier {
                 !link.suspect && self.pushes(at, s) && link.ends_of(s).theirs.max(1) < stream.next()
             };
             let owed = match stream.kind {
-                Kind::Own => !self.expected.values().all(|expected| expected.from >= stream.next()),
+                Kind::Own => self.expected.values().flatten().any(|expected| expected.from < stream.next()),
                 _ => stream.toward.is_none() && !stream.log.is_empty(),
             };
             stream.waiting.is_empty() && !owed && !self.links.iter().any(behind)
@@ -56,13 +56,14 @@ impl Courier {
         Some(self.streams[self.own].next() - 1)
     }
 
-    /// A member without a link is owed what this one says from now on, until it has one.
+    /// A member is owed what this one says from now on over a link of their own, also while there is none.
     pub fn expect(&mut self, now: Time, peer: MemberId) {
         let from = self.streams[self.own].next();
-        self.expected.entry(peer).or_insert(Expected { from, since: now });
+        let linked = self.by_peer.get(&peer).is_some_and(|at| self.links[*at].open);
+        self.expected.entry(peer).or_insert((!linked).then_some(Expected { from, since: now }));
     }
 
-    /// A member without a link gets this one's stream from others, or not at all.
+    /// A member gets this one's stream from others where there is no link to it.
     pub fn expect_no_more(&mut self, now: Time, peer: MemberId) {
         self.now = now;
         if self.expected.remove(&peer).is_some() {
@@ -107,15 +108,19 @@ impl Courier {
         self.streams.iter_mut().flat_map(|(_, stream)| stream.waiting.clear()).collect()
     }
 
+    /// The application was given a message with a payload of `bytes`: until it has taken it, its origin's link is held back.
+    pub fn hold(&mut self, origin: MemberId, bytes: usize) {
+        if let Some(unconsumed) = self.unconsumed.get_mut(&origin) {
+            unconsumed.cost += cost(bytes);
+        }
+    }
+
     /// The application took a message with a payload of `bytes`.
     pub fn consumed(&mut self, now: Time, origin: MemberId, bytes: usize) {
         self.now = now;
         let Some(unconsumed) = self.unconsumed.get_mut(&origin) else { return };
         unconsumed.cost = unconsumed.cost.saturating_sub(cost(bytes));
-        let Unconsumed { cost, link } = *unconsumed;
-        if cost == 0 {
-            self.unconsumed.remove(&origin);
-        }
+        let link = unconsumed.link;
         self.grant(link);
     }
 }

@@ -55,7 +55,9 @@ impl Courier {
         let link = &mut self.links[at];
         link.open = true;
         link.credit = credit;
-        self.expected.remove(&peer);
+        if let Some(expected) = self.expected.get_mut(&peer) {
+            *expected = None;
+        }
         self.events.push_back(Event::Open { peer });
         if let Some(&s) = self.by_id.get(&StreamId::addressed(this, peer)) {
             let stream = &mut self.streams[s];
@@ -83,6 +85,7 @@ impl Courier {
                 return Err(LinkError::Acknowledged);
             }
             let ends = self.links[at].ends(s);
+            ends.offered = holding.first;
             if kind != Kind::Received {
                 ends.has(holding.next, now);
                 ends.cursor = holding.next;
@@ -209,9 +212,7 @@ impl Courier {
         self.lost(s, accepted.lost);
         let Some((head, payload)) = accepted.message else { return };
         let (id, hop) = (self.streams[s].id, self.streams[s].hop);
-        let unconsumed = self.unconsumed.entry(id.origin).or_default();
-        unconsumed.cost += cost(payload.len());
-        unconsumed.link = at;
+        self.unconsumed.entry(id.origin).or_default().link = at;
         let addressed = id.to.is_some();
         self.events.push_back(Event::Message { origin: id.origin, addressed, seq, hop, head, payload });
     }

@@ -145,6 +145,22 @@ impl Courier {
         }
     }
 
+    /// In a mesh, there is no link to an origin: its stream is asked of somebody else, one who knows where it begins for this
+    /// member.
+    pub fn detour(&mut self, now: Time, origin: MemberId) {
+        self.now = now;
+        let Some(s) = self.stream(StreamId::room(origin), Kind::Room) else { return };
+        if !self.streams[s].has_begun() {
+            let elder = |link: &&Link| link.vouches && link.is_sound() && link.ends_of(s).offered > 0;
+            let offered = self.links.iter().map(|(_, link)| link).find(elder).map(|link| link.ends_of(s).offered);
+            let Some(first) = offered else { return };
+            self.streams[s].start(first);
+        }
+        if self.streams[s].parent.is_none() {
+            self.adopt(s, None);
+        }
+    }
+
     /// Somebody announced a chunk before it came: if that happens again and again, its way is the faster one.
     pub(super) fn ahead(&mut self, at: usize, s: usize) {
         let ends = self.links[at].ends(s);

@@ -238,6 +238,7 @@ impl Net {
             while let Some(event) = node.courier.poll_event() {
                 match event {
                     Event::Message { origin, addressed, hop, payload, .. } => {
+                        node.courier.hold(origin, payload.len());
                         if node.consumes {
                             node.courier.consumed(now, origin, payload.len());
                         }
