@@ -205,6 +205,9 @@ pub enum LinkError {
     /// A frame that does not belong on a link's reliable lane, or not yet.
     #[error("bad_frame: a frame before HELLO, or a second HELLO")]
     Hello,
+    /// A lossy message that is not the other end's own.
+    #[error("bad_frame: a frame of somebody else's stream")]
+    Forged,
     /// A version that this member does not speak.
     #[error("bad_frame: version {0}")]
     Version(u64),
@@ -607,16 +610,23 @@ impl Courier {
         for at in self.links.places() {
             let link = &self.links[at];
             let ends = link.ends_of(s);
-            let stalled = link.suspect || self.now.since(ends.moved) >= limits::STALL_OPEN;
-            if stalled && ends.theirs <= first && self.pushes(at, s) {
+            if ends.theirs > first || ends.passed_over || !self.pushes(at, s) {
+                continue;
+            }
+            let patience = ends.moved + limits::STALL_OPEN;
+            if link.suspect || patience <= self.now {
                 self.links[at].ends(s).passed_over = true;
+            } else {
+                self.sweep_by(patience);
             }
         }
         if self.streams[s].kind == Kind::Own {
             let now = self.now;
-            let waits =
-                |expected: &Expected| expected.from > first || now.since(expected.since) < limits::STALL_LINKING;
+            let end = |expected: &Expected| expected.since + limits::STALL_LINKING;
+            let waits = |expected: &Expected| expected.from > first || end(expected) > now;
             self.expected.values_mut().for_each(|expected| *expected = expected.filter(waits));
+            let due = self.expected.values().flatten().filter(|expected| expected.from <= first).map(end).min();
+            due.into_iter().for_each(|due| self.sweep_by(due));
         }
     }
 
@@ -638,6 +648,11 @@ impl Courier {
             _ => 0,
         }
     }
+}
+
+/// What a DATA frame counts for, in credit and in what is kept.
+fn cost(frame: usize) -> u64 {
+    frame as u64 + limits::FRAME_COST
 }
 
 /// Whether a stream goes over a link whose other end has said nothing of it.

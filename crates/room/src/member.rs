@@ -6,22 +6,20 @@
 //! - `hub`: what the hub says, and coming back to it; `session` is what lasts from one socket to the next, `resume` what is
 //!   told of it.
 //! - `links`: what the plan wants; `link` negotiates one and notices when it falls silent.
-//! - `frames`: what comes over a link and what goes; `courier` is reliable delivery to and from one peer, with an
-//!   `outbox` at the sending and a `window` at the receiving end of each stream; `lossy` the rest.
+//! - `frames`: what comes over a link and what goes; the [`courier`](crate::courier) delivers what must arrive, `lossy`
+//!   the rest.
 //! - `app`: what the application asks for; `call` numbers its calls.
 //!
 //! The JavaScript member in `sdk/src/` is this machine's twin; `protocol/traces/` holds both to the same outputs.
 
 mod app;
 mod call;
-mod courier;
 mod frames;
 mod hub;
 mod io;
 mod link;
 mod links;
 mod lossy;
-mod outbox;
 mod resume;
 mod session;
 
@@ -30,17 +28,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::Bytes;
 
 pub use self::io::{Answer, Config, Event, Input, Joined, Lane, LinkState, Lossy, NotSent, Output};
-pub(crate) use self::outbox::cost;
 use self::{
     call::Calls,
-    courier::{Flow, LinkError, Position},
     link::{Do, Link},
     lossy::{LossyFlow, Published},
-    outbox::Outbox,
     session::{Report, Session, State},
 };
 use crate::{
-    courier::window::Lost,
+    courier::{self, Courier, LinkError, LinkUp},
     id::MemberId,
     limits,
     time::{Micros, Time},
@@ -65,12 +60,9 @@ pub struct Member {
     /// This member as others see it, once welcomed.
     this: Option<MemberInfo>,
     peers: BTreeMap<MemberId, Peer>,
-    /// Where the streams of members that went stood, and their links' attempts, oldest first.
-    departed: VecDeque<(MemberId, Position, u32)>,
-    /// What this member says to the whole room.
-    room: Outbox,
-    /// Numbers all chunks of this member, whatever their stream.
-    stamp: u64,
+    /// The attempts of the links to members that went, oldest first.
+    departed: VecDeque<(MemberId, u32)>,
+    courier: Courier,
     published: Published,
     calls: Calls,
     /// Until when [`Input::Leave`] waits for acknowledgements.
@@ -89,8 +81,11 @@ struct Peer {
     returning: Option<Time>,
     /// It closed the link, for this reason. It may be leaving; until then the application is not told.
     parting: Option<(Time, String)>,
+    /// It was in the room before this member.
+    elder: bool,
+    /// When this member heard that it entered.
+    since: Time,
     link: Link,
-    flow: Flow,
     lossy: LossyFlow,
 }
 
@@ -104,8 +99,7 @@ impl Member {
             this: None,
             peers: BTreeMap::new(),
             departed: VecDeque::new(),
-            room: Outbox::new(Stream::room(id), 1),
-            stamp: 0,
+            courier: Courier::new(id, now),
             published: Published::default(),
             calls: Calls::default(),
             leave_by: None,
@@ -132,12 +126,12 @@ impl Member {
 
     /// Whether messages wait for room in an outbox: an edge takes no further sends meanwhile.
     pub fn is_waiting(&self) -> bool {
-        self.room.is_waiting() || self.peers.values().any(|peer| peer.flow.outbox.is_waiting())
+        self.courier.is_waiting()
     }
 
     /// Bytes, with overhead, that are kept for members that have not acknowledged them.
     pub fn outbox_bytes(&self) -> usize {
-        self.room.cost() + self.peers.values().map(|peer| peer.flow.outbox.cost()).sum::<usize>()
+        self.courier.kept()
     }
 
     /// Tells the machine what happened.
@@ -189,15 +183,17 @@ impl Member {
             }
             Input::Timeout => self.tick(),
         }
-        self.relieve();
+        self.hear_courier();
         self.leave_when_flushed();
     }
 
     /// The next thing to do. Packets are put together only here, so that what several inputs caused shares them.
     pub fn poll_output(&mut self) -> Option<Output> {
-        while self.outputs.is_empty()
-            && let Some(peer) = self.dirty.pop_first()
-        {
+        while self.outputs.is_empty() {
+            while let Some(peer) = self.courier.poll_dirty() {
+                self.dirty.insert(peer);
+            }
+            let Some(peer) = self.dirty.pop_first() else { break };
             self.pump(peer);
         }
         self.outputs.pop_front()
@@ -214,11 +210,10 @@ impl Member {
                 peer.link.timeout(),
                 peer.returning,
                 peer.parting.as_ref().map(|(until, _)| *until),
-                if open { peer.flow.ack_due() } else { None },
                 if open { peer.lossy.resend_at(peer.link.rtt) } else { None },
             ]
         });
-        let own = [self.session.timeout(), self.leave_by, self.calls.timeout(), self.stalled_at()];
+        let own = [self.session.timeout(), self.leave_by, self.calls.timeout(), self.courier.poll_timeout()];
         peers.chain(own).flatten().min()
     }
 
@@ -243,6 +238,7 @@ impl Member {
                 self.disconnected(None, reason);
             }
         }
+        self.courier.tick(self.now);
         for ticket in self.calls.expired(self.now) {
             self.call_failed(ticket, "timeout", "no answer came in time");
         }
@@ -250,9 +246,7 @@ impl Member {
         for id in ids {
             let Some(peer) = self.peers.get_mut(&id) else { continue };
             let todo = peer.link.tick(self.now, self.session.is_joined());
-            let due = peer.flow.ack_due().is_some_and(|due| due <= self.now)
-                || peer.lossy.resend_at(peer.link.rtt).is_some_and(|due| due <= self.now);
-            if due {
+            if peer.lossy.resend_at(peer.link.rtt).is_some_and(|due| due <= self.now) {
                 self.dirty.insert(id);
             }
             if peer.returning.is_some_and(|until| until <= self.now) {
@@ -265,9 +259,7 @@ impl Member {
 
     fn leave_when_flushed(&mut self) {
         let Some(leave_by) = self.leave_by else { return };
-        let flushed = !self.room.is_waiting()
-            && self.peers.values().all(|peer| peer.link.suspect || peer.flow.is_flushed(&self.room));
-        if flushed || leave_by <= self.now {
+        if self.courier.is_flushed() || leave_by <= self.now {
             self.close(None, "left", "");
         }
     }
@@ -285,11 +277,10 @@ impl Member {
             State::Pause { .. } => {}
         }
         self.session.state = State::Closed;
-        let mut unsent = self.room.clear();
+        let unsent = self.courier.close();
         for (id, mut peer) in std::mem::take(&mut self.peers) {
             let todo = peer.link.give_up();
             self.close_connections(id, &todo);
-            unsent.extend(peer.flow.outbox.clear());
         }
         for ticket in unsent {
             self.event(Event::NotSent { ticket, why: NotSent::Closed });
@@ -315,13 +306,6 @@ impl Member {
 
     fn event(&mut self, event: Event) {
         self.outputs.push_back(Output::Event(event));
-    }
-}
-
-impl Peer {
-    /// When this member may hold the room's outbox back no longer.
-    fn stalled_at(&self) -> Time {
-        self.flow.progress + courier::patience(self.link.is_open())
     }
 }
 

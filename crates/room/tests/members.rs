@@ -756,16 +756,13 @@ fn latest_values_arrive_on_any_number_of_channels_one_after_another() {
 
 #[test]
 fn packets_that_break_the_protocol_end_the_link_and_nothing_else() {
-    let hostile: [&[u8]; 9] = [
+    let hostile: [&[u8]; 6] = [
         b"\x05",                                     // cut off
         b"\x01\xff",                                 // unknown type
         b"\x02\x0a\x07",                             // PONG on the reliable lane
-        b"\x0c\x03\x01\x00AAAAAAAA\x01",             // acknowledges somebody else's stream
         b"\x0c\x02\x06AAAAAAAA\x01\x00",             // too short for its head
-        b"\x0e\x02\x06AAAAAAAA\x01\x00\x01xhi",      // somebody else's message
         b"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01", // an endless number
         b"\x05\x01\x01\x01\x00\x00",                 // a second HELLO
-        b"\x0b\x05\x00AAAAAAAA\x09",                 // skips somebody else's stream
     ];
     for packet in hostile {
         let mut world = World::new(3);
@@ -780,5 +777,27 @@ fn packets_that_break_the_protocol_end_the_link_and_nothing_else() {
         assert!(world.is_open(a, b), "{packet:02x?}");
         world.send(b, None, "still here");
         assert_eq!(world.got(a, b), ["still here"]);
+    }
+}
+
+#[test]
+fn what_is_said_of_strangers_changes_nothing() {
+    let harmless: [&[u8]; 6] = [
+        b"\x0c\x03\x01\x00AAAAAAAA\x01",        // acknowledges a stranger's stream
+        b"\x0e\x02\x06AAAAAAAA\x01\x00\x01xhi", // a stranger's message
+        b"\x0b\x05\x00AAAAAAAA\x09",            // skips a stranger's stream
+        b"\x0c\x10\x01AAAAAAAA\x05\x01",        // has a stranger's stream
+        b"\x0a\x11AAAAAAAA\x05",                // asks for a stranger's stream
+        b"\x09\x12AAAAAAAA",                    // asks for it no more
+    ];
+    for packet in harmless {
+        let (mut world, a, b) = pair();
+        let attempt = world.transports[&(a, b)];
+        let bytes = Bytes::from_static(packet);
+        world.give(a, Input::Packet { peer: b, attempt, lane: Lane::Reliable, bytes });
+        world.pass(Micros::from_secs(2));
+        assert!(world.is_open(a, b), "{packet:02x?}");
+        let news = |event: &Event| matches!(event, Event::Message { .. } | Event::Gap { .. });
+        assert_eq!(world.count(a, news), 0, "{packet:02x?}");
     }
 }

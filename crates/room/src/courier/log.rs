@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::{limits, member::cost, time::Time};
+use super::cost;
+use crate::{limits, time::Time};
 
 /// The chunks `first … next − 1` of a stream, each as the frame that its origin made of it.
 #[derive(Debug)]

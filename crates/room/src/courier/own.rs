@@ -1,7 +1,6 @@
 //! What this member says itself.
 
 use super::*;
-use crate::member::cost;
 
 impl Courier {
     /// Whether one more message to the room, or to a member, may wait for its turn.

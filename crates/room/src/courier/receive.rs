@@ -1,10 +1,7 @@
 //! What comes over a link.
 
 use super::*;
-use crate::{
-    member::cost,
-    wire::frame::{HOP_UNKNOWN, Have},
-};
+use crate::wire::frame::{HOP_UNKNOWN, Have};
 
 impl Courier {
     /// Takes a frame of a link's reliable lane. A frame of a link that is not up is ignored.

@@ -3,10 +3,7 @@
 use bytes::BytesMut;
 
 use super::*;
-use crate::{
-    member::cost,
-    wire::frame::{Ack, HOP_UNKNOWN, Have},
-};
+use crate::wire::frame::{Ack, HOP_UNKNOWN, Have};
 
 impl Courier {
     /// The next packet for the other end of a link, as far as its credit and its send buffer allow.

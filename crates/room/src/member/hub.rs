@@ -165,16 +165,18 @@ impl Member {
         }
         let known = self.departed.iter().position(|(id, ..)| *id == info.id);
         let known = known.and_then(|at| self.departed.remove(at));
+        self.courier.entered(self.now, info.id);
+        self.courier.expect(self.now, info.id);
         let mut link = Link::new(self.now);
         // The other side may still have its end of the last connection, and takes none that is older.
-        link.attempt = known.map_or(0, |(_, _, attempt)| attempt);
-        let known = known.map(|(_, position, _)| position);
+        link.attempt = known.map_or(0, |(_, attempt)| attempt);
         let peer = Peer {
             info: info.clone(),
             returning: None,
             parting: None,
+            elder: quietly,
+            since: self.now,
             link,
-            flow: Flow::new(self.id, info.id, self.room.next(), known, self.now),
             lossy: LossyFlow::new(&self.published),
         };
         self.peers.insert(info.id, peer);
@@ -188,19 +190,18 @@ impl Member {
         if self.departed.len() >= limits::DEPARTED_MAX {
             self.departed.pop_front();
         }
-        self.departed.push_back((id, peer.flow.position(), peer.link.attempt));
+        self.departed.push_back((id, peer.link.attempt));
         self.session.forget(id);
         self.dirty.remove(&id);
         let todo = peer.link.give_up();
         self.close_connections(id, &todo);
-        for ticket in peer.flow.outbox.clear() {
+        for ticket in self.courier.forget(self.now, id) {
             self.event(Event::NotSent { ticket, why: NotSent::UnknownMember });
         }
         for ticket in self.calls.member_left(id) {
             self.call_failed(ticket, "member_left", "the member left before it answered");
         }
         self.event(Event::MemberLeave { member: peer.info, reason });
-        self.trim_room();
     }
 
     fn updated(&mut self, id: MemberId, attributes: Attributes, op: u64) {

@@ -50,8 +50,9 @@ impl Member {
             && peer.link.is_connecting(attempt)
         {
             peer.link.up(path, self.now);
-            peer.flow.link_up(&self.room, self.session.epoch);
             peer.lossy.link_up();
+            let offer_from = (!peer.elder).then_some(peer.since);
+            self.courier.link_up(self.now, id, LinkUp { vouches: false, offer_from });
             self.dirty.insert(id);
         }
     }
@@ -65,7 +66,7 @@ impl Member {
                     self.outputs.push_back(Output::Open { peer: id, attempt, role });
                     self.link_event(id, LinkState::Connecting, None);
                 }
-                Do::Close(attempt) => self.outputs.push_back(Output::Close { peer: id, attempt }),
+                Do::Close(_) => self.close_connections(id, &[step]),
                 Do::Remote(data) => self.outputs.push_back(Output::Remote { peer: id, attempt, data }),
                 Do::RestartIce => self.outputs.push_back(Output::RestartIce { peer: id, attempt }),
                 Do::Ping(token) => {
@@ -73,6 +74,7 @@ impl Member {
                     self.dirty.insert(id);
                 }
                 Do::Suspect => {
+                    self.courier.suspect(self.now, id, true);
                     self.session.report(id, Report::Suspect, self.now);
                     self.link_event(id, LinkState::Suspect, Some("nothing was heard for a while"));
                     self.give_up_returning(id);
@@ -85,6 +87,7 @@ impl Member {
     pub(super) fn close_connections(&mut self, peer: MemberId, todo: &[Do]) {
         for step in todo {
             if let Do::Close(attempt) = step {
+                self.courier.link_down(self.now, peer);
                 self.outputs.push_back(Output::Close { peer, attempt: *attempt });
             }
         }

@@ -440,9 +440,27 @@ impl PacketReader {
         Ok(PacketReader { reader: Reader { bytes: packet, at: 0 } })
     }
 
-    fn frame(&mut self) -> Result<(Frame, usize), FrameError> {
+    /// The frames' bytes, not looked into yet.
+    pub fn raw(mut self) -> impl Iterator<Item = Result<Bytes, FrameError>> {
+        std::iter::from_fn(move || {
+            (self.reader.at < self.reader.bytes.len()).then(|| {
+                let bytes = self.bytes();
+                if bytes.is_err() {
+                    self.reader.at = self.reader.bytes.len();
+                }
+                bytes
+            })
+        })
+    }
+
+    fn bytes(&mut self) -> Result<Bytes, FrameError> {
         let length = usize::try_from(self.reader.varint()?).map_err(|_| FrameError::Truncated)?;
-        let bytes = self.reader.take(length)?;
+        self.reader.take(length)
+    }
+
+    fn frame(&mut self) -> Result<(Frame, usize), FrameError> {
+        let bytes = self.bytes()?;
+        let length = bytes.len();
         Ok((Frame::decode(bytes)?, length))
     }
 }
