@@ -699,7 +699,7 @@ impl<T> Slab<T> {
         self.places.get_mut(place)?.as_mut()
     }
 
-    fn iter(&self) -> impl Iterator<Item = (usize, &T)> {
+    fn iter(&self) -> impl Iterator<Item = (usize, &T)> + Clone {
         self.places.iter().enumerate().filter_map(|(place, thing)| Some((place, thing.as_ref()?)))
     }
 

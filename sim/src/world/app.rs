@@ -10,7 +10,7 @@ use room::{
     wire::signal::{Json, Member as MemberInfo, RefusalCode},
 };
 
-use super::{World, actor::Fate};
+use super::{World, actor::Fate, links};
 use crate::{
     payload::{self, Content},
     schedule::{Saying, To},
@@ -183,11 +183,13 @@ impl World {
             Event::MemberUpdate(info) if info.id != self.actors[actor].id => {
                 self.actors[actor].app.roster.insert(info.id, info);
             }
-            Event::Link { peer, state, .. } => {
+            Event::Link { peer, state, reason, .. } => {
                 if !self.actors[actor].app.roster.contains_key(&peer) {
                     self.odd(actor, &format!("hears of a link to {peer}, who is not there"));
                 }
-                self.checks.plan.failures_heard += u64::from(state == LinkState::Failed);
+                // A link to somebody who leaves before it opens does fail.
+                let failed = state == LinkState::Failed && reason.as_deref() != Some(links::NO_WAY);
+                self.checks.plan.failures_heard += u64::from(failed);
             }
             Event::Message { from, addressed, payload, .. } => {
                 let sender = self.sender(actor, from);

@@ -56,6 +56,9 @@ struct Outgoing {
     held: VecDeque<Bytes>,
 }
 
+/// Why an attempt at a link did not open.
+pub(super) const NO_WAY: &str = "no way was found";
+
 impl World {
     // ---- coming to be --------------------------------------------------------------------------------------------
 
@@ -154,7 +157,7 @@ impl World {
         if !both || !opens || self.network.is_cut(a, b) {
             for end in 0..2 {
                 let Some((peer, attempt)) = self.far(id, end) else { return };
-                let reason = "no way was found".to_owned();
+                let reason = NO_WAY.to_owned();
                 let input = Box::new(Input::LinkDown { peer, attempt, reason, closed: false });
                 self.queue.push(self.now, Event::Give { conn: id, end, input });
             }

@@ -237,11 +237,14 @@ impl Courier {
         stream.hop = if hop >= HOP_UNKNOWN - 1 { HOP_UNKNOWN } else { hop + 1 };
     }
 
-    /// The other end sends what is not missing.
+    /// The other end sends what is not missing. In a mesh nobody's way is better than the origin's own.
     fn unwanted(&mut self, at: usize, s: usize) {
         let stream = &mut self.streams[s];
-        if !stream.is_own() && stream.parent.is_none() && !self.links[at].ends(s).pruned {
-            stream.parent = Some(at);
+        let direct = !self.plan.relayed && stream.id.origin == self.links[at].peer;
+        if !stream.is_own() && (direct || stream.parent.is_none()) && !self.links[at].ends(s).pruned {
+            if let Some(old) = stream.parent.replace(at).filter(|old| *old != at) {
+                self.prune(old, s);
+            }
             self.measure(s);
         }
         if self.streams[s].parent != Some(at) {

@@ -82,7 +82,14 @@ impl Courier {
 
     /// Where all who have more lack what is missing here, nobody has it any more. Gives whether that is so.
     pub(super) fn settle_gap(&mut self, s: usize) -> bool {
-        let next = self.streams[s].next();
+        let stream = &self.streams[s];
+        let next = stream.next();
+        // In a mesh an origin keeps what it owes until it can send it, whatever others have let go.
+        let origin_lacks = |link: &Link| link.peer == stream.id.origin && link.ends_of(s).floor > next;
+        let origin_may = !self.plan.relayed && stream.forget_at.is_none();
+        if origin_may && !self.links.iter().any(|(_, link)| origin_lacks(link)) {
+            return false;
+        }
         let holders = self.links.iter().filter(|(_, link)| link.open).map(|(_, link)| link.ends_of(s));
         let floor = holders.filter(|ends| ends.theirs > next).map(|ends| ends.floor).min();
         let Some(floor) = floor.filter(|floor| *floor > next) else { return false };
@@ -124,14 +131,22 @@ impl Courier {
             let theirs = link.ends_of(s).hop;
             link.peer == origin || !self.plan.relayed || (theirs <= hop && theirs != HOP_UNKNOWN)
         };
-        let others = || self.links.iter().filter(|(at, link)| Some(*at) != but && link.is_sound());
-        let nearest = others().filter(|(_, link)| is_near(link)).min_by_key(|(_, link)| {
+        let others = self.links.iter().filter(|(at, link)| Some(*at) != but && link.is_sound());
+        let nearest = others.clone().filter(|(_, link)| is_near(link)).min_by_key(|(_, link)| {
             let ends = link.ends_of(s);
             (link.peer != origin, ends.hop, std::cmp::Reverse(ends.theirs))
         });
-        let nearest = nearest.map(|(at, _)| at);
-        let missing = others().map(|(at, link)| (link.ends_of(s).theirs, at)).max().filter(|(upto, _)| *upto > next);
+        let nearest = nearest.map(|(at, link)| (at, link.peer == origin));
+        let missing = others.clone().map(|(at, link)| (link.ends_of(s).theirs, at)).max();
+        let missing = missing.filter(|(upto, _)| *upto > next);
+        let all: Vec<usize> = others.map(|(at, _)| at).collect();
         self.drop_repair(s);
+        if !self.plan.relayed && nearest.is_none_or(|(_, is_origin)| !is_origin) {
+            // Nobody announces anything in a mesh, and any of them may have lost its own link to the origin: all are
+            // asked, and all but the first who sends something are told that they need not.
+            return all.into_iter().for_each(|at| self.graft(at, s));
+        }
+        let nearest = nearest.map(|(at, _)| at);
         match (nearest, missing) {
             (Some(at), missing) => {
                 self.graft(at, s);
