@@ -56,10 +56,10 @@ pub struct Simulate {
     #[arg(long)]
     seconds: Option<u64>,
     /// Play one room as an overlay, however small it is
-    #[arg(long, conflicts_with_all = ["random", "rooms"])]
+    #[arg(long, conflicts_with = "rooms")]
     overlay: bool,
     /// Draw the overlay and the curve of its deliveries into a file
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["random", "rooms"])]
+    #[arg(long, value_name = "FILE", conflicts_with = "rooms")]
     svg: Option<PathBuf>,
     /// Print the report as one JSON object
     #[arg(long)]
@@ -129,7 +129,13 @@ impl Simulate {
 
     fn scenario(&self) -> Result<Run, Failure> {
         if self.random {
-            return Ok(Run::Rooms(Scenario::random(self.seed.unwrap_or(1))));
+            let seed = self.seed.unwrap_or(1);
+            let overlays = self.overlay || self.svg.is_some();
+            return Ok(if overlays {
+                Run::Overlay(overlay::Scenario::random(seed))
+            } else {
+                Run::Rooms(Scenario::random(seed))
+            });
         }
         let run = match &self.scenario {
             Some(path) => read(path)?,
@@ -263,6 +269,7 @@ mod tests {
         else {
             panic!("a tree is an overlay");
         };
+        assert!(matches!(planned("simulate --overlay --random --seed 5"), Ok(Run::Overlay(_))));
         assert_eq!((scenario.topology.as_str(), scenario.members, scenario.seed), ("tree", 50, 3));
         assert!(planned("simulate --topology tree --rooms 2 --members 50").is_err());
     }

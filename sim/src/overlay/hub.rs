@@ -110,6 +110,29 @@ impl<P: Protocol> World<'_, P> {
         degrees.max().unwrap_or(0)
     }
 
+    /// Once all is settled, members have the links of the plan, and these reach everybody.
+    pub(super) fn check_links(&mut self) {
+        let living: Vec<u32> =
+            (0..self.members.len() as u32).filter(|member| self.members[*member as usize].machine.is_some()).collect();
+        let mut reached = BTreeSet::new();
+        let mut edge: Vec<u32> = living.first().copied().into_iter().collect();
+        while let Some(member) = edge.pop() {
+            if reached.insert(member) {
+                edge.extend(self.members[member as usize].links.iter().map(|(peer, _)| *peer));
+            }
+        }
+        for member in living {
+            let has: BTreeSet<u32> = self.members[member as usize].links.iter().map(|(peer, _)| *peer).collect();
+            let planned: BTreeSet<u32> = self.hub.plan.links_of(member).into_iter().collect();
+            if has != planned {
+                self.tally.violation(self.now, format_args!("{member} has links to {has:?}, its plan {planned:?}"));
+            }
+            if !reached.contains(&member) {
+                self.tally.violation(self.now, format_args!("no way leads to {member}"));
+            }
+        }
+    }
+
     pub(super) fn hub_hears(&mut self, news: News) {
         if let Some((from, to)) = self.hub.away
             && (from..to).contains(&self.now)
@@ -147,7 +170,9 @@ impl<P: Protocol> World<'_, P> {
             News::Tick => {
                 let ops = self.hub.plan.tick(self.now, &self.space);
                 self.carry_out(&ops, Micros(0));
-                self.queue.push(self.now + TICK, Event::Hub(News::Tick));
+                if self.now < self.end {
+                    self.queue.push(self.now + TICK, Event::Hub(News::Tick));
+                }
             }
         }
     }

@@ -66,6 +66,8 @@ pub(super) struct Ours {
     courier: Courier,
     /// Whose link is being emptied.
     sending: Option<MemberId>,
+    /// Whether anything was taken for it.
+    sent: bool,
     head: Head,
 }
 
@@ -78,7 +80,7 @@ impl Protocol for Ours {
         if resident {
             courier.first_in_room();
         }
-        Ours { courier, sending: None, head: Head { kind: Kind::Message, channel: String::new() } }
+        Ours { courier, sending: None, sent: false, head: Head { kind: Kind::Message, channel: String::new() } }
     }
 
     fn link_up(&mut self, now: Time, peer: MemberId, how: LinkUp) {
@@ -117,9 +119,14 @@ impl Protocol for Ours {
                 Some(peer) => peer,
                 None => *self.sending.insert(self.courier.poll_dirty()?),
             };
-            match self.courier.next_frame(now, peer) {
-                Some(frame) => return Some((peer, frame)),
-                None => self.sending = None,
+            if let Some(frame) = self.courier.next_frame(now, peer) {
+                self.sent = true;
+                return Some((peer, frame));
+            }
+            self.sending = None;
+            // What was taken waits in the member's uplink, not in a buffer of the link.
+            if std::mem::take(&mut self.sent) {
+                self.courier.buffered(peer, 0);
             }
         }
     }

@@ -159,6 +159,9 @@ impl fmt::Display for Report {
 
 /// The command that runs a scenario again.
 pub(super) fn rerun(scenario: &Scenario) -> String {
+    if *scenario == Scenario::random(scenario.seed) {
+        return format!("roomful simulate --overlay --random --seed {}", scenario.seed);
+    }
     let flagged = Scenario {
         seed: scenario.seed,
         members: scenario.members,

@@ -3,6 +3,8 @@
 use room::plan::Topology;
 use serde::{Deserialize, Serialize};
 
+use crate::dice::Dice;
+
 /// An overlay run: one room of up to a million members, over which network, with which lives, work and misfortunes, and
 /// how well it must fare. Every field has a default, so that a file needs to name only what matters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -199,6 +201,50 @@ impl Default for Network {
 }
 
 impl Scenario {
+    /// A small room of which the seed determines everything: size, topology, network, and which misfortunes come together.
+    pub fn random(seed: u64) -> Scenario {
+        let mut dice = Dice::new(seed, 0, 0x0_5eed);
+        let topology = |dice: &mut Dice| Topology::ALL[dice.below(4) as usize].as_str().to_owned();
+        let seconds = dice.between(10, 40);
+        let at_s = |dice: &mut Dice| dice.between(2, seconds - 4) as f64 + dice.unit();
+        let mut switches: Vec<Switch> =
+            (0..dice.below(4)).map(|_| Switch { at_s: at_s(&mut dice), to: topology(&mut dice) }).collect();
+        switches.sort_by(|a, b| a.at_s.total_cmp(&b.at_s));
+        let members = if dice.chance(0.2) { dice.between(100, 400) } else { dice.between(3, 60) };
+        let hard = dice.chance(0.5);
+        let network = Network {
+            late: if hard { 0.05 } else { 0.01 },
+            burst_starts: if hard { 0.01 } else { 0.0 },
+            late_ms: dice.between(50, 500),
+            uplink_kbps: if dice.chance(0.2) { dice.between(1, 10) * 1_000 } else { 0 },
+            turn: if dice.chance(0.3) { 0.12 } else { 0.0 },
+            ..Network::default()
+        };
+        let hub_away = HubAway { from_s: at_s(&mut dice), seconds: dice.between(1, 20) as f64 };
+        let massacre = Massacre { at_s: at_s(&mut dice), part: 0.3 };
+        let flash = Flash { at_s: at_s(&mut dice), members: dice.between(1, members) as usize };
+        Scenario {
+            seed,
+            members: members as usize,
+            topology: topology(&mut dice),
+            seconds,
+            settle_s: 20,
+            churn_per_min: if dice.chance(0.7) { dice.unit() * 3.0 } else { 0.0 },
+            crashes: dice.unit(),
+            publishers: dice.between(1, 6) as usize,
+            messages_per_s: dice.between(1, 10) as f64,
+            bytes: dice.between(1, 1_000) as usize,
+            relays: dice.below(4) as usize,
+            compare: false,
+            network,
+            flash: dice.chance(0.2).then_some(flash),
+            massacre: dice.chance(0.2).then_some(massacre),
+            hub_away: dice.chance(0.2).then_some(hub_away),
+            switches,
+            ..Scenario::default()
+        }
+    }
+
     /// Why this cannot be run, if it cannot.
     ///
     /// # Errors

@@ -161,6 +161,7 @@ impl<'a, P: Protocol> World<'a, P> {
             self.handle(event);
         }
         self.now = settled;
+        self.check_links();
         let state = |member: u32| self.members[member as usize].gone.map_or(State::There, |(_, state)| state);
         self.tally.finish(settled, state);
     }
