@@ -72,11 +72,14 @@ struct Towns;
 
 impl Distance for Towns {
     fn between(&self, a: MemberId, b: MemberId) -> Option<Micros> {
-        let mix = |n: u64| (n ^ n >> 31).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mix = |n: u64| {
+            (n ^ n >> 31).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+        };
         let place = |id: MemberId| {
             let town = mix(mix(id.to_u64()) % 100 + 1);
             let within = mix(id.to_u64());
-            let axis = |shift: u32| ((town >> shift & 0xffff) * 115_000 >> 16) + ((within >> shift & 0xffff) * 5_000 >> 16);
+            let axis =
+                |shift: u32| ((town >> shift & 0xffff) * 115_000 >> 16) + ((within >> shift & 0xffff) * 5_000 >> 16);
             (axis(0), axis(20))
         };
         let ((ax, ay), (bx, by)) = (place(a), place(b));
@@ -104,7 +107,8 @@ pub fn run(options: &Options) -> io::Result<Figures> {
     let Options { topology, stripes, members, churn, samples } = *options;
     let before = resident()?;
     let mut planner = Planner::with(1, Config { topology, stripes, ..Config::default() });
-    let mut relays: BTreeSet<u64> = if topology == Topology::Star { (0..members.div_ceil(1_000)).collect() } else { BTreeSet::new() };
+    let mut relays: BTreeSet<u64> =
+        if topology == Topology::Star { (0..members.div_ceil(1_000)).collect() } else { BTreeSet::new() };
     let mut live: Vec<u64> = Vec::new();
     let join = |planner: &mut Planner, number: u64, relays: &BTreeSet<u64>| {
         let profile = if relays.contains(&number) { relay() } else { profile(number) };
