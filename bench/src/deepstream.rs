@@ -49,6 +49,11 @@ const UNIT: char = '\u{1f}';
 /// After each message.
 const END: char = '\u{1e}';
 
+/// What comes before a value in an event.
+const EVENT_MARK: &str = "\u{1f}S";
+/// The same in a record.
+const RECORD_MARK: &str = "\"value\":\"";
+
 /// Runs all cases.
 ///
 /// # Errors
@@ -58,7 +63,7 @@ pub fn run(options: &Options) -> io::Result<Vec<Case>> {
     let start = |ours: bool| if ours { roomful(&options.roomful) } else { peer(&options.peer) };
     let Options { rooms, deliveries, time, .. } = *options;
     let (mut event_runs, mut update_runs, mut turn_runs) = <([Runs; 2], [Runs; 2], [Runs; 2])>::default();
-    let mut raw_runs = Runs::default();
+    let mut raw_runs = <[Runs; 3]>::default();
     let (mut idle_runs, mut subscriber_runs) = <([Vec<f64>; 2], [Vec<f64>; 2])>::default();
     for _ in 0..options.runs {
         for (at, ours) in [true, false].into_iter().enumerate() {
@@ -66,8 +71,10 @@ pub fn run(options: &Options) -> io::Result<Vec<Case>> {
             update_runs[at].push(runtime.block_on(updates(&start(ours)?, rooms, deliveries, time))?);
             turn_runs[at].push(runtime.block_on(turns(&start(ours)?, rooms, deliveries, time))?);
             if !ours {
-                let raw = Process::start::<&str>(&options.raw, &[])?;
-                raw_runs.push(runtime.block_on(raw_updates(&raw, rooms, deliveries, time))?);
+                for (runs, raw) in raw_runs.iter_mut().zip(&RAW) {
+                    let server = Process::start::<&str>(&options.raw, &[])?;
+                    runs.push(runtime.block_on(raw.run(&server, rooms, deliveries, time))?);
+                }
             }
             let idle = runtime.block_on(memory(&start(ours)?, options.idle, 0))?;
             idle_runs[at].push(idle / options.idle as f64 / 1024.0);
@@ -75,10 +82,12 @@ pub fn run(options: &Options) -> io::Result<Vec<Case>> {
             subscriber_runs[at].push(subscribed / 1024.0 / 1024.0);
         }
     }
-    let mut cases = event_runs[0].cases("event fan-out", PEER, &event_runs[1]);
-    cases.extend(turn_runs[0].cases("record update fan-out, all write", PEER, &turn_runs[1]));
-    cases.extend(update_runs[0].cases("record update fan-out, one writes", PEER, &update_runs[1]));
-    cases.extend(update_runs[0].cases("record update fan-out, one writes", "raw tokio-tungstenite", &raw_runs));
+    let mut cases = Vec::new();
+    let names = ["event fan-out", "record update fan-out, all write", "record update fan-out, one writes"];
+    for ((name, [ours, theirs]), raw) in names.into_iter().zip([event_runs, turn_runs, update_runs]).zip(&raw_runs) {
+        cases.extend(ours.cases(name, PEER, &theirs));
+        cases.extend(ours.cases(name, "raw tokio-tungstenite", raw));
+    }
     let us = "roomful serve";
     cases.push(Case::of("idle client", "KiB", (us, &idle_runs[0]), (PEER, &idle_runs[1])));
     let name = format!("{} clients with {} subscriptions each", options.subscribers, options.subscriptions);
@@ -98,6 +107,21 @@ pub(crate) fn peer(folder: &Path) -> io::Result<Process> {
     Process::start("node", &arguments)
 }
 
+/// An event.
+fn event(name: &str, value: &str) -> String {
+    message(&["E", "EVT", name, &format!("S{value}")])
+}
+
+/// A write of a record, whatever its version.
+fn turn(name: &str, value: &str) -> String {
+    message(&["R", "CU", name, "-1", &format!("{{\"value\":\"{value}\"}}"), "{}"])
+}
+
+/// A write of a record, as this version.
+fn update(name: &str, version: u32, value: &str) -> String {
+    message(&["R", "U", name, &version.to_string(), &format!("{{\"value\":\"{value}\"}}")])
+}
+
 /// Everybody in a room emits an event, which goes to everybody else.
 pub(crate) async fn events(server: &Process, rooms: usize, deliveries: u64, time: Duration) -> io::Result<[f64; 3]> {
     let mut talkers = Vec::new();
@@ -106,11 +130,11 @@ pub(crate) async fn events(server: &Process, rooms: usize, deliveries: u64, time
         for mut socket in clients(server, ROOM).await? {
             ask(&mut socket, &["E", "S", &room], "E\u{1f}A\u{1f}S").await?;
             let room = room.clone();
-            let write = move |value: &str| message(&["E", "EVT", &room, &format!("S{value}")]);
+            let write = move |value: &str| event(&room, value);
             talkers.push(Talker { socket, write: Some(Box::new(write)), hears: ROOM as u64 - 1 });
         }
     }
-    Load { deliveries, time, mark: "\u{1f}S" }.run(server, talkers).await
+    Load { deliveries, time, mark: EVENT_MARK }.run(server, talkers).await
 }
 
 /// Everybody in a room writes its record, whatever its version, which goes to everybody else.
@@ -121,12 +145,11 @@ async fn turns(server: &Process, rooms: usize, deliveries: u64, time: Duration) 
         for mut socket in clients(server, ROOM).await? {
             ask(&mut socket, &["R", "CR", &name], "R\u{1f}R\u{1f}").await?;
             let name = name.clone();
-            let write =
-                move |value: &str| message(&["R", "CU", &name, "-1", &format!("{{\"value\":\"{value}\"}}"), "{}"]);
+            let write = move |value: &str| turn(&name, value);
             talkers.push(Talker { socket, write: Some(Box::new(write)), hears: ROOM as u64 - 1 });
         }
     }
-    Load { deliveries, time, mark: "\"value\":\"" }.run(server, talkers).await
+    Load { deliveries, time, mark: RECORD_MARK }.run(server, talkers).await
 }
 
 /// One in each room writes a record, which goes to everybody else.
@@ -139,7 +162,7 @@ async fn updates(server: &Process, rooms: usize, deliveries: u64, time: Duration
             let (name, mut version) = (name.clone(), 0);
             let write = move |value: &str| {
                 version += 1;
-                message(&["R", "U", &name, &version.to_string(), &format!("{{\"value\":\"{value}\"}}")])
+                update(&name, version, value)
             };
             talkers.push(match at {
                 0 => Talker { socket, write: Some(Box::new(write)), hears: 0 },
@@ -147,19 +170,36 @@ async fn updates(server: &Process, rooms: usize, deliveries: u64, time: Duration
             });
         }
     }
-    Load { deliveries, time, mark: "\"value\":\"" }.run(server, talkers).await
+    Load { deliveries, time, mark: RECORD_MARK }.run(server, talkers).await
 }
 
 /// The same with a loop that sends what it gets to everybody in the room, its writer too.
-async fn raw_updates(server: &Process, rooms: usize, deliveries: u64, time: Duration) -> io::Result<[f64; 3]> {
-    let mut talkers = Vec::new();
-    for n in 0..rooms {
-        for (at, socket) in connect(server, &format!("cursor-{n}"), ROOM).await?.into_iter().enumerate() {
-            let write = |value: &str| format!("{{\"value\":\"{value}\"}}");
-            talkers.push(Talker { socket, write: (at == 0).then(|| -> load::Write { Box::new(write) }), hears: 1 });
+struct Raw {
+    /// How many of a room write.
+    writers: usize,
+    /// What, as one of the clients above does.
+    write: fn(&str) -> String,
+    mark: &'static str,
+}
+
+/// For events, for records that all write, and for those that one writes.
+const RAW: [Raw; 3] = [
+    Raw { writers: ROOM, write: |value| event("talk-0", value), mark: EVENT_MARK },
+    Raw { writers: ROOM, write: |value| turn("cursor-0", value), mark: RECORD_MARK },
+    Raw { writers: 1, write: |value| update("cursor-0", 1_000, value), mark: RECORD_MARK },
+];
+
+impl Raw {
+    async fn run(&self, server: &Process, rooms: usize, deliveries: u64, time: Duration) -> io::Result<[f64; 3]> {
+        let mut talkers = Vec::new();
+        for n in 0..rooms {
+            for (at, socket) in connect(server, &format!("room-{n}"), ROOM).await?.into_iter().enumerate() {
+                let write = (at < self.writers).then(|| -> load::Write { Box::new(self.write) });
+                talkers.push(Talker { socket, write, hears: self.writers as u64 });
+            }
         }
+        Load { deliveries, time, mark: self.mark }.run(server, talkers).await
     }
-    Load { deliveries, time, mark: "\"value\":\"" }.run(server, talkers).await
 }
 
 /// The bytes that so many clients take, each with so many subscriptions of its own.

@@ -4,5 +4,6 @@ pub mod case;
 pub mod deepstream;
 mod load;
 pub mod mesh;
+pub mod plan;
 pub mod process;
 pub mod signal;

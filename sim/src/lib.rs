@@ -17,6 +17,7 @@ mod check;
 mod dice;
 mod fingerprint;
 mod network;
+pub mod overlay;
 mod payload;
 mod queue;
 mod report;

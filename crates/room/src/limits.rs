@@ -209,10 +209,10 @@ pub const REBALANCE_SAMPLES: usize = 64;
 pub const REBALANCE_MEMBERS: usize = 16;
 /// Neighbours on either side in a cycle that a member is told.
 pub const RING_REACH: usize = 2;
-/// Members that an event moves to a shallower place in the spanning tree.
-pub const SPAN_MOVES: usize = 32;
-/// Members that an event looks at beside those whose links it changes.
-pub const SPAN_TENDED: usize = 2;
+/// Members that an event looks at for a shallower place in the spanning tree.
+pub const SPAN_LOOKS: usize = 32;
+/// Members that are looked at for one when time passes.
+pub const SPAN_SWEPT: usize = 256;
 /// Stripes of the tree.
 pub const STRIPES_MAX: usize = 4;
 /// Parents that are compared.

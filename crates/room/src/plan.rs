@@ -457,6 +457,17 @@ impl Planner {
         self.plan.depth(slot, 0)
     }
 
+    /// Under whom a member is in a stripe of the tree, or in the star (which has one).
+    pub fn parent_of(&self, id: MemberId, stripe: usize) -> Option<MemberId> {
+        let slot = self.members.slot(id)?;
+        let parent = match &self.plan {
+            Plan::Mesh | Plan::SmallWorld(_) => None,
+            Plan::Forest(forest) => forest.stripes().get(stripe)?.parent(slot),
+            Plan::Star(star) => star.tree().parent(slot),
+        };
+        parent.map(|parent| self.members.id(parent))
+    }
+
     /// How far a member is from the root of a stripe of the tree.
     pub fn stripe_depth_of(&self, id: MemberId, stripe: usize) -> Option<u32> {
         let slot = self.members.slot(id)?;

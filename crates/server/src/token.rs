@@ -82,10 +82,11 @@ impl Claims {
         }
     }
 
-    /// How long the token may still be used, with what clocks may be off.
+    /// How long it takes until the token is not good any more, with what clocks may be off. Up to a second more, as
+    /// the time is looked at in whole seconds.
     pub(crate) fn left(&self) -> Duration {
-        let end = self.exp.saturating_add(limits::TOKEN_LEEWAY_S);
-        Duration::from_secs(end.saturating_sub(get_current_timestamp()))
+        let over = self.exp.saturating_add(limits::TOKEN_LEEWAY_S + 1);
+        Duration::from_secs(over.saturating_sub(get_current_timestamp()))
     }
 
     /// The token, signed.

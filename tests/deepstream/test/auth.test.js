@@ -99,6 +99,38 @@ each("tokens of the server's keys let their subjects in", NOT_ALIKE, async (t, w
   }
 });
 
+each("who logged in with a token is sent away when its time is over, and comes back with a new one", NOT_ALIKE, async (t, wire) => {
+  const server = await Server.with(t, { toml, closed: true });
+  // Clocks may be off by 10 s.
+  const soon = Math.floor(Date.now() / 1000) - 8;
+  const watcher = await enter(t, server, wire, { token: token({ sub: "watcher", attributes: { role: "admin" } }) });
+  const { client, success } = await enter(t, server, wire, { token: token({ sub: "carol", exp: soon, attributes: { role: "admin" } }) });
+  assert.equal(success, true);
+  await client.hears("news");
+  assert.deepEqual(await watcher.client.users(), ["carol"]);
+  // It connects again by itself, and is told that its token is not good any more.
+  await client.reaches("AWAITING_AUTHENTICATION");
+  assert.deepEqual(await watcher.client.users(), []);
+  const again = await client.login({ token: token({ sub: "carol", attributes: { role: "admin" } }) });
+  assert.equal(again.success, true, JSON.stringify(again.data));
+  await client.reaches("OPEN");
+  await client.eventually("its subscription", () => {
+    watcher.client.emit("news", 1);
+    return client.log.all("event").length > 0;
+  });
+});
+
+each("listeners learn of no name but those that they may", NOT_ALIKE, async (t, wire) => {
+  const presence = `[[deepstream.permission]]\nnames = "*"\nrights = ["presence"]\n`;
+  const server = await Server.with(t, { toml: toml + presence, closed: true });
+  const { client: ada } = await enter(t, server, wire, { username: "ada", password: "sesame" });
+  const { client: bob } = await enter(t, server, wire, { username: "bob", password: "open" });
+  await ada.hears("a secret", "own/bob/news");
+  await bob.listens("event", "own/bob/|.*");
+  await bob.sees({ event: "wanted", name: "own/bob/news" });
+  assert.equal(bob.log.all("wanted").length, 1);
+});
+
 pairs("what the rules allow works, what they do not is denied", NOT_ALIKE, async (t, [one, other]) => {
   const server = await Server.with(t, { toml, closed: true });
   const { client: ada } = await enter(t, server, one, { username: "ada", password: "sesame" });

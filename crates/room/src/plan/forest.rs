@@ -45,8 +45,9 @@ impl Forest {
             return 0;
         }
         let stripes = self.stripes.len() as u64;
-        // A parent in each stripe, and one link for what comes.
-        let links = profile.max_links.saturating_sub(u16::try_from(stripes + 1).unwrap_or(u16::MAX));
+        // A parent in each stripe, and the backup parents; but a tree that does not branch would be a chain.
+        let others = u16::try_from(self.stripes.len() + limits::BACKUP_PARENTS).unwrap_or(u16::MAX);
+        let links = profile.max_links.saturating_sub(others).max(2);
         let uplink = u64::from(profile.uplink_kbps) * stripes * 7 / (10 * u64::from(self.rate_kbps));
         u16::try_from(uplink).unwrap_or(u16::MAX).min(links)
     }
@@ -209,10 +210,9 @@ impl Forest {
                 }
                 let Some(peer) = draft.members.draw(&mut draft.rng) else { return };
                 // Who is not deeper is not below. A sibling loses its parent at the same time.
+                let better = home.placed(peer) && home.depth(peer) <= home.depth(slot) && home.parent(peer) != parent;
                 let of_use = peer != slot
-                    && home.placed(peer)
-                    && home.depth(peer) <= home.depth(slot)
-                    && (last || home.parent(peer) != parent)
+                    && (better || last && home.placed(peer) && !home.is_under(peer, slot))
                     && (self.stripes.len() == 1 || last || self.stripes.iter().any(|stripe| stripe.has_children(peer)));
                 if of_use
                     && !draft.members.draining(peer)

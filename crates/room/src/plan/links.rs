@@ -3,7 +3,10 @@
 //! Each link is kept at both of its ends, in a vector sorted by peer, with its reasons as bits. While an event is
 //! planned, reasons come and go; [`Links::settle`] then says what became of each link that was touched.
 
+use smallvec::SmallVec;
+
 use super::{LinkOp, Members, Slot};
+use crate::limits;
 
 /// Why a link is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +55,9 @@ pub(super) const STRIPES: u16 = 0b1111 << 5;
 /// Links to backup parents.
 pub(super) const BACKUPS: u16 = 0b11 << 10;
 /// Every reason.
-pub(super) const WANTED: u16 = !Tag::Span.bit();
+pub(super) const WANTED: u16 = !(Tag::Span.bit() | BELOW);
+/// At the upper end of a link of the spanning tree: the peer is below.
+const BELOW: u16 = 1 << 15;
 
 /// A link as one of its ends has it.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +68,10 @@ struct End {
     before: u16,
 }
 
+/// A slot's links. Those of a small world's member, and the two that it gets before it gives others up, stand where the
+/// slot does: following a pointer costs more than all else that is done to a link.
+type Ends = SmallVec<[End; limits::SMALL_WORLD_DEGREE + 2]>;
+
 const TOUCHED: u16 = 1;
 const WAS_OPEN: u16 = 2;
 const WAS_EAGER: u16 = 4;
@@ -70,7 +79,7 @@ const WAS_EAGER: u16 = 4;
 /// The links of each slot, both ways, with their reasons.
 #[derive(Debug, Default)]
 pub(super) struct Links {
-    of: Vec<Vec<End>>,
+    of: Vec<Ends>,
     touched: Vec<(Slot, Slot)>,
     /// The bit of the links that new messages are pushed along; 0 where there are none.
     eager: u16,
@@ -80,7 +89,7 @@ impl Links {
     /// Makes room for a slot.
     pub(super) fn make_room(&mut self, slot: Slot) {
         if self.of.len() <= slot.index() {
-            self.of.resize_with(slot.index() + 1, Vec::new);
+            self.of.resize_with(slot.index() + 1, Ends::new);
         }
     }
 
@@ -92,6 +101,13 @@ impl Links {
         }
     }
 
+    /// Makes a link part of the spanning tree, or turns it round.
+    pub(super) fn hang(&mut self, child: Slot, parent: Slot) {
+        self.take(child, parent, Tag::Span);
+        self.end_mut(child, parent).tags &= !BELOW;
+        self.end_mut(parent, child).tags |= BELOW;
+    }
+
     /// Wants a link for one reason less.
     pub(super) fn give_back(&mut self, a: Slot, b: Slot, tag: Tag) {
         self.clear(a, b, tag.bit());
@@ -101,6 +117,7 @@ impl Links {
     pub(super) fn clear(&mut self, a: Slot, b: Slot, mask: u16) {
         if self.tags(a, b) & mask != 0 {
             self.touch(a, b);
+            let mask = if mask & Tag::Span.bit() != 0 { mask | BELOW } else { mask };
             for (end, peer) in [(a, b), (b, a)] {
                 self.end_mut(end, peer).tags &= !mask;
             }
@@ -188,6 +205,11 @@ impl Links {
     /// The other ends of a slot's links that are wanted for one of these reasons.
     pub(super) fn among(&self, slot: Slot, mask: u16) -> impl Iterator<Item = Slot> {
         self.of[slot.index()].iter().filter(move |end| end.tags & mask != 0).map(|end| end.peer)
+    }
+
+    /// Who is below a slot in the spanning tree.
+    pub(super) fn below(&self, slot: Slot) -> impl Iterator<Item = Slot> {
+        self.among(slot, BELOW)
     }
 
     /// The other ends of the links that new messages are pushed along.

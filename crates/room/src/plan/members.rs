@@ -236,7 +236,7 @@ impl Members {
     }
 
     pub(super) fn present(&self, slot: Slot) -> bool {
-        self.slab[slot.index()].live != AWAY
+        self.slab.get(slot.index()).is_some_and(|node| node.live != AWAY)
     }
 
     /// A present member, drawn; `None` where nobody is.

@@ -101,6 +101,9 @@ impl SmallWorld {
 
     /// Splices the member with the longest detour among some anew, in one cycle that is not the first.
     pub(super) fn tick(&mut self, draft: &mut Draft<'_>, now: Time) {
+        for _ in 0..limits::SPAN_SWEPT.min(draft.members.live.len()) {
+            self.span.tend(draft);
+        }
         let due = self.rebalanced.is_none_or(|at| now.since(at) >= limits::REBALANCE_EVERY);
         if !due || self.cycles.len() < 2 || draft.members.live.len() < limits::REBALANCE_MEMBERS {
             return;
@@ -140,7 +143,8 @@ impl SmallWorld {
         let wanted = self.cycles_of(draft, slot);
         for (number, cycle) in self.cycles[..wanted].iter_mut().enumerate() {
             if !cycle.contains(slot) {
-                cycle.enter(draft, slot, number == 0);
+                // A hub that has restarted finds members linked, randomly enough.
+                cycle.enter(draft, slot, number == 0 && draft.held.is_empty());
             }
         }
     }
@@ -177,61 +181,39 @@ impl Cycle {
         }
     }
 
-    /// An edge, by its first end: drawn evenly among those that give the newcomer two new neighbours.
+    /// An edge, by its first end: drawn evenly, if possible among those that give the newcomer two new neighbours.
     fn even_edge(&self, draft: &mut Draft<'_>, slot: Slot) -> Option<Slot> {
-        let mut second_best = None;
-        for _ in 0..limits::EDGE_TRIES {
-            let edge = self.drawn_edge(draft, slot)?;
-            match edge {
-                (Some(p), true) => return Some(p),
-                (Some(p), false) => second_best = Some(p),
-                (None, _) => {}
-            }
-        }
-        second_best
+        let edges = self.drawn_edges::<{ limits::EDGE_TRIES }>(draft);
+        let usable = || edges.into_iter().filter(|(p, q)| self.usable(draft, slot, *p, *q));
+        usable().find(|(p, q)| fresh(draft, slot, *p, *q)).or_else(|| usable().next()).map(|(p, _)| p)
     }
 
-    /// The edge that is lengthened least among some drawn, and by how much. Those whose ends are neighbours already
-    /// come last.
+    /// The edge that is lengthened least among some drawn, and by how much. Those with ends that `slot` is linked to
+    /// anyway come first, those whose ends are its neighbours already come last.
     fn nearest_edge(&self, draft: &mut Draft<'_>, slot: Slot) -> Option<(Slot, u64)> {
-        let mut best: Option<(bool, u64, Slot)> = None;
-        let mut offer = |candidate: (bool, u64, Slot)| best = Some(best.map_or(candidate, |best| best.min(candidate)));
-        for held in draft.held.iter().filter(|held| **held != slot).take(limits::EDGE_SAMPLES) {
-            for p in self.neighbours(*held).map(|(before, _)| [before, *held]).into_iter().flatten() {
-                if self.usable(draft, slot, p) {
-                    offer((false, 0, p));
-                }
-            }
-        }
-        let (mut tried, mut found) = (0, 0);
-        while found < limits::EDGE_SAMPLES && tried < limits::EDGE_SAMPLES + limits::EDGE_TRIES {
-            tried += 1;
-            if let (Some(p), fresh) = self.drawn_edge(draft, slot)? {
-                found += usize::from(fresh);
-                offer((!fresh, self.detour_at(draft, slot, p, self.next[p.index()]), p));
-            }
-        }
-        best.map(|(_, detour, p)| (p, detour))
+        let drawn = self.drawn_edges::<{ limits::EDGE_SAMPLES }>(draft);
+        let around = |held: &Slot| self.neighbours(*held).map(|(p, q)| [(p, *held), (*held, q)]).into_iter().flatten();
+        let held = draft.held.iter().take(limits::EDGE_SAMPLES).flat_map(around);
+        let usable = held.chain(drawn).filter(|(p, q)| self.usable(draft, slot, *p, *q));
+        let rated = usable.map(|(p, q)| {
+            let new_links = [p, q].into_iter().filter(|end| !draft.held.contains(end)).count();
+            (!fresh(draft, slot, p, q), new_links, self.detour_at(draft, slot, p, q), p)
+        });
+        rated.min().map(|(_, _, detour, p)| (p, detour))
     }
 
-    /// A drawn edge that `slot` may be spliced into, and whether both of its ends would be new neighbours. The outer
-    /// `None` where nobody is present.
-    fn drawn_edge(&self, draft: &mut Draft<'_>, slot: Slot) -> Option<(Option<Slot>, bool)> {
-        let p = draft.members.draw(&mut draft.rng)?;
-        if !self.usable(draft, slot, p) {
-            return Some((None, false));
-        }
-        let q = self.next[p.index()];
-        let neighbour = |peer| draft.links.tags(slot, peer) & CYCLES != 0;
-        Some((Some(p), !neighbour(p) && !neighbour(q)))
+    /// Edges drawn evenly, as far as both ends are present; [`Slot::NONE`] for the others. Each look is at another end of
+    /// memory, so all that are alike are had at once: none waits for the one before.
+    fn drawn_edges<const COUNT: usize>(&self, draft: &mut Draft<'_>) -> [(Slot, Slot); COUNT] {
+        let drawn = [(); COUNT].map(|()| draft.members.draw(&mut draft.rng).unwrap_or(Slot::NONE));
+        let edges = drawn.map(|p| (p, self.next.get(p.index()).copied().unwrap_or(Slot::NONE)));
+        let mut present = edges.map(|(p, q)| draft.members.present(p) & draft.members.present(q)).into_iter();
+        edges.map(|edge| if present.next() == Some(true) { edge } else { (Slot::NONE, Slot::NONE) })
     }
 
-    fn usable(&self, draft: &Draft<'_>, slot: Slot, p: Slot) -> bool {
-        p != slot
-            && self.contains(p)
-            && draft.may_link(slot, p)
-            && self.next[p.index()] != slot
-            && draft.may_link(slot, self.next[p.index()])
+    /// Whether `slot` may be spliced into an edge.
+    fn usable(&self, draft: &Draft<'_>, slot: Slot, p: Slot, q: Slot) -> bool {
+        p != slot && q != slot && q != Slot::NONE && draft.may_link(slot, p) && draft.may_link(slot, q)
     }
 
     /// An edge for a newcomer where drawing found none, as where nearly everybody is away: a present member, with those
@@ -337,4 +319,9 @@ impl Cycle {
         let through = draft.cost(p, slot).saturating_add(draft.cost(slot, q));
         if p == q { through } else { through.saturating_sub(draft.cost(p, q)) }
     }
+}
+
+/// Whether both ends of an edge would be new neighbours.
+fn fresh(draft: &Draft<'_>, slot: Slot, p: Slot, q: Slot) -> bool {
+    draft.links.tags(slot, p) & CYCLES == 0 && draft.links.tags(slot, q) & CYCLES == 0
 }

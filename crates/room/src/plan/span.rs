@@ -2,10 +2,12 @@
 //! pushed along it, so that the first of a sender does not come by every link.
 //!
 //! Each member has a parent and a depth, which is its parent's and one. Depths are relative: the root's is whatever it
-//! was when it became the root. A subtree that loses its parent takes the shallowest neighbour that is not of itself;
-//! who has a neighbour that would make it shallower moves there, some in each event.
+//! was when it became the root. A subtree that loses its parent takes the shallowest neighbour that is not of itself.
+//! Who is offered a shallower parent by a new link moves there; who has one otherwise is found in turn.
 
 use std::collections::VecDeque;
+
+use smallvec::SmallVec;
 
 use super::{
     Draft, Slot,
@@ -31,6 +33,8 @@ struct Node {
 }
 
 const UNKNOWN: Node = Node { parent: Slot::NONE, depth: u32::MAX };
+type Neighbours = SmallVec<[(u32, Slot); limits::SMALL_WORLD_DEGREE_MAX]>;
+
 /// The links that the tree may use.
 const USABLE: u16 = CYCLES | Tag::Held.bit();
 
@@ -50,7 +54,7 @@ impl Span {
         if !self.knows(slot) {
             return Vec::new();
         }
-        let children: Vec<Slot> = self.children(draft, slot).collect();
+        let children: Vec<Slot> = draft.links.below(slot).collect();
         for child in &children {
             self.cut(draft, *child);
         }
@@ -87,13 +91,15 @@ impl Span {
                 self.root = root.map_or(self.root, |_| Some(*orphan));
             }
         }
-        let mut movers: VecDeque<Slot> = touched.into_iter().flat_map(|(a, b)| [a, b]).collect();
-        movers.extend(orphans);
-        for _ in 0..limits::SPAN_TENDED {
-            movers.push_back(Slot(self.cursor));
-            self.cursor = if (self.cursor as usize) + 1 < self.nodes.len() { self.cursor + 1 } else { 0 };
-        }
+        let movers = touched.into_iter().filter_map(|(a, b)| self.may_move(draft, a, b)).collect();
         self.improve(draft, movers);
+    }
+
+    /// Looks whether the next member has a better parent by now.
+    pub(super) fn tend(&mut self, draft: &mut Draft<'_>) {
+        let next = Slot(self.cursor);
+        self.cursor = if next.index() + 1 < self.nodes.len() { self.cursor + 1 } else { 0 };
+        self.improve(draft, VecDeque::from([next]));
     }
 
     pub(super) fn knows(&self, slot: Slot) -> bool {
@@ -109,9 +115,7 @@ impl Span {
     /// Finds a parent for the root of a subtree: the shallowest neighbour outside, or else one of a member within,
     /// which then becomes the subtree's root. Whether there was one.
     fn place(&mut self, draft: &mut Draft<'_>, orphan: Slot) -> bool {
-        let outside =
-            draft.links.among(orphan, USABLE).filter(|peer| self.knows(*peer) && !self.is_under(*peer, orphan));
-        if let Some(parent) = outside.min_by_key(|peer| (self.nodes[peer.index()].depth, *peer)) {
+        if let Some(parent) = self.exit(draft, orphan, orphan) {
             self.hang(draft, orphan, parent);
             if self.nodes[orphan.index()].depth != self.nodes[parent.index()].depth + 1 {
                 self.deepen(draft, orphan);
@@ -120,22 +124,37 @@ impl Span {
         }
         let mut within = VecDeque::from([orphan]);
         while let Some(at) = within.pop_front() {
-            let exits = draft.links.among(at, USABLE).filter(|peer| self.knows(*peer) && !self.is_under(*peer, orphan));
-            if let Some(parent) = exits.min_by_key(|peer| (self.nodes[peer.index()].depth, *peer)) {
-                self.turn(at);
+            if let Some(parent) = self.exit(draft, at, orphan) {
+                self.turn(draft, at);
                 self.hang(draft, at, parent);
                 self.deepen(draft, at);
                 return true;
             }
-            within.extend(self.children(draft, at));
+            within.extend(draft.links.below(at));
         }
         false
     }
 
+    /// The shallowest neighbour of `slot` that is not in the subtree of `top`.
+    fn exit(&self, draft: &Draft<'_>, slot: Slot, top: Slot) -> Option<Slot> {
+        let neighbours = draft.links.among(slot, USABLE).filter_map(|peer| {
+            let depth = self.nodes.get(peer.index()).map_or(u32::MAX, |node| node.depth);
+            (depth != u32::MAX).then_some((depth, peer))
+        });
+        let mut neighbours: Neighbours = neighbours.collect();
+        neighbours.sort_unstable();
+        // Most often the shallowest will do; whether a member is below another takes looks at further places.
+        neighbours.into_iter().map(|(_, peer)| peer).find(|peer| !self.is_under(*peer, top))
+    }
+
     /// Moves members to shallower parents, as many as an event may.
     fn improve(&mut self, draft: &mut Draft<'_>, mut movers: VecDeque<Slot>) {
-        let mut moves = 0;
+        let mut looks = 0;
         while let Some(mover) = movers.pop_front() {
+            looks += 1;
+            if looks > limits::SPAN_LOOKS {
+                break;
+            }
             if !self.knows(mover) || self.nodes[mover.index()].parent == Slot::NONE {
                 continue;
             }
@@ -149,15 +168,20 @@ impl Span {
                 self.cut(draft, mover);
                 self.hang(draft, mover, parent);
                 self.deepen(draft, mover);
-                moves += 1;
-                if moves == limits::SPAN_MOVES {
-                    return;
-                }
                 let gained = self.nodes[mover.index()].depth;
                 let deeper = |peer: &Slot| self.knows(*peer) && self.nodes[peer.index()].depth > gained + 1;
                 movers.extend(draft.links.among(mover, USABLE).filter(deeper));
             }
         }
+    }
+
+    /// Which end of a link, if any, would be shallower with the other as its parent.
+    fn may_move(&self, draft: &Draft<'_>, a: Slot, b: Slot) -> Option<Slot> {
+        if !self.knows(a) || !self.knows(b) || draft.links.tags(a, b) & USABLE == 0 {
+            return None;
+        }
+        let (of_a, of_b) = (self.nodes[a.index()].depth, self.nodes[b.index()].depth);
+        (of_a.abs_diff(of_b) > 1).then_some(if of_a > of_b { a } else { b })
     }
 
     /// Whether two members are in the same tree, as they always are unless something is loose.
@@ -183,10 +207,6 @@ impl Span {
         at == top
     }
 
-    fn children(&self, draft: &Draft<'_>, slot: Slot) -> impl Iterator<Item = Slot> {
-        draft.links.among(slot, Tag::Span.bit()).filter(move |peer| self.nodes[peer.index()].parent == slot)
-    }
-
     fn cut(&mut self, draft: &mut Draft<'_>, child: Slot) {
         let parent = std::mem::replace(&mut self.nodes[child.index()].parent, Slot::NONE);
         if parent != Slot::NONE {
@@ -195,7 +215,7 @@ impl Span {
     }
 
     fn hang(&mut self, draft: &mut Draft<'_>, child: Slot, parent: Slot) {
-        draft.links.take(child, parent, Tag::Span);
+        draft.links.hang(child, parent);
         self.nodes[child.index()].parent = parent;
     }
 
@@ -205,14 +225,17 @@ impl Span {
         while let Some(slot) = todo.pop() {
             let parent = self.nodes[slot.index()].parent;
             self.nodes[slot.index()].depth = self.nodes[parent.index()].depth + 1;
-            todo.extend(self.children(draft, slot));
+            todo.extend(draft.links.below(slot));
         }
     }
 
     /// Makes a member the root of its subtree. The depths are wrong until it has a parent and [`Span::deepen`] is done.
-    fn turn(&mut self, slot: Slot) {
+    fn turn(&mut self, draft: &mut Draft<'_>, slot: Slot) {
         let (mut at, mut parent) = (slot, Slot::NONE);
         while at != Slot::NONE {
+            if parent != Slot::NONE {
+                draft.links.hang(at, parent);
+            }
             let next = std::mem::replace(&mut self.nodes[at.index()].parent, parent);
             (parent, at) = (at, next);
         }
