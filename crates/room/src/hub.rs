@@ -46,6 +46,7 @@ mod liveness;
 mod roster;
 mod session;
 mod state;
+mod switch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -54,13 +55,13 @@ use rand_core::RngCore;
 
 use crate::{
     id::{MemberId, RoomName},
-    plan::{Event, LinkOp, NoDistance, Planner},
+    plan::{Event, LinkOp, NoDistance, Planner, Topology},
     time::{Micros, Time},
     wire::{
         frame::NUMBER_MAX,
         signal::{
             ClientMessage, Closing, Join, Json, LinkPlan, LinkReport, LinkTo, Member, RefusalCode, Refused, Role,
-            ServerMessage, SetAttributes, SetState, SignalFrom, SignalTo, StateChange, StateEntry, Update,
+            RouteVia, ServerMessage, SetAttributes, SetState, SignalFrom, SignalTo, StateChange, StateEntry, Update,
         },
     },
 };
@@ -211,6 +212,8 @@ pub struct Counters {
     pub attribute_writes: u64,
     /// Pings sent, for heartbeats and for doubted members.
     pub pings: u64,
+    /// Changes of topology begun.
+    pub switches: u64,
 }
 
 /// One room.
@@ -221,6 +224,12 @@ pub struct Hub {
     roster: Roster,
     planner: Planner,
     state: SharedState,
+    /// How far a change of topology has got.
+    moving: switch::Move,
+    /// The topology that the room is to have, whatever it is like.
+    pinned: Option<Topology>,
+    /// When the plan is to be looked at next.
+    plan_at: Option<Time>,
     shutting_down: bool,
     outputs: VecDeque<Output>,
     /// When whom to examine; each member stands here once at most.
@@ -239,6 +248,9 @@ impl Hub {
             roster: Roster::default(),
             planner: Planner::new(seed),
             state: SharedState::default(),
+            moving: switch::Move::None,
+            pinned: None,
+            plan_at: None,
             shutting_down: false,
             outputs: VecDeque::new(),
             wakes: BTreeSet::new(),
@@ -269,6 +281,7 @@ impl Hub {
         while let Some(id) = self.recheck.pop_first() {
             self.examine(now, id);
         }
+        self.tend_plan(now);
     }
 
     /// The next thing to do.
@@ -278,7 +291,7 @@ impl Hub {
 
     /// When to call [`Hub::handle`] with [`Input::Timeout`], if nothing else happens before.
     pub fn poll_timeout(&self) -> Option<Time> {
-        self.wakes.first().map(|(at, _)| *at)
+        self.wakes.first().map(|(at, _)| *at).into_iter().chain(self.plan_at).min()
     }
 
     /// Whether nobody is in the room, not even away: it can be dropped.
@@ -324,6 +337,15 @@ impl Hub {
             ClientMessage::State(change) => self.set_state(now, id, conn, change),
             ClientMessage::Ping {} => self.send(vec![conn], ServerMessage::Pong {}),
             ClientMessage::Pong {} => {}
+            ClientMessage::Topology(wish) => {
+                if let Err(refused) = self.pin(id, &wish.pin) {
+                    self.refuse_message(conn, refused);
+                }
+            }
+            ClientMessage::Route(question) => {
+                let path = self.route(id, question.to);
+                self.send(vec![conn], ServerMessage::Route(RouteVia { to: question.to, path }));
+            }
             ClientMessage::Leave {} => self.leave(id, conn),
             ClientMessage::Join(_) => self.join_again(now, conn),
         }
@@ -471,6 +493,11 @@ impl Hub {
     /// Tells members what changed in their links; `but` is told otherwise. Equal messages are sent as one.
     fn tell_links(&mut self, ops: &[LinkOp], but: Option<MemberId>) {
         let mut plans: BTreeMap<ConnId, LinkPlan> = BTreeMap::new();
+        for op in ops {
+            if let LinkOp::Close(a, b) = *op {
+                self.roster.retract(a, b);
+            }
+        }
         let mut tell = |id: MemberId, change: &dyn Fn(&mut LinkPlan)| {
             if but != Some(id)
                 && let Some(conn) = self.roster.get(id).and_then(|session| session.conn)
@@ -489,7 +516,14 @@ impl Hub {
                     tell(b, &|plan| plan.close.push(a));
                 }
                 // A mesh pushes along all of its links.
-                LinkOp::Eager(..) | LinkOp::Lazy(..) => {}
+                LinkOp::Eager(a, b) => {
+                    tell(a, &|plan| plan.eager.push(b));
+                    tell(b, &|plan| plan.eager.push(a));
+                }
+                LinkOp::Lazy(a, b) => {
+                    tell(a, &|plan| plan.lazy.push(b));
+                    tell(b, &|plan| plan.lazy.push(a));
+                }
             }
         }
         let mut groups: Vec<(LinkPlan, Vec<ConnId>)> = Vec::new();

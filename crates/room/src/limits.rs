@@ -174,6 +174,15 @@ pub const CACHE_AGE: Micros = Micros::from_secs(30);
 pub const ACTIVE_FOR: Micros = Micros::from_secs(30);
 /// How long the stream of a member that went is kept: what a survivor has, the others get.
 pub const FIN_GRACE: Micros = Micros::from_secs(5);
+/// How long before a newcomer was heard of something may have been said by somebody who had heard of it already: it is
+/// offered that, too.
+pub const ENTRY_MARGIN: Micros = Micros::from_secs(1);
+/// Messages of members of whom the hub has not told yet.
+pub const EARLY_MAX: usize = 256;
+/// How long what a member said before it went may still be on its way from link to link.
+pub const PARTING_WORDS: Micros = Micros::from_secs(1);
+/// How often a way to a member is asked for while there is none.
+pub const ROUTE_EVERY: Micros = Micros::from_secs(1);
 /// How often caches and laggards are looked after.
 pub const SWEEP_EVERY: Micros = Micros::from_secs(1);
 /// Members that an addressed stream is passed on to, one after another, the addressee included.
@@ -187,6 +196,20 @@ pub const STREAMS_MAX: usize = 16 * 1024;
 
 // ---- the plan -----------------------------------------------------------------------------------
 
+/// How often a room's plan is looked after where it is not a small mesh.
+pub const PLAN_EVERY: Micros = Micros::from_secs(1);
+/// Members up to which a mesh is left alone.
+pub const CALM_MEMBERS: usize = 8;
+/// How often a change of topology is looked after.
+pub const SWITCH_LOOK: Micros = Micros::from_millis(100);
+/// How long the links of a new topology have to open.
+pub const SWITCH_TIMEOUT: Micros = Micros::from_secs(8);
+/// How long the old links stay after a new topology has taken over, at least.
+pub const RETIRE_AFTER: Micros = Micros::from_secs(2);
+/// How long they stay at most, where somebody has no new one.
+pub const RETIRE_BY: Micros = Micros::from_secs(15);
+/// Members among whom a way is looked for.
+pub const ROUTE_SEARCH: usize = 20_000;
 /// Links that a member may hold where it does not say.
 pub const MEMBER_LINKS: u16 = 16;
 /// Links that every member may hold, whatever it says: two neighbours, and two more while it moves.

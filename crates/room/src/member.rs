@@ -31,6 +31,7 @@ pub use self::io::{Answer, Config, Event, Input, Joined, Lane, LinkState, Lossy,
 use self::{
     call::Calls,
     link::{Do, Link},
+    links::MESH,
     lossy::{LossyFlow, Published},
     session::{Report, Session, State},
 };
@@ -42,8 +43,8 @@ use crate::{
     wire::{
         frame::{self, Frame, Head, Kind, PacketReader, Stream},
         signal::{
-            Attributes, ClientMessage, GoneReason, Json, LinkPlan, Member as MemberInfo, Negotiation, RefusalCode,
-            ServerMessage, SetState, SignalTo, Welcome,
+            Attributes, ClientMessage, GoneReason, Json, LinkPlan, Member as MemberInfo, Negotiation, PinTopology,
+            RefusalCode, RouteTo, ServerMessage, SetState, SignalTo, Welcome,
         },
     },
 };
@@ -63,6 +64,14 @@ pub struct Member {
     /// The attempts of the links to members that went, oldest first.
     departed: VecDeque<(MemberId, u32)>,
     courier: Courier,
+    /// The other ends of the links along which the plan wants new streams pushed.
+    eager: BTreeSet<MemberId>,
+    /// Members that are gone, and what they said may still be on its way.
+    leaving: BTreeMap<MemberId, Leaving>,
+    /// What came from members of whom the hub has not told yet, the oldest first.
+    early: VecDeque<Early>,
+    /// Members to whom there is no way, and when one is asked for.
+    unrouted: BTreeMap<MemberId, Time>,
     published: Published,
     calls: Calls,
     /// Until when [`Input::Leave`] waits for acknowledgements.
@@ -89,6 +98,23 @@ struct Peer {
     lossy: LossyFlow,
 }
 
+/// A member that is gone; the application is told when its last words have had time to come.
+#[derive(Debug)]
+struct Leaving {
+    info: MemberInfo,
+    reason: GoneReason,
+    until: Time,
+}
+
+/// A message that came before its sender was known.
+#[derive(Debug)]
+struct Early {
+    from: MemberId,
+    addressed: bool,
+    head: Head,
+    payload: Bytes,
+}
+
 impl Member {
     /// A member that is about to enter.
     pub fn new(config: Config, now: Time) -> Member {
@@ -100,6 +126,10 @@ impl Member {
             peers: BTreeMap::new(),
             departed: VecDeque::new(),
             courier: Courier::new(id, now),
+            eager: BTreeSet::new(),
+            leaving: BTreeMap::new(),
+            early: VecDeque::new(),
+            unrouted: BTreeMap::new(),
             published: Published::default(),
             calls: Calls::default(),
             leave_by: None,
@@ -176,6 +206,11 @@ impl Member {
                 let change = self.session.set_attributes(set);
                 self.tell_change(change);
             }
+            Input::Pin { topology } => {
+                if self.session.is_joined() {
+                    self.tell(ClientMessage::Topology(PinTopology { pin: topology }));
+                }
+            }
             Input::SetToken { token } => self.session.config.token = token,
             Input::Consumed { from, bytes, lossy } => self.consumed(from, bytes, lossy),
             Input::Leave => {
@@ -213,7 +248,10 @@ impl Member {
                 if open { peer.lossy.resend_at(peer.link.rtt) } else { None },
             ]
         });
-        let own = [self.session.timeout(), self.leave_by, self.calls.timeout(), self.courier.poll_timeout()];
+        let ask = self.unrouted.values().min().copied().filter(|_| self.session.is_joined());
+        let leaving = self.leaving.values().map(|leaving| leaving.until).min();
+        let own =
+            [ask, leaving, self.session.timeout(), self.leave_by, self.calls.timeout(), self.courier.poll_timeout()];
         peers.chain(own).flatten().min()
     }
 
@@ -239,6 +277,10 @@ impl Member {
             }
         }
         self.courier.tick(self.now);
+        self.ask_ways();
+        let gone: Vec<MemberId> =
+            self.leaving.iter().filter(|(_, leaving)| leaving.until <= self.now).map(|(id, _)| *id).collect();
+        gone.into_iter().for_each(|id| self.parted(id));
         for ticket in self.calls.expired(self.now) {
             self.call_failed(ticket, "timeout", "no answer came in time");
         }

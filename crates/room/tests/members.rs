@@ -195,6 +195,7 @@ impl World {
             room: "test".parse().unwrap(),
             members: others.iter().map(|other| self.info(*other)).collect(),
             links: others.iter().map(|peer| LinkTo { peer: *peer, role: Role::Answer }).collect(),
+            eager: Vec::new(),
             state,
             topology: "mesh".into(),
             epoch: 1,
@@ -226,7 +227,7 @@ impl World {
                     self.present.push(id);
                 }
                 for other in others {
-                    let plan = LinkPlan { open: vec![LinkTo { peer: id, role: Role::Offer }], close: Vec::new() };
+                    let plan = LinkPlan { open: vec![LinkTo { peer: id, role: Role::Offer }], ..LinkPlan::default() };
                     self.wire.push_back((other, Input::Hub(ServerMessage::Member(self.info(id)))));
                     self.wire.push_back((other, Input::Hub(ServerMessage::Links(plan))));
                 }
@@ -611,7 +612,7 @@ fn who_closes_a_link_and_stays_is_seen_to_fail_after_a_while() {
     world.events.clear();
     let attempt = world.transports[&(a, b)];
     world.give(b, Input::LinkDown { peer: a, attempt, reason: "closed".into(), closed: true });
-    let plan = LinkPlan { open: vec![LinkTo { peer: b, role: Role::Offer }], close: Vec::new() };
+    let plan = LinkPlan { open: vec![LinkTo { peer: b, role: Role::Offer }], ..LinkPlan::default() };
     world.give(a, Input::Hub(ServerMessage::Links(plan)));
     world.pass(limits::PARTING_GRACE.times(2));
     assert_eq!(states(&world, b, a)[..2], [Connecting, Open]);

@@ -8,13 +8,13 @@ use super::*;
 use crate::wire::frame::Ack;
 
 impl Courier {
-    /// Members that what is said to `to` is passed on by, one after another; `to` is the last. Ignored where there is no
-    /// link to the first.
-    pub fn route(&mut self, now: Time, to: MemberId, path: &[MemberId]) {
+    /// Members that what is said to `to` is passed on by, one after another; `to` is the last. False where there is no link
+    /// to the first.
+    pub fn route(&mut self, now: Time, to: MemberId, path: &[MemberId]) -> bool {
         self.now = now;
-        let Some((first, rest)) = path.split_first() else { return };
-        let Some(&at) = self.by_peer.get(first).filter(|at| self.links[**at].open) else { return };
-        let Some(s) = self.stream(StreamId::addressed(self.this, to), Kind::Sent) else { return };
+        let Some((first, rest)) = path.split_first() else { return false };
+        let Some(&at) = self.by_peer.get(first).filter(|at| self.links[**at].open) else { return false };
+        let Some(s) = self.stream(StreamId::addressed(self.this, to), Kind::Sent) else { return false };
         let stream = &mut self.streams[s];
         let (cursor, next) = (stream.log.first(), stream.log.next());
         stream.toward = Some(at);
@@ -26,6 +26,7 @@ impl Courier {
             self.links[at].ready(s);
             self.list(at);
         }
+        true
     }
 
     /// Something is to go to a member to whom there is no way.

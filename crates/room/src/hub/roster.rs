@@ -274,6 +274,15 @@ impl Roster {
         false
     }
 
+    /// The plan has no link between two members any more: what they said of each other says nothing now.
+    pub(super) fn retract(&mut self, a: MemberId, b: MemberId) {
+        for (witness, about) in [(a, b), (b, a)] {
+            if let Some(session) = self.sessions.get_mut(&about) {
+                session.witnesses.remove(&witness);
+            }
+        }
+    }
+
     /// Whom a member vouches for.
     pub(super) fn vouched_by(&self, witness: MemberId) -> Vec<MemberId> {
         let vouches = |session: &&Session| session.witnesses.get(&witness) == Some(&Testimony::Vouches);

@@ -56,6 +56,8 @@ impl Hub {
     fn admit(&mut self, now: Time, conn: ConnId, join: Join, grant: Grant) -> Result<(), Refused> {
         let member = newcomer(&join, &grant)?;
         let id = member.id;
+        let wish = join.topology.as_deref().map(|word| self.wish(word)).transpose();
+        let wish = wish.map_err(|refused| Refused { fatal: true, ..refused })?.flatten();
         let replaced = self.same_identity(&grant)?;
         let full = self.roster.len() - replaced.len() >= self.config.members_max;
         if full || !self.roster.has_room_for(&member) {
@@ -85,6 +87,10 @@ impl Hub {
         }
         self.tell_links(&ops, Some(id));
         self.recheck_arrival(id);
+        if let Some(topology) = wish {
+            // Whoever may not choose is told so by the room's being as it is.
+            let _ = self.pin(id, topology.as_str());
+        }
         Ok(())
     }
 
@@ -194,6 +200,7 @@ impl Hub {
             room: self.config.room.clone(),
             members: others.into_iter().map(|other| other.member.clone()).collect(),
             links: links.collect(),
+            eager: self.planner.eager_of(id).collect(),
             state: self.state.entries().clone(),
             topology: self.planner.topology().to_string(),
             epoch: self.planner.epoch(),
@@ -291,12 +298,6 @@ fn newcomer(join: &Join, grant: &Grant) -> Result<Member, Refused> {
     }
     if !state::attributes_fit(&join.attributes) {
         return Err(Refused { fatal: true, ..bad_attributes() });
-    }
-    if let Some(topology) = join.topology.as_ref().filter(|topology| !matches!(topology.as_str(), "auto" | "mesh")) {
-        let shown: String = topology.chars().filter(|c| !c.is_control()).take(limits::NAME_MAX).collect();
-        let message = format!("this server cannot link a room as `{shown}`");
-        let hint = "ask for `auto` or `mesh`";
-        return Err(Refused::fatal(RefusalCode::TopologyUnavailable, message, hint));
     }
     Ok(Member {
         id: join.secret.member_id(),

@@ -42,13 +42,43 @@ impl Member {
                 courier::Event::Gap { origin, addressed, from, to } => {
                     self.event(Event::Gap { member: origin, addressed, from_seq: from, to_seq: to });
                 }
-                // It goes when there is a link.
-                courier::Event::Unroutable { .. } => {}
+                courier::Event::Unroutable { to } => {
+                    let patience = if self.is_planned(to) { limits::CONNECT_TIMEOUT } else { Micros(0) };
+                    self.unrouted.insert(to, self.now + patience);
+                    self.ask_ways();
+                }
             }
         }
     }
 
+    /// Whether the plan has a link to a member, though it may not be open.
+    fn is_planned(&self, id: MemberId) -> bool {
+        self.peers.get(&id).is_some_and(|peer| peer.link.role.is_some())
+    }
+
+    /// Asks the hub by whom what is said to others is passed on.
+    pub(super) fn ask_ways(&mut self) {
+        if !self.session.is_joined() {
+            return;
+        }
+        let due: Vec<MemberId> = self.unrouted.iter().filter(|(_, at)| **at <= self.now).map(|(to, _)| *to).collect();
+        for to in due {
+            self.unrouted.insert(to, self.now + limits::ROUTE_EVERY);
+            self.tell(ClientMessage::Route(RouteTo { to }));
+        }
+    }
+
+    /// The hub knows a way, or none.
+    pub(super) fn routed(&mut self, to: MemberId, path: &[MemberId]) {
+        let wanted = self.unrouted.contains_key(&to) && path.len() <= limits::ROUTE_MAX;
+        // Where it breaks the courier asks for another.
+        if wanted && self.courier.route(self.now, to, path) {
+            self.unrouted.remove(&to);
+        }
+    }
+
     fn greeted(&mut self, id: MemberId) {
+        self.unrouted.remove(&id);
         let Some(peer) = self.peers.get_mut(&id) else { return };
         peer.link.greeted(self.now);
         self.session.report(id, Report::Up, self.now);
@@ -85,9 +115,27 @@ impl Member {
         Ok(())
     }
 
+    /// Hands on what came before the hub's word that its sender is here.
+    pub(super) fn hear_early(&mut self, from: MemberId) {
+        let (theirs, others) = std::mem::take(&mut self.early).into_iter().partition(|early| early.from == from);
+        self.early = others;
+        let theirs: VecDeque<Early> = theirs;
+        for Early { addressed, head, payload, .. } in theirs {
+            self.message(from, addressed, head, payload);
+        }
+    }
+
     fn message(&mut self, from: MemberId, addressed: bool, head: Head, payload: Bytes) {
-        if self.peers.get(&from).is_none_or(|peer| peer.info.mute) {
-            return;
+        let parting = || self.leaving.get(&from).map(|leaving| &leaving.info);
+        match self.peers.get(&from).map(|peer| &peer.info).or_else(parting) {
+            Some(info) if info.mute => return,
+            Some(_) => {}
+            None => {
+                if self.early.len() >= limits::EARLY_MAX {
+                    self.early.pop_front();
+                }
+                return self.early.push_back(Early { from, addressed, head, payload });
+            }
         }
         match head.kind {
             Kind::Message => {

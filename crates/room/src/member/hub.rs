@@ -67,7 +67,9 @@ impl Member {
             ServerMessage::Topology(change) => {
                 self.session.epoch = change.epoch.min(NUMBER_MAX);
                 self.topology_is(change.to);
+                self.plan_courier();
             }
+            ServerMessage::Route(route) => self.routed(route.to, &route.path),
             ServerMessage::Refused(refused) if refused.fatal => self.session.refusal = Some(refused),
             ServerMessage::Refused(refused) => {
                 self.event(Event::Refused { code: refused.code, message: refused.message, hint: refused.hint });
@@ -87,7 +89,8 @@ impl Member {
             None => self.joined(&welcome),
             Some(hub) => self.rejoined(&welcome, hub == welcome.hub),
         }
-        self.planned(LinkPlan { open: welcome.links, close: Vec::new() });
+        self.eager.clear();
+        self.planned(LinkPlan { open: welcome.links, eager: welcome.eager, ..LinkPlan::default() });
         for message in again {
             self.tell(message);
         }
@@ -96,6 +99,9 @@ impl Member {
     fn joined(&mut self, welcome: &Welcome) {
         self.this = Some(welcome.this.clone());
         self.session.topology.clone_from(&welcome.topology);
+        if welcome.members.is_empty() {
+            self.courier.first_in_room();
+        }
         self.session.room_state.clone_from(&welcome.state);
         for info in &welcome.members {
             self.entered(info.clone(), true);
@@ -134,7 +140,7 @@ impl Member {
             .iter()
             .filter(|(id, peer)| listed.contains(id) && !wanted.contains(id) && peer.link.role.is_some());
         let close = unwanted.map(|(id, _)| *id).collect();
-        self.planned(LinkPlan { open: Vec::new(), close });
+        self.planned(LinkPlan { close, ..LinkPlan::default() });
 
         let old = std::mem::take(&mut self.session.room_state);
         for key in old.keys().filter(|key| !welcome.state.contains_key(*key)) {
@@ -165,8 +171,8 @@ impl Member {
         }
         let known = self.departed.iter().position(|(id, ..)| *id == info.id);
         let known = known.and_then(|at| self.departed.remove(at));
+        self.parted(info.id);
         self.courier.entered(self.now, info.id);
-        self.courier.expect(self.now, info.id);
         let mut link = Link::new(self.now);
         // The other side may still have its end of the last connection, and takes none that is older.
         link.attempt = known.map_or(0, |(_, attempt)| attempt);
@@ -179,10 +185,15 @@ impl Member {
             link,
             lossy: LossyFlow::new(&self.published),
         };
-        self.peers.insert(info.id, peer);
+        let id = info.id;
+        self.peers.insert(id, peer);
+        if self.session.topology == MESH {
+            self.courier.expect(self.now, id);
+        }
         if !quietly {
             self.event(Event::MemberJoin(info));
         }
+        self.hear_early(id);
     }
 
     pub(super) fn gone(&mut self, id: MemberId, reason: GoneReason) {
@@ -192,16 +203,29 @@ impl Member {
         }
         self.departed.push_back((id, peer.link.attempt));
         self.session.forget(id);
+        self.unrouted.remove(&id);
+        self.eager.remove(&id);
         self.dirty.remove(&id);
         let todo = peer.link.give_up();
         self.close_connections(id, &todo);
-        for ticket in self.courier.forget(self.now, id) {
-            self.event(Event::NotSent { ticket, why: NotSent::UnknownMember });
-        }
         for ticket in self.calls.member_left(id) {
             self.call_failed(ticket, "member_left", "the member left before it answered");
         }
-        self.event(Event::MemberLeave { member: peer.info, reason });
+        let until = if self.session.topology == MESH { self.now } else { self.now + limits::PARTING_WORDS };
+        self.courier.gone(self.now, id);
+        self.leaving.insert(id, Leaving { info: peer.info, reason, until });
+        if until <= self.now {
+            self.parted(id);
+        }
+    }
+
+    /// A member that is gone has said its last word.
+    pub(super) fn parted(&mut self, id: MemberId) {
+        let Some(Leaving { info, reason, .. }) = self.leaving.remove(&id) else { return };
+        for ticket in self.courier.forget(self.now, id) {
+            self.event(Event::NotSent { ticket, why: NotSent::UnknownMember });
+        }
+        self.event(Event::MemberLeave { member: info, reason });
     }
 
     fn updated(&mut self, id: MemberId, attributes: Attributes, op: u64) {

@@ -192,6 +192,12 @@ pub enum Input {
         /// What to change.
         set: BTreeMap<String, Option<String>>,
     },
+    /// Have the room linked in this way from now on: `mesh`, `small-world`, `tree` or `star`; `auto`: as it fits. Ignored
+    /// while the hub is out of reach.
+    Pin {
+        /// The word.
+        topology: String,
+    },
     /// A fresh token for the next time that the hub is asked to let the member in.
     SetToken {
         /// The token.

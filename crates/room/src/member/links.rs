@@ -18,12 +18,31 @@ impl Member {
                 self.apply(link.peer, todo);
             }
         }
+        let (eager, lazy) = (plan.eager, plan.lazy);
+        self.eager.retain(|id| !lazy.contains(id) && !plan.close.contains(id));
+        self.eager.extend(eager);
+        self.plan_courier();
         for id in plan.close {
             if let Some(peer) = self.peers.get_mut(&id) {
                 peer.link.role = None;
                 let todo = peer.link.give_up();
                 self.close_connections(id, &todo);
                 self.link_event(id, LinkState::Closed, Some("the plan has no link here any more"));
+            }
+        }
+    }
+
+    /// Lets the courier know how the room is linked. In a mesh everybody has what others say over a link of their own, and
+    /// is waited for until it is there.
+    pub(super) fn plan_courier(&mut self) {
+        let relayed = self.session.topology != MESH;
+        let plan = courier::Plan { epoch: self.session.epoch, relayed, eager: self.eager.clone() };
+        self.courier.plan(self.now, plan);
+        for id in self.peers.keys() {
+            if relayed {
+                self.courier.expect_no_more(self.now, *id);
+            } else {
+                self.courier.expect(self.now, *id);
             }
         }
     }
@@ -51,8 +70,9 @@ impl Member {
         {
             peer.link.up(path, self.now);
             peer.lossy.link_up();
-            let offer_from = (!peer.elder).then_some(peer.since);
-            self.courier.link_up(self.now, id, LinkUp { vouches: false, offer_from });
+            let offer_from = (!peer.elder).then_some(Time(peer.since.0.saturating_sub(limits::ENTRY_MARGIN.0)));
+            let vouches = peer.elder && self.session.topology != MESH;
+            self.courier.link_up(self.now, id, LinkUp { vouches, offer_from });
             self.dirty.insert(id);
         }
     }
@@ -141,3 +161,6 @@ impl Member {
         self.event(Event::Link { peer: id, state, path, rtt, reason: reason.map(str::to_owned) });
     }
 }
+
+/// The topology in which every pair has a link.
+pub(super) const MESH: &str = "mesh";

@@ -107,6 +107,10 @@ pub enum ClientMessage {
     Ping {},
     /// Yes.
     Pong {},
+    /// How the room is to be linked from now on.
+    Topology(PinTopology),
+    /// By whom is what is said to a member passed on, where there is no link to it?
+    Route(RouteTo),
     /// Going for good.
     Leave {},
 }
@@ -236,6 +240,20 @@ pub struct LinkReport {
     pub down: Vec<MemberId>,
 }
 
+/// A wish how the room should be linked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinTopology {
+    /// `mesh`, `small-world`, `tree` or `star`; `auto`: as it fits.
+    pub pin: String,
+}
+
+/// A question for a way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteTo {
+    /// Where it leads.
+    pub to: MemberId,
+}
+
 /// Changes of a member's own attributes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SetAttributes {
@@ -277,6 +295,8 @@ pub enum ServerMessage {
     State(StateChange),
     /// The room's topology changed.
     Topology(TopologyChange),
+    /// A way to a member.
+    Route(RouteVia),
     /// What was asked was not done.
     Refused(Refused),
     /// The server is going down.
@@ -303,6 +323,9 @@ pub struct Welcome {
     pub members: Vec<Member>,
     /// The receiver's links.
     pub links: Vec<LinkTo>,
+    /// The other ends of those along which new streams are pushed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub eager: Vec<MemberId>,
     /// The shared state.
     pub state: BTreeMap<String, StateEntry>,
     /// How the room is linked.
@@ -430,6 +453,12 @@ pub struct LinkPlan {
     /// Links to give up.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub close: Vec<MemberId>,
+    /// Links along which new streams are pushed from now on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub eager: Vec<MemberId>,
+    /// Links on which they are announced only from now on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lazy: Vec<MemberId>,
 }
 
 /// An entry of the shared state changed.
@@ -456,6 +485,16 @@ pub struct TopologyChange {
     pub to: String,
     /// The plan's number.
     pub epoch: u64,
+}
+
+/// A way to a member to whom there is no link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteVia {
+    /// Where it leads.
+    pub to: MemberId,
+    /// Who passes on, one after another; `to` is the last. Empty where there is no way now. At most
+    /// [`limits::ROUTE_MAX`].
+    pub path: Vec<MemberId>,
 }
 
 /// The server is going down.

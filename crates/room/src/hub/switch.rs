@@ -1,0 +1,182 @@
+//! Moving the room from one topology to another while everybody goes on talking, and finding ways through it.
+//!
+//! Make before break: the links of the new topology are opened beside the old ones; when (nearly) all are up, the new one
+//! takes over, and new streams take its links; a while later the old links go. Whoever has no link of the new topology by
+//! then keeps the others waiting, for a while.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::{Hub, not_allowed};
+use crate::{
+    id::MemberId,
+    limits,
+    plan::{Event, LinkOp, NoDistance, Topology},
+    time::Time,
+    wire::signal::{RefusalCode, Refused, ServerMessage, TopologyChange},
+};
+
+/// How far a change of topology has got.
+#[derive(Debug)]
+pub(super) enum Move {
+    None,
+    /// Links are being opened.
+    Opening {
+        /// How many.
+        total: usize,
+        /// Those that are not up yet.
+        awaited: BTreeSet<(MemberId, MemberId)>,
+        /// When it goes on, or back, with what is up.
+        deadline: Time,
+    },
+    /// The new topology has taken over; the old links go between these times.
+    Committed {
+        from: Time,
+        by: Time,
+    },
+}
+
+impl Hub {
+    /// A member wants the room linked in some way from now on.
+    pub(super) fn pin(&mut self, id: MemberId, word: &str) -> Result<(), Refused> {
+        if !self.roster.get(id).is_some_and(|session| session.grant.admin) {
+            return Err(not_allowed("choose how the room is linked"));
+        }
+        let wish = self.wish(word)?;
+        self.planner.apply(&Event::Pin(wish), &NoDistance);
+        self.pinned = wish;
+        self.plan_at = Some(Time(0));
+        Ok(())
+    }
+
+    /// The topology that a word asks for; `None`: whichever fits.
+    pub(super) fn wish(&self, word: &str) -> Result<Option<Topology>, Refused> {
+        let unavailable =
+            |message: String, hint: &str| Err(Refused::of_message(RefusalCode::TopologyUnavailable, message, hint));
+        match word.parse::<Topology>() {
+            _ if word == "auto" => Ok(None),
+            Ok(topology) if self.planner.offers(topology) => Ok(Some(topology)),
+            Ok(topology) => {
+                let message = format!("nobody is in this room whom it could be linked by as `{topology}`");
+                unavailable(message, "lend a machine with `roomful relay`, or ask for `auto`")
+            }
+            Err(_) => {
+                let shown: String = word.chars().filter(|c| !c.is_control()).take(limits::NAME_MAX).collect();
+                let message = format!("this server cannot link a room as `{shown}`");
+                unavailable(message, "ask for `auto`, `mesh`, `small-world`, `tree` or `star`")
+            }
+        }
+    }
+
+    /// Does what is due for the plan.
+    pub(super) fn tend_plan(&mut self, now: Time) {
+        if self.roster.len() == 0 || self.shutting_down {
+            self.plan_at = None;
+            return;
+        }
+        if self.plan_at.is_none() && self.is_restless() {
+            self.plan_at = Some(now + limits::PLAN_EVERY);
+        }
+        if self.plan_at.is_none_or(|at| at > now) {
+            return;
+        }
+        match std::mem::replace(&mut self.moving, Move::None) {
+            Move::None => {
+                let ops = self.planner.apply(&Event::Tick(now), &NoDistance);
+                self.tell_links(&ops, None);
+                if let Some(to) = self.planner.due() {
+                    self.begin(now, to);
+                }
+            }
+            Move::Opening { total, awaited, deadline } => self.opening(now, total, awaited, deadline),
+            Move::Committed { from, by } => {
+                if now >= by || (now >= from && !self.somebody_is_stranded()) {
+                    let ops = self.planner.retire();
+                    self.tell_links(&ops, None);
+                } else {
+                    self.moving = Move::Committed { from, by };
+                }
+            }
+        }
+        let pause = if matches!(self.moving, Move::None) { limits::PLAN_EVERY } else { limits::SWITCH_LOOK };
+        self.plan_at = (self.is_restless() || !matches!(self.moving, Move::None)).then_some(now + pause);
+    }
+
+    /// Whether the plan may come to want another topology, or looks after the one that it has.
+    fn is_restless(&self) -> bool {
+        let topology = self.planner.topology();
+        topology != Topology::Mesh
+            || self.pinned.is_some_and(|pinned| pinned != topology)
+            || (self.pinned.is_none() && self.roster.len() > limits::CALM_MEMBERS)
+    }
+
+    fn begin(&mut self, now: Time, to: Topology) {
+        let ops = self.planner.begin(to, &NoDistance);
+        let awaited: BTreeSet<_> = ops.iter().filter_map(opened).collect();
+        self.counters.switches += 1;
+        self.tell_links(&ops, None);
+        self.moving = Move::Opening { total: awaited.len(), awaited, deadline: now + limits::SWITCH_TIMEOUT };
+    }
+
+    fn opening(&mut self, now: Time, total: usize, mut awaited: BTreeSet<(MemberId, MemberId)>, deadline: Time) {
+        awaited.retain(|(a, b)| self.planner.linked(*a, *b) && !self.is_up(*a, *b));
+        if awaited.len() * 100 > total && now < deadline {
+            self.moving = Move::Opening { total, awaited, deadline };
+            return;
+        }
+        if awaited.len() * 2 > total {
+            // Most of it cannot be had: the room stays as it is.
+            let ops = self.planner.abort();
+            self.tell_links(&ops, None);
+            return;
+        }
+        let from = self.planner.topology().to_string();
+        let ops = self.planner.commit(&NoDistance);
+        self.tell_links(&ops, None);
+        let (to, epoch) = (self.planner.topology().to_string(), self.planner.epoch());
+        self.tell_all(ServerMessage::Topology(TopologyChange { from, to, epoch }));
+        self.moving = Move::Committed { from: now + limits::RETIRE_AFTER, by: now + limits::RETIRE_BY };
+    }
+
+    /// Whether a link is up, by the word of either end.
+    fn is_up(&self, a: MemberId, b: MemberId) -> bool {
+        self.roster.vouches(a, b) || self.roster.vouches(b, a)
+    }
+
+    /// Whether somebody who is here has no link of the new topology.
+    fn somebody_is_stranded(&self) -> bool {
+        let mut present = self.roster.iter().filter(|session| session.conn.is_some()).map(|session| session.member.id);
+        self.planner.topology() != Topology::Mesh
+            && self.roster.present() > 1
+            && present.any(|id| !self.planner.eager_of(id).any(|peer| self.is_up(id, peer)))
+    }
+
+    /// A shortest way from one member to another over links that are up; empty where there is none.
+    pub(super) fn route(&self, from: MemberId, to: MemberId) -> Vec<MemberId> {
+        let mut before = BTreeMap::from([(from, from)]);
+        let mut next = VecDeque::from([from]);
+        while let Some(at) = next.pop_front().filter(|at| *at != to) {
+            for (peer, _) in self.planner.links_of(at) {
+                if before.len() < limits::ROUTE_SEARCH && !before.contains_key(&peer) && self.is_up(at, peer) {
+                    before.insert(peer, at);
+                    next.push_back(peer);
+                }
+            }
+        }
+        let mut path = VecDeque::new();
+        let mut at = to;
+        while at != from && path.len() < limits::ROUTE_MAX {
+            let Some(previous) = before.get(&at) else { return Vec::new() };
+            path.push_front(at);
+            at = *previous;
+        }
+        if at == from { path.into() } else { Vec::new() }
+    }
+}
+
+/// The link that an operation opens.
+fn opened(op: &LinkOp) -> Option<(MemberId, MemberId)> {
+    match *op {
+        LinkOp::Open { offerer, answerer } => Some((offerer, answerer)),
+        _ => None,
+    }
+}
