@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, io, time::Instant};
 use room::{
     id::MemberId,
     plan::{Config, Distance, Event, LinkOp, Planner, Profile, Topology},
-    time::Micros,
+    time::{Micros, Time},
 };
 use serde::Serialize;
 
@@ -125,7 +125,12 @@ pub fn run(options: &Options) -> io::Result<Figures> {
     let bytes = (resident()?.saturating_sub(before + live.capacity() * 8)) as f64 / members as f64;
     let (mut joins, mut leaves, mut closes) = (Vec::new(), Vec::new(), 0);
     let (mut total, mut slowest, mut next, mut drawn) = (0.0, 0.0_f64, members, 0x1234_5678_9abc_def0_u64);
-    for _ in 0..churn {
+    // A tenth of the room a minute.
+    let second = members.div_ceil(600);
+    for event in 0..churn {
+        if event % second == 0 {
+            planner.apply(&Event::Tick(Time(0) + Micros::from_secs(event / second)), &Towns);
+        }
         drawn = drawn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let leaver = live.swap_remove((drawn >> 33) as usize % live.len());
         // A relay is followed by a relay.
