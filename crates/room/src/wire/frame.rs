@@ -131,7 +131,7 @@ pub struct Head {
 pub struct Data {
     /// Which stream.
     pub stream: Stream,
-    /// Its place in the stream, from 1.
+    /// Its place in the stream, from 1; below [`NUMBER_MAX`].
     pub seq: u64,
     /// There on a message's first chunk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -440,9 +440,27 @@ impl PacketReader {
         Ok(PacketReader { reader: Reader { bytes: packet, at: 0 } })
     }
 
-    fn frame(&mut self) -> Result<(Frame, usize), FrameError> {
+    /// The frames' bytes, not looked into yet.
+    pub fn raw(mut self) -> impl Iterator<Item = Result<Bytes, FrameError>> {
+        std::iter::from_fn(move || {
+            (self.reader.at < self.reader.bytes.len()).then(|| {
+                let bytes = self.bytes();
+                if bytes.is_err() {
+                    self.reader.at = self.reader.bytes.len();
+                }
+                bytes
+            })
+        })
+    }
+
+    fn bytes(&mut self) -> Result<Bytes, FrameError> {
         let length = usize::try_from(self.reader.varint()?).map_err(|_| FrameError::Truncated)?;
-        let bytes = self.reader.take(length)?;
+        self.reader.take(length)
+    }
+
+    fn frame(&mut self) -> Result<(Frame, usize), FrameError> {
+        let bytes = self.bytes()?;
+        let length = bytes.len();
         Ok((Frame::decode(bytes)?, length))
     }
 }
@@ -571,6 +589,10 @@ impl Reader {
         }
         let stream = self.stream_after(flags)?;
         let seq = self.varint()?;
+        // What is said to be missing is one above it.
+        if seq == NUMBER_MAX {
+            return Err(FrameError::Number);
+        }
         let head = if flags & FIRST != 0 {
             let kind = match self.byte()? {
                 0 => Kind::Message,
