@@ -490,7 +490,7 @@ mod tests {
         loop {
             match outbound.poll_take(&mut Context::from_waker(Waker::noop()), &mut frames) {
                 // Short frames have heads of two bytes.
-                Poll::Ready(Next::Frames) => {
+                Poll::Ready(Next::Frames { .. }) => {
                     text.extend(frames.drain(..).map(|frame| String::from_utf8(frame[2..].to_vec()).unwrap()));
                 }
                 Poll::Ready(Next::End(end)) => return (text, Some(end)),
