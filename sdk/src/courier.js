@@ -270,8 +270,8 @@ export class Courier {
   }
 
   /**
-   * Members that what is said to `to` is passed on by, one after another; `to` is the last. Ignored where there is no link
-   * to the first.
+   * Members that what is said to `to` is passed on by, one after another; `to` is the last. False where there is no link to
+   * the first.
    *
    * @param {number} now
    * @param {MemberId} to
@@ -279,7 +279,7 @@ export class Courier {
    */
   route(now, to, path) {
     this.#core.now = now;
-    if (path.length > 0) route(this.#core, to, path);
+    return path.length > 0 && route(this.#core, to, path);
   }
 
   /**

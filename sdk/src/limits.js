@@ -185,6 +185,17 @@ export const CACHE_AGE = secs(30);
 export const ACTIVE_FOR = secs(30);
 /** How long the stream of a member that went is kept: what a survivor has, the others get. */
 export const FIN_GRACE = secs(5);
+/**
+ * How long before a newcomer was heard of something may have been said by somebody who had heard of it already: it is
+ * offered that, too.
+ */
+export const ENTRY_MARGIN = secs(1);
+/** Messages of members of whom the hub has not told yet. */
+export const EARLY_MAX = 256;
+/** How long what a member said before it went may still be on its way from link to link. */
+export const PARTING_WORDS = secs(1);
+/** How often a way to a member is asked for while there is none. */
+export const ROUTE_EVERY = secs(1);
 /** How often caches and laggards are looked after. */
 export const SWEEP_EVERY = secs(1);
 /** Members that an addressed stream is passed on to, one after another, the addressee included. */

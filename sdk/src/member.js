@@ -9,8 +9,7 @@
  * - `hub`: what the hub says, and coming back to it; `session` is what lasts from one socket to the next, `resume` what is
  *   told of it.
  * - `links`: what the plan wants; `link` negotiates one and notices when it falls silent.
- * - `frames`: what comes over a link and what goes; `courier` is reliable delivery to and from one peer, with an
- *   `outbox` at the sending and a `window` at the receiving end of each stream; `lossy` the rest.
+ * - `frames`: what comes over a link and what goes; `../courier.js` delivers what must arrive, `lossy` the rest.
  * - `app`: what the application asks for; `call` numbers its calls.
  *
  * @module
@@ -18,10 +17,10 @@
 
 import { FrameError } from "./frame.js";
 import { LEAVE_FLUSH, SLEPT_AFTER } from "./limits.js";
-import { call, callFailed, publish, relieve, reply, send, stalledAt } from "./member/app.js";
+import { call, callFailed, publish, reply, send } from "./member/app.js";
 import { Core } from "./member/core.js";
-import { buffered, consumed, packetCame, pump } from "./member/frames.js";
-import { close, connected, disconnected, giveUpEntering, gone, hubSaid, tellChange } from "./member/hub.js";
+import { askWays, buffered, consumed, hearCourier, packetCame, pump } from "./member/frames.js";
+import { close, connected, disconnected, giveUpEntering, gone, hubSaid, parted, tellChange } from "./member/hub.js";
 import { apply, failLink, isCurrent, isUp, linkUp, local, partLink, tellParted } from "./member/links.js";
 import { LinkError } from "./courier/error.js";
 
@@ -68,7 +67,7 @@ export class Member {
       return;
     }
     this.#take(input);
-    relieve(core);
+    hearCourier(core);
     this.#leaveWhenFlushed();
   }
 
@@ -79,7 +78,12 @@ export class Member {
    */
   pollOutput() {
     const core = this.#core;
-    for (let peer; core.outputs.isEmpty && (peer = core.dirty.takeFirst()); ) pump(core, peer);
+    while (core.outputs.isEmpty) {
+      for (let peer; (peer = core.courier.pollDirty()); ) core.dirty.add(peer);
+      const peer = core.dirty.takeFirst();
+      if (peer === undefined) break;
+      pump(core, peer);
+    }
     return core.outputs.shift();
   }
 
@@ -95,18 +99,18 @@ export class Member {
     const consider = (/** @type {number | undefined} */ time) => {
       if (time !== undefined) due = Math.min(due, time);
     };
-    for (const { link, returning, parting, flow, lossy } of core.peers.values()) {
+    for (const { link, returning, parting, lossy } of core.peers.values()) {
       consider(link.timeout);
       consider(returning);
       consider(parting?.until);
-      if (!link.isOpen) continue;
-      consider(flow.ackDue);
-      consider(lossy.resendAt(link.rtt));
+      if (link.isOpen) consider(lossy.resendAt(link.rtt));
     }
+    if (core.session.isJoined) for (const at of core.unrouted.values()) consider(at);
+    for (const { until } of core.leaving.values()) consider(until);
     consider(core.session.timeout);
     consider(core.leaveBy);
     consider(core.calls.timeout);
-    consider(stalledAt(core));
+    consider(core.courier.pollTimeout());
     return due === Infinity ? undefined : due;
   }
 
@@ -145,6 +149,9 @@ export class Member {
         return tellChange(core, core.session.setState(input.key, input.value));
       case "set_attributes":
         return tellChange(core, core.session.setAttributes(input.set));
+      case "pin":
+        if (core.session.isJoined) core.tell({ type: "topology", pin: input.topology });
+        return undefined;
       case "set_token":
         core.session.config.token = input.token;
         return undefined;
@@ -190,6 +197,10 @@ export class Member {
       core.outputs.push({ type: "disconnect" });
       disconnected(core, undefined, "the server has been silent for too long");
     }
+    core.courier.tick(core.now);
+    askWays(core);
+    const silent = [...core.leaving].filter(([, { until }]) => until <= core.now).map(([id]) => id);
+    for (const id of silent.sort()) parted(core, id);
     for (const ticket of core.calls.expired(core.now)) callFailed(core, ticket, "timeout", "no answer came in time");
     for (const [id] of core.sortedPeers()) this.#tickPeer(id);
   }
@@ -199,10 +210,10 @@ export class Member {
     const core = this.#core;
     const peer = core.peers.get(id);
     if (!peer) return;
-    const { link, flow, lossy } = peer;
+    const { link, lossy } = peer;
     const todo = link.tick(core.now, core.session.isJoined);
     const isDue = (/** @type {number | undefined} */ time) => time !== undefined && time <= core.now;
-    if (isDue(flow.ackDue) || isDue(lossy.resendAt(link.rtt))) core.dirty.add(id);
+    if (isDue(lossy.resendAt(link.rtt))) core.dirty.add(id);
     if (isDue(peer.returning)) gone(core, id, "timeout");
     tellParted(core, id);
     apply(core, id, todo);
@@ -211,10 +222,7 @@ export class Member {
   #leaveWhenFlushed() {
     const core = this.#core;
     if (core.leaveBy === undefined) return;
-    const flushed =
-      !core.room.isWaiting &&
-      [...core.peers.values()].every(({ link, flow }) => link.suspect || flow.isFlushed(core.room));
-    if (flushed || core.leaveBy <= core.now) close(core, undefined, "left", "");
+    if (core.courier.isFlushed || core.leaveBy <= core.now) close(core, undefined, "left", "");
   }
 
   /** @param {Input} input */

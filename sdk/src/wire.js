@@ -35,6 +35,8 @@ import { SIGNAL_MAX, WELCOME_MAX } from "./limits.js";
  *   | { type: "state", op: number, key: string, value: Json }
  *   | { type: "ping" }
  *   | { type: "pong" }
+ *   | { type: "topology", pin: string }
+ *   | { type: "route", to: MemberId }
  *   | { type: "leave" }
  * )} ClientMessage
  */
@@ -43,7 +45,7 @@ import { SIGNAL_MAX, WELCOME_MAX } from "./limits.js";
  * All that a member needs on entering.
  *
  * @typedef {{ type: "welcome", v: number, hub: string, self: MemberInfo, room: string,
- *   members: MemberInfo[], links: LinkTo[], state: Record<string, StateEntry>, topology: string, epoch: number,
+ *   members: MemberInfo[], links: LinkTo[], eager?: MemberId[], state: Record<string, StateEntry>, topology: string, epoch: number,
  *   resumed: boolean, op: number, ping_ms: number, ice: IceServer[] }} Welcome
  */
 /** What was asked was not done; `fatal`: the socket closes now. @typedef {{ type: "refused", code: RefusalCode, message: string, hint: string, fatal: boolean }} Refused */
@@ -56,10 +58,11 @@ import { SIGNAL_MAX, WELCOME_MAX } from "./limits.js";
  *   | ({ type: "member" } & MemberInfo)
  *   | { type: "gone", id: MemberId, reason: GoneReason }
  *   | { type: "update", id: MemberId, attributes: Attributes, op: number }
- *   | { type: "links", open?: LinkTo[], close?: MemberId[] }
+ *   | { type: "links", open?: LinkTo[], close?: MemberId[], eager?: MemberId[], lazy?: MemberId[] }
  *   | { type: "signal", from: MemberId, attempt: number, data: Json }
  *   | { type: "state", key: string, value: Json, version: number, by: MemberId, op: number }
  *   | { type: "topology", from: string, to: string, epoch: number }
+ *   | { type: "route", to: MemberId, path: MemberId[] }
  *   | Refused
  *   | { type: "closing", reason: string, retry_ms: number }
  *   | { type: "ping" }
@@ -342,6 +345,8 @@ const CLIENT = new Map(
     state: object({ op: NUMBER, key: TEXT, value: JSON_VALUE }),
     ping: EMPTY,
     pong: EMPTY,
+    topology: object({ pin: TEXT }),
+    route: object({ to: ID }),
     leave: EMPTY,
   }),
 );
@@ -355,6 +360,7 @@ const SERVER = new Map(
       room: ROOM,
       members: list(MEMBER),
       links: list(LINK),
+      "eager?": list(ID),
       state: STATE,
       topology: TEXT,
       epoch: NUMBER,
@@ -366,10 +372,11 @@ const SERVER = new Map(
     member: MEMBER,
     gone: object({ id: ID, reason: REASON }),
     update: object({ id: ID, attributes: ATTRIBUTES, op: NUMBER }),
-    links: object({ "open?": list(LINK), "close?": list(ID) }),
+    links: object({ "open?": list(LINK), "close?": list(ID), "eager?": list(ID), "lazy?": list(ID) }),
     signal: object({ from: ID, attempt: NUMBER_32, data: JSON_VALUE }),
     state: object({ key: TEXT, value: JSON_VALUE, version: NUMBER, by: ID, op: NUMBER }),
     topology: object({ from: TEXT, to: TEXT, epoch: NUMBER }),
+    route: object({ to: ID, path: list(ID) }),
     refused: object({ code: CODE, message: TEXT, hint: TEXT, fatal: FLAG }),
     closing: object({ reason: TEXT, retry_ms: NUMBER }),
     ping: EMPTY,

@@ -92,7 +92,8 @@ function takeInput(courier, at, input) {
     case "suspect":
       return courier.suspect(at, body.peer, body.suspect);
     case "route":
-      return courier.route(at, body.to, body.path);
+      courier.route(at, body.to, body.path);
+      return undefined;
     case "expect":
       return courier.expect(at, body);
     case "expect_no_more":

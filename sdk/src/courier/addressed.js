@@ -21,8 +21,8 @@ import { dropStream, trim, weigh } from "./upkeep.js";
 /** @import {Core} from "./core.js" */
 
 /**
- * Members that what is said to `to` is passed on by, one after another; `to` is the last. Ignored where there is no link
- * to the first.
+ * Members that what is said to `to` is passed on by, one after another; `to` is the last. False where there is no link to
+ * the first.
  *
  * @param {Core} core
  * @param {MemberId} to
@@ -30,9 +30,9 @@ import { dropStream, trim, weigh } from "./upkeep.js";
  */
 export function route(core, to, [first, ...rest]) {
   const at = core.byPeer.get(first);
-  if (at === undefined || !core.links.at(at).open) return;
+  if (at === undefined || !core.links.at(at).open) return false;
   const s = core.stream({ origin: core.id, to }, "sent");
-  if (s === undefined) return;
+  if (s === undefined) return false;
   const [stream, link] = [core.streams.at(s), core.links.at(at)];
   const cursor = stream.log.first;
   stream.toward = at;
@@ -43,9 +43,11 @@ export function route(core, to, [first, ...rest]) {
   ends.theirs = cursor;
   ends.cursor = cursor;
   ends.moved = core.now;
-  if (cursor >= stream.log.next) return;
-  link.ready(s);
-  core.list(at);
+  if (cursor < stream.log.next) {
+    link.ready(s);
+    core.list(at);
+  }
+  return true;
 }
 
 /**

@@ -13,6 +13,11 @@ export function neverSent() {
   return new LinkError("bad_frame: an acknowledgement of what was never sent");
 }
 
+/** A lossy message that is not the other end's own. */
+export function forged() {
+  return new LinkError("bad_frame: a frame of somebody else's stream");
+}
+
 /** A frame that does not belong on a link's reliable lane, or not yet. */
 export function helloOutOfPlace() {
   return new LinkError("bad_frame: a frame before HELLO, or a second HELLO");

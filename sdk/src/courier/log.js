@@ -5,8 +5,7 @@
  * @module
  */
 
-import { CACHE_AGE } from "../limits.js";
-import { cost } from "../member/outbox.js";
+import { CACHE_AGE, FRAME_COST } from "../limits.js";
 import { Queue } from "./queue.js";
 
 /** `stamp` is its place among all chunks of this member, where it is one's own. @typedef {{ frame: Uint8Array, at: number, stamp: number }} Chunk */
@@ -133,4 +132,13 @@ export class Log {
   overhang(share) {
     return Math.max(0, this.#bytes - share);
   }
+}
+
+/**
+ * What a DATA frame counts for, in credit and in what is kept.
+ *
+ * @param {number} frame its length
+ */
+export function cost(frame) {
+  return frame + FRAME_COST;
 }

@@ -6,9 +6,9 @@
  */
 
 import { OUTBOX_MAX, SWEEP_EVERY } from "../limits.js";
-import { cost } from "../member/outbox.js";
 import { wantRoute } from "./addressed.js";
 import { pushes } from "./core.js";
+import { cost } from "./log.js";
 import { grant } from "./receive.js";
 import { spread } from "./send.js";
 import { passOverLaggards, trim } from "./upkeep.js";

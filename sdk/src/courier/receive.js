@@ -7,10 +7,10 @@
 
 import { FrameError, HOP_UNKNOWN, VERSION, decodeFrame } from "../frame.js";
 import { ANNOUNCE_DELAY, RECEIVE_WINDOW, SWEEP_EVERY } from "../limits.js";
-import { cost } from "../member/outbox.js";
 import { acknowledged, broken, pass, routed } from "./addressed.js";
 import { pushes } from "./core.js";
 import { LinkError, helloOutOfPlace, neverSent } from "./error.js";
+import { cost } from "./log.js";
 import { fillOwn } from "./own.js";
 import { acknowledge, prune, spread } from "./send.js";
 import { trim, weight } from "./upkeep.js";
@@ -301,16 +301,19 @@ function measure(core, s) {
 }
 
 /**
- * The other end sends what is not missing.
+ * The other end sends what is not missing. In a mesh nobody's way is better than the origin's own.
  *
  * @param {Core} core
  * @param {number} at
  * @param {number} s
  */
 function unwanted(core, at, s) {
-  const stream = core.streams.at(s);
-  if (!stream.isOwn && stream.parent === undefined && !core.links.at(at).endsOf(s).pruned) {
+  const [stream, link] = [core.streams.at(s), core.links.at(at)];
+  const direct = !core.plan.relayed && stream.id.origin === link.peer;
+  if (!stream.isOwn && (direct || stream.parent === undefined) && !link.endsOf(s).pruned) {
+    const old = stream.parent;
     stream.parent = at;
+    if (old !== undefined && old !== at) prune(core, old, s);
     measure(core, s);
   }
   if (stream.parent !== at) prune(core, at, s);

@@ -7,9 +7,9 @@
 
 import { HOP_UNKNOWN, encodeFrame } from "../frame.js";
 import { ACK_DELAY, ACK_EVERY, ANNOUNCE_DELAY, HOLDINGS_MAX, LINK_PAUSE, ROUTE_CHUNKS } from "../limits.js";
-import { cost } from "../member/outbox.js";
 import { arrived } from "./addressed.js";
 import { pushes } from "./core.js";
+import { cost } from "./log.js";
 
 /** @import {Ack, Frame, Have} from "../frame.js" */
 /** @import {Core} from "./core.js" */

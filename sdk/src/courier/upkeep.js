@@ -143,14 +143,18 @@ export function passOverLaggards(core, s) {
   if (!full) return;
   for (const at of core.links.places()) {
     const link = core.links.at(at);
-    const { theirs, moved } = link.endsOf(s);
-    const stalled = link.suspect || core.now - moved >= STALL_OPEN;
-    if (stalled && theirs <= first && pushes(core, at, s)) link.ends(s).passedOver = true;
+    const { theirs, moved, passedOver } = link.endsOf(s);
+    if (theirs > first || passedOver || !pushes(core, at, s)) continue;
+    const patience = moved + STALL_OPEN;
+    if (link.suspect || patience <= core.now) link.ends(s).passedOver = true;
+    else core.sweepBy(patience);
   }
   if (stream.kind !== "own") return;
   for (const [peer, expected] of core.expected) {
-    const waits = expected && (expected.from > first || core.now - expected.since < STALL_LINKING);
-    if (!waits) core.expected.set(peer, undefined);
+    if (!expected || expected.from > first) continue;
+    const patience = expected.since + STALL_LINKING;
+    if (patience <= core.now) core.expected.set(peer, undefined);
+    else core.sweepBy(patience);
   }
 }
 

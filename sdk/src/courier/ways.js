@@ -136,6 +136,10 @@ export function repairDue(core, s) {
 export function settleGap(core, s) {
   const stream = core.streams.at(s);
   const { next } = stream;
+  // In a mesh an origin keeps what it owes until it can send it, whatever others have let go.
+  const originMay = !core.plan.relayed && stream.forgetAt === undefined;
+  const originLacks = (/** @type {Link} */ link) => link.peer === stream.id.origin && link.endsOf(s).floor > next;
+  if (originMay && !core.links.things().some(originLacks)) return false;
   let least = Infinity;
   for (const link of core.links.things()) {
     const { theirs, floor } = link.endsOf(s);
@@ -195,6 +199,12 @@ export function adopt(core, s, but) {
     if (near && (nearest === undefined || isBetter(link, core.links.at(nearest), s, origin))) nearest = at;
   }
   dropRepair(core, s);
+  if (!core.plan.relayed && (nearest === undefined || core.links.at(nearest).peer !== origin)) {
+    // Nobody announces anything in a mesh, and any of them may have lost its own link to the origin: all are asked, and all
+    // but the first who sends something are told that they need not.
+    for (const at of core.links.places()) if (at !== but && core.links.at(at).isSound) graft(core, at, s);
+    return;
+  }
   if (nearest === undefined) {
     if (holder !== undefined) want(core, holder, s, upto);
     return;

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * What the application asks for: messages, lossy values, calls; and the outboxes that they fill.
+ * What the application asks for: messages, lossy values, calls.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { encodeAnswer } from "./call.js";
 
 /** @import {Head, Stream} from "../frame.js" */
 /** @import {MemberId} from "../id.js" */
-/** @import {Core, Peer} from "./core.js" */
+/** @import {Core} from "./core.js" */
 /** @import {Answer, Input, NotSent} from "./io.js" */
 
 /** What a call's number takes at most. */
@@ -38,9 +38,8 @@ export function send(core, { ticket, channel, to, payload }) {
 function whyNotSent(core, channel, to, payload) {
   if (payload.length > MESSAGE_MAX || byteLength(channel) > CHANNEL_NAME_MAX) return "too_large";
   if (isMute(core)) return "not_allowed";
-  const outbox = to === undefined ? core.room : core.peers.get(to)?.flow.outbox;
-  if (!outbox) return "unknown_member";
-  return outbox.hasRoomFor(payload.length) ? undefined : "too_many";
+  if (to !== undefined && !core.peers.has(to)) return "unknown_member";
+  return core.courier.hasRoomFor(to, payload.length) ? undefined : "too_many";
 }
 
 /** @param {Core} core */
@@ -56,15 +55,7 @@ function isMute(core) {
  * @param {Uint8Array} payload
  */
 function push(core, ticket, to, head, payload) {
-  if (to === undefined) {
-    core.room.push(ticket, head, payload);
-    fillRoom(core);
-    return;
-  }
-  const peer = core.peers.get(to);
-  if (!peer) return;
-  peer.flow.outbox.push(ticket, head, payload);
-  fillAddressed(core, to);
+  if (to === undefined || core.peers.has(to)) core.courier.send(core.now, to, ticket, head, payload);
 }
 
 /**
@@ -97,15 +88,14 @@ export function publish(core, { mode, channel, to, payload }) {
  * @param {Input & { type: "call" }} input
  */
 export function call(core, { ticket, to, method, payload, timeout = CALL_TIMEOUT }) {
-  const peer = core.peers.get(to);
-  if (!peer) {
+  if (!core.peers.has(to)) {
     callFailed(core, ticket, "unknown_member", "the member is not in the room");
   } else if (isMute(core)) {
     callFailed(core, ticket, "not_allowed", "this member may not send data");
   } else if (byteLength(method) > CHANNEL_NAME_MAX || payload.length > MESSAGE_MAX - NUMBER_BYTES) {
     callFailed(core, ticket, "too_large", "the argument or the method's name is too large");
   } else {
-    const room = peer.flow.outbox.hasRoomFor(payload.length + NUMBER_BYTES);
+    const room = core.courier.hasRoomFor(to, payload.length + NUMBER_BYTES);
     const numbered = room ? core.calls.begin(ticket, to, payload, core.now + timeout) : undefined;
     if (numbered) push(core, undefined, to, { kind: "call", channel: method }, numbered);
     else callFailed(core, ticket, "too_many_calls", "too many calls are under way; await some of them");
@@ -135,92 +125,4 @@ export function reply(core, to, number, answer) {
  */
 export function callFailed(core, ticket, code, message) {
   core.event({ type: "called", ticket, answer: { failure: { code, message } } });
-}
-
-/**
- * @param {Core} core
- * @param {MemberId} id
- */
-export function fillAddressed(core, id) {
-  const peer = core.peers.get(id);
-  if (!peer) return;
-  const sent = peer.flow.outbox.fill(core.nextStamp);
-  core.dirty.add(id);
-  for (const ticket of sent) core.event({ type: "sent", ticket });
-}
-
-/**
- * Moves what waits into the room's outbox, and lets go of what everybody has, as long as either helps.
- *
- * @param {Core} core
- */
-function fillRoom(core) {
-  for (;;) {
-    const before = core.room.next;
-    for (const ticket of core.room.fill(core.nextStamp)) core.event({ type: "sent", ticket });
-    if (core.room.next === before) return;
-    for (const [id, { flow }] of core.peers) {
-      flow.owedMore(flow.hasAllBefore(before), core.now);
-      core.dirty.add(id);
-    }
-    core.room.trim(everybodyHas(core));
-  }
-}
-
-/** @param {Core} core */
-export function trimRoom(core) {
-  core.room.trim(everybodyHas(core));
-  fillRoom(core);
-}
-
-/**
- * The first chunk of the room's stream that somebody lacks.
- *
- * @param {Core} core
- */
-function everybodyHas(core) {
-  let has = core.room.next;
-  for (const { flow } of core.peers.values()) has = Math.min(has, flow.roomAcked);
-  return has;
-}
-
-/**
- * Passes over members that hold the room's outbox back and do not get on.
- *
- * @param {Core} core
- */
-export function relieve(core) {
-  while (core.room.isWaiting) {
-    let relieved = false;
-    for (const peer of holders(core)) {
-      if (!peer.link.suspect && peer.stalledAt > core.now) continue;
-      peer.flow.passOver(core.room);
-      relieved = true;
-    }
-    if (!relieved) return;
-    trimRoom(core);
-  }
-}
-
-/**
- * When the first of those that hold the room's outbox back may do so no longer.
- *
- * @param {Core} core
- * @returns {number | undefined}
- */
-export function stalledAt(core) {
-  if (!core.room.isWaiting) return undefined;
-  const due = Math.min(...holders(core).map((peer) => peer.stalledAt));
-  return due === Infinity ? undefined : due;
-}
-
-/**
- * Those that hold the room's outbox back.
- *
- * @param {Core} core
- * @returns {Peer[]}
- */
-function holders(core) {
-  const { first } = core.room;
-  return [...core.peers.values()].filter(({ flow }) => flow.roomAcked === first);
 }

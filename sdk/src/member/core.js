@@ -5,21 +5,22 @@
  * @module
  */
 
+import { Courier } from "../courier.js";
+import { Queue } from "../courier/queue.js";
 import { fromHex, memberIdOf } from "../id.js";
 import { Calls } from "./call.js";
-import { Flow, patience } from "./courier.js";
 import { Link } from "./link.js";
 import { LossyFlow, Published } from "./lossy.js";
 import { compareTexts } from "./order.js";
-import { Outbox } from "./outbox.js";
 import { Session } from "./session.js";
 
 /** @import {MemberId} from "../id.js" */
-/** @import {ClientMessage, MemberInfo} from "../wire.js" */
-/** @import {Position} from "./courier.js" */
+/** @import {Head} from "../frame.js" */
+/** @import {ClientMessage, GoneReason, MemberInfo} from "../wire.js" */
 /** @import {Config, MemberEvent, Output} from "./io.js" */
 
-/** Where a member's streams stood, and the attempt of its link. @typedef {{ position: Position, attempt: number }} Departed */
+/** A member that is gone; the application is told when its last words have had time to come. @typedef {{ info: MemberInfo, reason: GoneReason, until: number }} Leaving */
+/** A message that came before its sender was known. @typedef {{ from: MemberId, addressed: boolean, head: Head, payload: Uint8Array }} Early */
 
 /** Somebody else in the room. */
 export class Peer {
@@ -33,27 +34,27 @@ export class Peer {
    * @type {{ until: number, reason: string } | undefined}
    */
   parting;
+  /** It was in the room before this member. */
+  elder;
+  /** When this member heard that it entered. */
+  since;
   link;
-  flow;
   lossy;
 
   /**
    * @param {Core} core
    * @param {MemberInfo} info
-   * @param {Departed | undefined} known
+   * @param {boolean} elder
+   * @param {number} attempt of the last link to it; 0: none
    */
-  constructor(core, info, known) {
+  constructor(core, info, elder, attempt) {
     this.info = info;
+    this.elder = elder;
+    this.since = core.now;
     this.link = new Link(core.now);
     // The other side may still have its end of the last connection, and takes none that is older.
-    this.link.attempt = known?.attempt ?? 0;
-    this.flow = new Flow(core.id, info.id, core.room.next, known?.position, core.now);
+    this.link.attempt = attempt;
     this.lossy = new LossyFlow(core.published);
-  }
-
-  /** When this member may hold the room's outbox back no longer. */
-  get stalledAt() {
-    return this.flow.progress + patience(this.link.isOpen);
   }
 }
 
@@ -65,11 +66,17 @@ export class Core {
   self;
   /** @type {Map<MemberId, Peer>} */
   peers = new Map();
-  /** What is remembered of members that went, oldest first. @type {Map<MemberId, Departed>} */
+  /** The attempts of the links to members that went, oldest first. @type {Map<MemberId, number>} */
   departed = new Map();
-  /** What this member says to the whole room. */
-  room;
-  #stamp = 0;
+  courier;
+  /** The other ends of the links along which the plan wants new streams pushed. @type {Set<MemberId>} */
+  eager = new Set();
+  /** Members that are gone, and what they said may still be on its way. @type {Map<MemberId, Leaving>} */
+  leaving = new Map();
+  /** What came from members of whom the hub has not told yet, the oldest first. @type {Queue<Early>} */
+  early = new Queue();
+  /** Members to whom there is no way, and when one is asked for. @type {Map<MemberId, number>} */
+  unrouted = new Map();
   published = new Published();
   calls = new Calls();
   /** Until when `leave` waits for acknowledgements. @type {number | undefined} */
@@ -86,12 +93,9 @@ export class Core {
   constructor(config, now) {
     this.id = memberIdOf(fromHex(config.secret));
     this.session = new Session(config, now);
-    this.room = new Outbox({ origin: this.id }, 1);
+    this.courier = new Courier(this.id, now);
     this.now = now;
   }
-
-  /** Numbers all chunks of this member, whatever their stream. */
-  nextStamp = () => ++this.#stamp;
 
   /** Everybody else, in the order of their ids. @returns {[MemberId, Peer][]} */
   sortedPeers() {

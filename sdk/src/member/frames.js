@@ -5,104 +5,120 @@
  * @module
  */
 
-import { VERSION, encodeFrame, framesOf } from "../frame.js";
-import { fillAddressed, trimRoom } from "./app.js";
+import { forged } from "../courier/error.js";
+import { encodeFrame, framesIn, framesOf } from "../frame.js";
+import { CONNECT_TIMEOUT, EARLY_MAX, ROUTE_EVERY, ROUTE_MAX } from "../limits.js";
 import { trySplit } from "./call.js";
 import { apply, isCurrent, linkEvent } from "./links.js";
-import { LinkError } from "../courier/error.js";
 
-/** @import {Frame, Head, Holding, Stream} from "../frame.js" */
+/** @import {Frame, Stream} from "../frame.js" */
 /** @import {MemberId} from "../id.js" */
-/** @import {Core} from "./core.js" */
+/** @import {Core, Early} from "./core.js" */
 /** @import {Lane} from "./io.js" */
-/** @import {Lost} from "../courier/window.js" */
 
 /**
  * @param {Core} core
  * @param {MemberId} id
  * @param {Lane} lane
  * @param {Uint8Array} bytes
- * @throws {LinkError} as do the readers of frames (`FrameError`)
+ * @throws {import("../courier/error.js").LinkError} as do the readers of frames (`FrameError`)
  */
 export function packetCame(core, id, lane, bytes) {
-  const from = core.peers.get(id);
-  if (!from) return;
-  if (from.link.heard(core.now) && from.link.isOpen) {
+  const peer = core.peers.get(id);
+  if (!peer) return;
+  if (peer.link.heard(core.now) && peer.link.isOpen) {
+    core.courier.suspect(core.now, id, false);
     core.session.report(id, "up", core.now);
     linkEvent(core, id, "open");
   }
-  for (const { frame, length } of framesOf(bytes)) {
-    // A frame's consequences may end the link; what follows it is then of no use.
-    const peer = core.peers.get(id);
-    if (!peer) return;
-    if (lane === "lossy") {
-      // The lanes race: what comes before HELLO is sent again, or was free to get lost.
-      if (peer.link.isOpen) lossyFrame(core, id, frame);
-    } else if (peer.link.isOpen) {
-      reliableFrame(core, id, frame, length);
-    } else if (frame.type === "hello") {
-      hello(core, id, frame.version, frame.credit, frame.holdings);
-    } else {
-      throw helloOutOfPlace();
-    }
+  if (lane === "reliable") {
+    for (const frame of framesIn(bytes)) core.courier.frame(core.now, id, frame);
+  } else {
+    // The lanes race: what comes before HELLO is sent again, or was free to get lost.
+    for (const { frame } of framesOf(bytes)) if (peer.link.isOpen) lossyFrame(core, id, frame);
   }
-  const peer = core.peers.get(id);
-  if (!peer) return;
-  peer.flow.grant();
   core.dirty.add(id);
 }
 
 /**
+ * Takes what the courier has to say.
+ *
+ * @param {Core} core
+ */
+export function hearCourier(core) {
+  for (let event; (event = core.courier.pollEvent()); ) {
+    switch (event.type) {
+      case "open":
+        greeted(core, event.peer);
+        break;
+      case "sent":
+        core.event({ type: "sent", ticket: event.ticket });
+        break;
+      case "message":
+        messageCame(core, { from: event.origin, addressed: event.addressed, head: event.head, payload: event.payload });
+        break;
+      case "gap": {
+        const { origin, addressed, from, to } = event;
+        core.event({ type: "gap", member: origin, addressed, from_seq: from, to_seq: to });
+        break;
+      }
+      case "unroutable":
+        core.unrouted.set(event.to, core.now + (isPlanned(core, event.to) ? CONNECT_TIMEOUT : 0));
+        askWays(core);
+        break;
+    }
+  }
+}
+
+/**
+ * Whether the plan has a link to a member, though it may not be open.
+ *
  * @param {Core} core
  * @param {MemberId} id
- * @param {number} version
- * @param {number} credit
- * @param {Holding[]} holdings
  */
-function hello(core, id, version, credit, holdings) {
-  if (version !== VERSION) throw new LinkError(`bad_frame: version ${version}`);
-  const peer = core.peers.get(id);
-  if (!peer) return;
-  const [room, addressed] = peer.flow.hello(core.room, credit, holdings, core.now);
-  peer.link.greeted(core.now);
-  core.session.report(id, "up", core.now);
-  linkEvent(core, id, "open");
-  gap(core, id, false, room);
-  gap(core, id, true, addressed);
-  acknowledged(core, id);
-  apply(core, id, peer.link.tick(core.now, core.session.isJoined));
+function isPlanned(core, id) {
+  return core.peers.get(id)?.link.role !== undefined;
+}
+
+/**
+ * Asks the hub by whom what is said to others is passed on.
+ *
+ * @param {Core} core
+ */
+export function askWays(core) {
+  if (!core.session.isJoined) return;
+  const due = [...core.unrouted].filter(([, at]) => at <= core.now).map(([to]) => to);
+  for (const to of due.sort()) {
+    core.unrouted.set(to, core.now + ROUTE_EVERY);
+    core.tell({ type: "route", to });
+  }
+}
+
+/**
+ * The hub knows a way, or none.
+ *
+ * @param {Core} core
+ * @param {MemberId} to
+ * @param {MemberId[]} path
+ */
+export function routed(core, to, path) {
+  const wanted = core.unrouted.has(to) && path.length <= ROUTE_MAX;
+  // Where it breaks the courier asks for another.
+  if (wanted && core.courier.route(core.now, to, path)) core.unrouted.delete(to);
 }
 
 /**
  * @param {Core} core
  * @param {MemberId} id
- * @param {Frame} frame
- * @param {number} length
  */
-function reliableFrame(core, id, frame, length) {
+function greeted(core, id) {
+  core.unrouted.delete(id);
   const peer = core.peers.get(id);
   if (!peer) return;
-  switch (frame.type) {
-    case "data": {
-      const addressed = frame.stream.to !== undefined;
-      const { lost, message } = peer.flow.data(frame, length, core.now);
-      gap(core, id, addressed, lost);
-      if (message) messageCame(core, id, addressed, message.head, message.payload);
-      break;
-    }
-    case "ack":
-      for (const ack of frame.acks) peer.flow.acknowledged(core.room, ack, core.now);
-      acknowledged(core, id);
-      break;
-    case "credit":
-      peer.flow.credited(frame.total);
-      break;
-    case "skip":
-      gap(core, id, frame.stream.to !== undefined, peer.flow.skipped(frame.stream, frame.upto, core.now));
-      break;
-    default:
-      throw helloOutOfPlace();
-  }
+  peer.link.greeted(core.now);
+  core.session.report(id, "up", core.now);
+  linkEvent(core, id, "open");
+  apply(core, id, peer.link.tick(core.now, core.session.isJoined));
 }
 
 /**
@@ -142,31 +158,38 @@ function lossyFrame(core, id, frame) {
       return;
     }
   }
-  throw new LinkError("bad_frame: a frame of somebody else's stream");
+  throw forged();
 }
 
 /**
- * @param {Core} core
- * @param {MemberId} member
- * @param {boolean} addressed
- * @param {Lost | undefined} lost
- */
-function gap(core, member, addressed, lost) {
-  if (lost) core.event({ type: "gap", member, addressed, from_seq: lost.from, to_seq: lost.to });
-}
-
-/**
+ * Hands on what came before the hub's word that its sender is here.
+ *
  * @param {Core} core
  * @param {MemberId} from
- * @param {boolean} addressed
- * @param {Head} head
- * @param {Uint8Array} payload
  */
-function messageCame(core, from, addressed, { kind, channel }, payload) {
-  const peer = core.peers.get(from);
-  if (!peer || peer.info.mute) return;
+export function hearEarly(core, from) {
+  if (core.early.length === 0) return;
+  const early = core.early.take();
+  for (const message of early) if (message.from !== from) core.early.push(message);
+  for (const message of early) if (message.from === from) messageCame(core, message);
+}
+
+/**
+ * @param {Core} core
+ * @param {Early} message
+ */
+function messageCame(core, message) {
+  const { from, addressed, head, payload } = message;
+  const info = (core.peers.get(from) ?? core.leaving.get(from))?.info;
+  if (!info) {
+    if (core.early.length >= EARLY_MAX) core.early.shift();
+    core.early.push(message);
+    return;
+  }
+  if (info.mute) return;
+  const { kind, channel } = head;
   if (kind === "message") {
-    peer.flow.hold(payload.length);
+    core.courier.hold(from, payload.length);
     core.event({ type: "message", from, channel, addressed, payload });
     return;
   }
@@ -176,7 +199,7 @@ function messageCame(core, from, addressed, { kind, channel }, payload) {
     const split = trySplit(payload);
     if (!split) return;
     const [call, argument] = split;
-    peer.flow.hold(argument.length);
+    core.courier.hold(from, argument.length);
     core.event({ type: "call", from, call, method: channel, payload: argument });
     return;
   }
@@ -186,29 +209,13 @@ function messageCame(core, from, addressed, { kind, channel }, payload) {
 
 /**
  * @param {Core} core
- * @param {MemberId} id
- */
-function acknowledged(core, id) {
-  fillAddressed(core, id);
-  trimRoom(core);
-}
-
-/**
- * @param {Core} core
  * @param {MemberId} from
  * @param {number} bytes
  * @param {boolean} lossy
  */
 export function consumed(core, from, bytes, lossy) {
-  const peer = core.peers.get(from);
-  if (!peer) return;
-  if (lossy) {
-    peer.lossy.consumed(bytes);
-    return;
-  }
-  peer.flow.consumed(bytes);
-  peer.flow.grant();
-  core.dirty.add(from);
+  if (lossy) core.peers.get(from)?.lossy.consumed(bytes);
+  else core.courier.consumed(core.now, from, bytes);
 }
 
 /**
@@ -218,7 +225,7 @@ export function consumed(core, from, bytes, lossy) {
 export function buffered(core, input) {
   const peer = core.peers.get(input.peer);
   if (!peer || !isCurrent(core, input)) return;
-  if (input.lane === "reliable") peer.flow.buffered = input.bytes;
+  if (input.lane === "reliable") core.courier.buffered(input.peer, input.bytes);
   else peer.lossy.buffered = input.bytes;
   core.dirty.add(input.peer);
 }
@@ -233,15 +240,11 @@ export function pump(core, id) {
   const peer = core.peers.get(id);
   if (!peer?.link.isUp) return;
   const at = { peer: id, attempt: peer.link.attempt };
-  for (let bytes; (bytes = peer.flow.nextPacket(core.room, core.now)); ) {
+  for (let bytes; (bytes = core.courier.nextPacket(core.now, id)); ) {
     core.outputs.push({ type: "packet", ...at, lane: "reliable", bytes });
   }
   if (!peer.link.isOpen) return;
   for (let bytes; (bytes = peer.lossy.nextPacket(peer.link.rtt, core.now)); ) {
     core.outputs.push({ type: "packet", ...at, lane: "lossy", bytes });
   }
-}
-
-function helloOutOfPlace() {
-  return new LinkError("bad_frame: a frame before HELLO, or a second HELLO");
 }

@@ -5,11 +5,12 @@
  * @module
  */
 
-import { DEPARTED_MAX, RECONNECT_MAX, RESUME_WINDOW } from "../limits.js";
+import { DEPARTED_MAX, PARTING_WORDS, RECONNECT_MAX, RESUME_WINDOW } from "../limits.js";
 import { mayReturn } from "../wire.js";
-import { callFailed, trimRoom } from "./app.js";
+import { callFailed } from "./app.js";
 import { Peer } from "./core.js";
-import { closeConnections, planned, signal } from "./links.js";
+import { hearEarly, routed } from "./frames.js";
+import { MESH, closeConnections, planCourier, planned, signal } from "./links.js";
 import { sortedEntries } from "./order.js";
 
 /** @import {MemberId} from "../id.js" */
@@ -86,7 +87,7 @@ export function hubSaid(core, message) {
       updated(core, message.id, message.attributes, message.op);
       break;
     case "links":
-      planned(core, message.open ?? [], message.close ?? []);
+      planned(core, message);
       break;
     case "signal":
       signal(core, message.from, message.attempt, message.data);
@@ -98,6 +99,10 @@ export function hubSaid(core, message) {
     case "topology":
       session.epoch = message.epoch;
       topologyIs(core, message.to);
+      planCourier(core);
+      break;
+    case "route":
+      routed(core, message.to, message.path);
       break;
     case "refused":
       if (message.fatal) session.refusal = message;
@@ -124,7 +129,8 @@ function welcomed(core, welcome) {
   core.self = welcome.self;
   if (before === undefined) joined(core, welcome);
   else rejoined(core, welcome, before === welcome.hub);
-  planned(core, welcome.links, []);
+  core.eager.clear();
+  planned(core, { open: welcome.links, eager: welcome.eager });
   for (const message of again) core.tell(message);
 }
 
@@ -134,6 +140,7 @@ function welcomed(core, welcome) {
  */
 function joined(core, { self, members, topology, state }) {
   core.session.topology = topology;
+  if (members.length === 0) core.courier.firstInRoom();
   core.session.roomState = new Map(Object.entries(state));
   for (const info of members) entered(core, info, true);
   core.event({ type: "joined", self, members, topology, state });
@@ -160,7 +167,7 @@ function rejoined(core, welcome, sameHub) {
   const unwanted = core
     .sortedPeers()
     .filter(([id, { link }]) => listed.has(id) && !wanted.has(id) && link.role !== undefined);
-  planned(core, [], unwanted.map(([id]) => id));
+  planned(core, { close: unwanted.map(([id]) => id) });
   learnState(core, new Map(Object.entries(welcome.state)));
 }
 
@@ -189,8 +196,9 @@ function learnState(core, state) {
  * @param {boolean} quietly
  */
 function entered(core, info, quietly) {
-  if (info.id === core.id) return;
-  const peer = core.peers.get(info.id);
+  const { id } = info;
+  if (id === core.id) return;
+  const peer = core.peers.get(id);
   if (peer) {
     peer.returning = undefined;
     if (isSame(peer.info, info)) return;
@@ -198,10 +206,14 @@ function entered(core, info, quietly) {
     core.event({ type: "member_update", member: info });
     return;
   }
-  const known = core.departed.get(info.id);
-  core.departed.delete(info.id);
-  core.peers.set(info.id, new Peer(core, info, known));
+  const attempt = core.departed.get(id) ?? 0;
+  core.departed.delete(id);
+  parted(core, id);
+  core.courier.entered(core.now, id);
+  core.peers.set(id, new Peer(core, info, quietly, attempt));
+  if (core.session.topology === MESH) core.courier.expect(core.now, id);
   if (!quietly) core.event({ type: "member_join", member: info });
+  hearEarly(core, id);
 }
 
 /**
@@ -217,16 +229,33 @@ export function gone(core, id, reason) {
     const [oldest] = core.departed.keys();
     core.departed.delete(oldest);
   }
-  core.departed.set(id, { position: peer.flow.position, attempt: peer.link.attempt });
+  core.departed.set(id, peer.link.attempt);
   core.session.forget(id);
+  core.unrouted.delete(id);
+  core.eager.delete(id);
   core.dirty.delete(id);
   closeConnections(core, id, peer.link.giveUp());
-  for (const ticket of peer.flow.outbox.clear()) core.event({ type: "not_sent", ticket, why: "unknown_member" });
   for (const ticket of core.calls.memberLeft(id)) {
     callFailed(core, ticket, "member_left", "the member left before it answered");
   }
-  core.event({ type: "member_leave", member: peer.info, reason });
-  trimRoom(core);
+  const until = core.session.topology === MESH ? core.now : core.now + PARTING_WORDS;
+  core.courier.gone(core.now, id);
+  core.leaving.set(id, { info: peer.info, reason, until });
+  if (until <= core.now) parted(core, id);
+}
+
+/**
+ * A member that is gone has said its last word.
+ *
+ * @param {Core} core
+ * @param {MemberId} id
+ */
+export function parted(core, id) {
+  const leaving = core.leaving.get(id);
+  if (!leaving) return;
+  core.leaving.delete(id);
+  for (const ticket of core.courier.forget(core.now, id)) core.event({ type: "not_sent", ticket, why: "unknown_member" });
+  core.event({ type: "member_leave", member: leaving.info, reason: leaving.reason });
 }
 
 /**
@@ -308,13 +337,10 @@ export function close(core, code, reason, hint) {
   if (session.isJoined || session.state === "joining") core.tell({ type: "leave" });
   if (session.state !== "pause") core.outputs.push({ type: "disconnect" });
   session.state = "closed";
-  const unsent = core.room.clear();
+  const unsent = core.courier.close();
   const peers = core.sortedPeers();
   core.peers.clear();
-  for (const [id, peer] of peers) {
-    closeConnections(core, id, peer.link.giveUp());
-    unsent.push(...peer.flow.outbox.clear());
-  }
+  for (const [id, peer] of peers) closeConnections(core, id, peer.link.giveUp());
   for (const ticket of unsent) core.event({ type: "not_sent", ticket, why: "closed" });
   for (const ticket of core.calls.close()) {
     callFailed(core, ticket, "closed", "the room was left before the answer came");

@@ -51,6 +51,7 @@
  *   | { type: "reply", to: MemberId, call: number, answer: Answer }
  *   | { type: "set_state", key: string, value: Json }
  *   | { type: "set_attributes", set: Record<string, string | null> }
+ *   | { type: "pin", topology: string }
  *   | { type: "set_token", token?: string }
  *   | { type: "consumed", from: MemberId, bytes: number, lossy: boolean }
  *   | { type: "leave" }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { DESCRIPTION_MAX, PARTING_GRACE } from "../limits.js";
+import { DESCRIPTION_MAX, ENTRY_MARGIN, PARTING_GRACE } from "../limits.js";
 import { encodeFrame } from "../frame.js";
 import { byteLength, readNegotiation } from "../wire.js";
 import { gone } from "./hub.js";
@@ -37,22 +37,43 @@ export function isUp(core, { peer, attempt }) {
   return link !== undefined && link.isUp && link.attempt === attempt;
 }
 
+/** The topology in which every pair has a link. */
+export const MESH = "mesh";
+
 /**
  * @param {Core} core
- * @param {LinkTo[]} open
- * @param {MemberId[]} close
+ * @param {{ open?: LinkTo[], close?: MemberId[], eager?: MemberId[], lazy?: MemberId[] }} plan
  */
-export function planned(core, open, close) {
+export function planned(core, { open = [], close = [], eager = [], lazy = [] }) {
   for (const { peer: id, role } of open) {
     const peer = core.peers.get(id);
     if (peer) apply(core, id, peer.link.plan(role, core.now));
   }
+  for (const id of [...lazy, ...close]) core.eager.delete(id);
+  for (const id of eager) core.eager.add(id);
+  planCourier(core);
   for (const id of close) {
     const peer = core.peers.get(id);
     if (!peer) continue;
     peer.link.role = undefined;
     closeConnections(core, id, peer.link.giveUp());
     linkEvent(core, id, "closed", "the plan has no link here any more");
+  }
+}
+
+/**
+ * Lets the courier know how the room is linked. In a mesh everybody has what others say over a link of their own, and is
+ * waited for until it is there.
+ *
+ * @param {Core} core
+ */
+export function planCourier(core) {
+  const { courier, now } = core;
+  const relayed = core.session.topology !== MESH;
+  courier.plan(now, { epoch: core.session.epoch, relayed, eager: new Set(core.eager) });
+  for (const [id] of core.sortedPeers()) {
+    if (relayed) courier.expectNoMore(now, id);
+    else courier.expect(now, id);
   }
 }
 
@@ -91,8 +112,10 @@ export function linkUp(core, id, attempt, path) {
   const peer = core.peers.get(id);
   if (!peer?.link.isConnecting(attempt)) return;
   peer.link.up(path, core.now);
-  peer.flow.linkUp(core.room, core.session.epoch);
   peer.lossy.linkUp();
+  const offerFrom = peer.elder ? undefined : Math.max(0, peer.since - ENTRY_MARGIN);
+  const vouches = peer.elder && core.session.topology !== MESH;
+  core.courier.linkUp(core.now, id, { vouches, offerFrom });
   core.dirty.add(id);
 }
 
@@ -112,7 +135,7 @@ export function apply(core, id, todo) {
         linkEvent(core, id, "connecting");
         break;
       case "close":
-        core.outputs.push({ type: "close", peer: id, attempt: step.attempt });
+        closeConnections(core, id, [step]);
         break;
       case "remote":
         core.outputs.push({ type: "remote", ...at, data: step.data });
@@ -125,6 +148,7 @@ export function apply(core, id, todo) {
         core.dirty.add(id);
         break;
       case "suspect":
+        core.courier.suspect(core.now, id, true);
         core.session.report(id, "suspect", core.now);
         linkEvent(core, id, "suspect", "nothing was heard for a while");
         giveUpReturning(core, id);
@@ -143,7 +167,9 @@ export function apply(core, id, todo) {
  */
 export function closeConnections(core, peer, todo) {
   for (const step of todo) {
-    if (step.type === "close") core.outputs.push({ type: "close", peer, attempt: step.attempt });
+    if (step.type !== "close") continue;
+    core.courier.linkDown(core.now, peer);
+    core.outputs.push({ type: "close", peer, attempt: step.attempt });
   }
 }
 

@@ -163,7 +163,9 @@ impl Turning {
             Input::LinkUp { peer, vouches, offer_from } => courier.link_up(now, peer, LinkUp { vouches, offer_from }),
             Input::LinkDown(peer) => courier.link_down(now, peer),
             Input::Suspect { peer, suspect } => courier.suspect(now, peer, suspect),
-            Input::Route { to, path } => courier.route(now, to, &path),
+            Input::Route { to, path } => {
+                courier.route(now, to, &path);
+            }
             Input::Expect(peer) => courier.expect(now, peer),
             Input::ExpectNoMore(peer) => courier.expect_no_more(now, peer),
             Input::Detour(origin) => courier.detour(now, origin),
