@@ -5,8 +5,9 @@ use std::{collections::BTreeSet, fs, io, time::Instant};
 use room::{
     id::MemberId,
     plan::{Config, Distance, Event, LinkOp, Planner, Profile, Topology},
-    time::Micros,
+    time::{Micros, Time},
 };
+use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
 /// Which rooms are planned.
@@ -33,11 +34,11 @@ pub struct Figures {
     pub stripes: usize,
     /// Members.
     pub members: u64,
-    /// µs for a join while the room grew.
+    /// µs of a processor for a join while the room grew.
     pub grow_us: f64,
-    /// µs for a leave or join while it did not.
+    /// µs of a processor for a leave or join while it did not.
     pub churn_us: f64,
-    /// The slowest of these, in µs.
+    /// The slowest of these, in µs on the clock.
     pub churn_us_max: f64,
     /// Resident bytes a member, with all that the allocator keeps.
     pub bytes: f64,
@@ -116,16 +117,21 @@ pub fn run(options: &Options) -> io::Result<Figures> {
     };
     // 100 kbit/s: who sends little has few slots.
     planner.apply(&Event::Stats(room::plan::Stats { publishers: 1, rate_kbps: 100, ..Default::default() }), &Towns);
-    let started = Instant::now();
+    let started = processor_us();
     for number in 0..members {
         join(&mut planner, number, &relays);
         live.push(number);
     }
-    let grow_us = started.elapsed().as_secs_f64() * 1e6 / members as f64;
+    let grow_us = (processor_us() - started) / members as f64;
     let bytes = (resident()?.saturating_sub(before + live.capacity() * 8)) as f64 / members as f64;
     let (mut joins, mut leaves, mut closes) = (Vec::new(), Vec::new(), 0);
     let (mut total, mut slowest, mut next, mut drawn) = (0.0, 0.0_f64, members, 0x1234_5678_9abc_def0_u64);
-    for _ in 0..churn {
+    // A tenth of the room a minute.
+    let second = members.div_ceil(600);
+    for event in 0..churn {
+        if event % second == 0 {
+            planner.apply(&Event::Tick(Time(0) + Micros::from_secs(event / second)), &Towns);
+        }
         drawn = drawn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let leaver = live.swap_remove((drawn >> 33) as usize % live.len());
         // A relay is followed by a relay.
@@ -133,6 +139,7 @@ pub fn run(options: &Options) -> io::Result<Figures> {
             relays.insert(next);
         }
         let degree = planner.links_of(id(leaver)).count();
+        let pair = processor_us();
         for leaves_now in [true, false] {
             let started = Instant::now();
             let ops = if leaves_now {
@@ -141,7 +148,6 @@ pub fn run(options: &Options) -> io::Result<Figures> {
                 join(&mut planner, next, &relays)
             };
             let took = started.elapsed().as_secs_f64() * 1e6;
-            total += took;
             slowest = slowest.max(took);
             let opens = ops.iter().filter(|op| matches!(op, LinkOp::Open { .. })).count();
             closes += ops.iter().filter(|op| matches!(op, LinkOp::Close(..))).count();
@@ -152,6 +158,7 @@ pub fn run(options: &Options) -> io::Result<Figures> {
                 joins.push(opens);
             }
         }
+        total += processor_us() - pair;
         live.push(next);
         next += 1;
     }
@@ -188,6 +195,12 @@ fn id(number: u64) -> MemberId {
 
 fn mean(values: &[usize]) -> f64 {
     values.iter().sum::<usize>() as f64 / values.len().max(1) as f64
+}
+
+/// µs that this process has had of a processor: others may want it too.
+fn processor_us() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 * 1e6 + time.tv_nsec as f64 / 1e3
 }
 
 /// Bytes of this process in memory.

@@ -21,7 +21,11 @@ import { CHANNEL_NAME_MAX, CHUNK, HOLDINGS_MAX, LOSSY_MAX, PACKET_MAX, ROUTE_MAX
 /** "Of this stream I have everything below `next`." @typedef {{ stream: Stream, next: number }} Ack */
 /** What a reliable message is. @typedef {"message" | "call" | "reply" | "failure"} Kind */
 /** What a message's first chunk says of it; `channel` is the method's name of a call. @typedef {{ kind: Kind, channel: string }} Head */
-/** @typedef {{ origin: MemberId, next: number, hop: number }} Have Everything below `next` came, over `hop` links. */
+/**
+ * "Of what this origin says to the room I have everything below `next`, over `hop` links"; {@link HOP_UNKNOWN} where
+ * nothing came yet.
+ * @typedef {{ origin: MemberId, next: number, hop: number }} Have
+ */
 /**
  * One chunk of a reliable message: `seq` counts from 1 in its stream, `head` is there on a message's first chunk.
  * @typedef {{ type: "data", stream: Stream, seq: number, head?: Head, last: boolean, payload: Uint8Array }} Data
@@ -51,6 +55,8 @@ import { CHANNEL_NAME_MAX, CHUNK, HOLDINGS_MAX, LOSSY_MAX, PACKET_MAX, ROUTE_MAX
 
 /** The version that HELLO carries. */
 export const VERSION = 1;
+/** The number of links of a way that is not known. */
+export const HOP_UNKNOWN = 255;
 
 const ADDRESSED = 1;
 const FIRST = 2;
@@ -99,6 +105,19 @@ export function* framesOf(packet) {
     const length = reader.varint();
     yield { frame: decodeFrame(reader.take(length)), length };
   }
+}
+
+/**
+ * The frames of a packet, not looked into yet; views of it.
+ *
+ * @param {Uint8Array} packet
+ * @returns {Generator<Uint8Array, void, void>}
+ * @throws {FrameError} at the first that is cut off, after those before it were given
+ */
+export function* framesIn(packet) {
+  if (packet.length > PACKET_MAX) throw new FrameError("too_large");
+  const reader = new Reader(packet);
+  while (reader.left > 0) yield reader.take(reader.varint());
 }
 
 /**
@@ -518,6 +537,8 @@ class Reader {
     if ((flags & ~(ADDRESSED | FIRST | LAST)) !== 0) throw new FrameError("flags", hexByte(flags));
     const stream = this.ends(flags);
     const seq = this.varint();
+    // What is said to be missing is one above it.
+    if (seq === Number.MAX_SAFE_INTEGER) throw new FrameError("number");
     const head = (flags & FIRST) === 0 ? undefined : this.head();
     const body = { stream, seq, last: (flags & LAST) !== 0, payload: this.rest(CHUNK) };
     return head ? { type: "data", ...body, head } : { type: "data", ...body };

@@ -23,7 +23,7 @@ import { Core } from "./member/core.js";
 import { buffered, consumed, packetCame, pump } from "./member/frames.js";
 import { close, connected, disconnected, giveUpEntering, gone, hubSaid, tellChange } from "./member/hub.js";
 import { apply, failLink, isCurrent, isUp, linkUp, local, partLink, tellParted } from "./member/links.js";
-import { LinkError } from "./member/window.js";
+import { LinkError } from "./courier/error.js";
 
 /** @import {Config, Input, Output} from "./member/io.js" */
 

@@ -6,8 +6,8 @@ import { test } from "node:test";
 
 const SOURCES = new URL("../src/", import.meta.url);
 const PURE = [
-  "limits.js", "id.js", "frame.js", "wire.js", "value.js", "member.js",
-  ...readdirSync(new URL("member/", SOURCES)).map((name) => `member/${name}`),
+  "limits.js", "id.js", "frame.js", "wire.js", "value.js", "courier.js", "member.js",
+  ...["courier", "member"].flatMap((folder) => readdirSync(new URL(`${folder}/`, SOURCES)).map((name) => `${folder}/${name}`)),
 ];
 const BANNED = [
   /\bDate\.now\b/, /\bnew Date\(\)/, /\bMath\.random\b/, /\bperformance\b/, /\bcrypto\b/, /\bset(Timeout|Interval|Immediate)\b/,

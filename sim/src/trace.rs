@@ -1,9 +1,10 @@
-//! Traces: what one member was given and what it put out, for every implementation of the member to repeat.
+//! Traces: what one member, or its [`courier`] alone, was given and what it put out, for every implementation to repeat.
 //!
 //! A trace is a file of JSON lines. The first makes the member (`{"config": …}`); each other one is a turn: its time in
 //! µs, what happened (`input`; nothing on the turn that makes the member), what the member wanted done (`outputs`, in
 //! order), and when it wants its next turn at the latest (`due`).
 
+pub mod courier;
 mod scripts;
 
 use std::{fs, io, path::Path};
@@ -44,6 +45,8 @@ pub enum Line {
         /// When it wants its next turn at the latest.
         due: Option<Time>,
     },
+    /// A line of a courier's trace.
+    Courier(courier::Line),
 }
 
 /// A line as it is read: JSON that is passed on as it came cannot be read into one of several shapes.
@@ -90,26 +93,38 @@ pub enum ReplayError {
 /// # Panics
 /// Where a script does not end as it should: then the traces would show something broken.
 pub fn record_all() -> Vec<Trace> {
-    scripts::all().into_iter().map(scripts::Script::record).collect()
+    scripts::all().into_iter().map(scripts::Script::record).chain(record_couriers(0)).collect()
 }
 
-/// Writes all traces into a folder, a file each.
+/// Records the couriers' traces anew; with other seeds than theirs, other runs of the same kinds.
+pub fn record_couriers(seed: u64) -> Vec<Trace> {
+    let trace = |(name, lines): (_, Vec<courier::Line>)| {
+        let lines = lines.into_iter().map(Line::Courier).collect();
+        Trace { name, lines }
+    };
+    courier::all(seed).into_iter().map(trace).collect()
+}
+
+/// Writes traces into a folder, a file each.
 ///
 /// # Errors
 /// Where a file cannot be written.
-pub fn write_all(folder: &Path) -> io::Result<()> {
+pub fn write(traces: &[Trace], folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
-    for trace in record_all() {
+    for trace in traces {
         fs::write(folder.join(trace.name).with_extension("jsonl"), trace.text())?;
     }
     Ok(())
 }
 
-/// Gives a member of this crate's machine what a trace gave the recorded one.
+/// Gives a member or courier of the `room` crate what a trace gave the recorded one.
 ///
 /// # Errors
 /// At the first turn that differs.
 pub fn replay(text: &str) -> Result<(), ReplayError> {
+    if text.starts_with(courier::BEGINNING) {
+        return courier::replay(text);
+    }
     let mut member: Option<Member> = None;
     for (line, text) in (1..).zip(text.lines()) {
         let read: Read = serde_json::from_str(text).map_err(|error| ReplayError::Line { line, error })?;

@@ -35,10 +35,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
+pub use self::window::Violation;
 use self::{
     link::Link,
     stream::{Kind, Lateness, Stream},
-    window::{Lost, Violation},
+    window::Lost,
 };
 use crate::{
     id::MemberId,
@@ -216,20 +217,14 @@ pub enum LinkError {
     #[error("bad_frame: version {0}")]
     Version(u64),
     /// It passed on what breaks the rules of messages.
-    #[error("bad_frame: a message that breaks the rules")]
-    Message,
+    #[error("bad_frame: {0}")]
+    Message(#[from] Violation),
     /// It claims to have what was never sent.
     #[error("bad_frame: an acknowledgement of what was never sent")]
     Acknowledged,
     /// More than the credit allows.
     #[error("over_credit")]
     OverCredit,
-}
-
-impl From<Violation> for LinkError {
-    fn from(_: Violation) -> LinkError {
-        LinkError::Message
-    }
 }
 
 impl Courier {
@@ -644,8 +639,8 @@ impl Courier {
         let stream = &self.streams[s];
         let followers = self.links.iter().filter(|(at, _)| self.pushes(*at, s)).map(|(_, link)| link.ends_of(s));
         let floor = followers.filter(|ends| !ends.passed_over).map(|ends| ends.theirs).min();
-        let expected = self.expected.values().flatten().map(|expected| expected.from).min();
-        let expected = expected.filter(|_| stream.kind == Kind::Own);
+        let expected = || self.expected.values().flatten().map(|expected| expected.from).min();
+        let expected = if stream.kind == Kind::Own { expected() } else { None };
         let now = self.now;
         match stream.kind {
             Kind::Own | Kind::Room => {

@@ -238,6 +238,8 @@ pub const REBALANCE_MEMBERS: usize = 16;
 pub const RING_REACH: usize = 2;
 /// Members that an event looks at for a shallower place in the spanning tree.
 pub const SPAN_LOOKS: usize = 32;
+/// Members that every event looks at for one, in turn.
+pub const SPAN_TENDED: usize = 2;
 /// Members that are looked at for one when time passes.
 pub const SPAN_SWEPT: usize = 256;
 /// Stripes of the tree.

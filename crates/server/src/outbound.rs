@@ -28,8 +28,11 @@ pub(crate) enum End {
 /// What a connection does next.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Frames were taken.
-    Frames,
+    /// Frames were taken: all that waited, so that the connection is woken for the next, or some.
+    Frames {
+        /// Whether it was all.
+        all: bool,
+    },
     /// Nothing is left: end the connection.
     End(End),
 }
@@ -120,20 +123,22 @@ impl Outbound {
         if queue.frames.is_empty() && queue.frames.capacity() > limits::WRITE_BATCH {
             queue.frames = VecDeque::new();
         }
-        if taken > 0 {
-            return Poll::Ready(Next::Frames);
+        let all = queue.frames.is_empty() && queue.end.is_none();
+        if all {
+            queue.idle = true;
+            listen(&mut queue, cx);
         }
-        if let Some(end) = queue.end {
-            return Poll::Ready(Next::End(end));
+        match queue.end {
+            _ if taken > 0 => Poll::Ready(Next::Frames { all }),
+            Some(end) => Poll::Ready(Next::End(end)),
+            None => Poll::Pending,
         }
-        queue.idle = true;
-        listen(&mut queue, cx);
-        Poll::Pending
     }
 
     /// Whether the connection was found too slow, while it has other things to write.
     pub(crate) fn is_too_slow(&self, cx: &mut Context<'_>) -> bool {
         let mut queue = self.lock();
+        queue.idle = false;
         listen(&mut queue, cx);
         queue.end == Some(End::TooSlow)
     }
@@ -202,6 +207,8 @@ fn wake(mut queue: MutexGuard<'_, Queue>) {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Wake;
+
     use super::*;
 
     fn take(outbound: &Outbound) -> (Poll<Next>, Vec<Bytes>) {
@@ -219,7 +226,7 @@ mod tests {
         outbound.end(End::Done);
         assert!(outbound.push(&frames[0]), "dropped after the end");
         outbound.end(End::TooSlow);
-        assert_eq!(take(&outbound), (Poll::Ready(Next::Frames), frames.to_vec()));
+        assert_eq!(take(&outbound), (Poll::Ready(Next::Frames { all: false }), frames.to_vec()), "the end is left");
         assert_eq!(take(&outbound).0, Poll::Ready(Next::End(End::Done)));
     }
 
@@ -243,7 +250,7 @@ mod tests {
         assert!(queues[0].push(&frame) && queues[1].push(&frame));
         assert!(queues[2].push(&Bytes::from(vec![0; limits::QUEUE_OWN])), "its own");
         assert!(!queues[2].push(&Bytes::from_static(b"a")), "beyond");
-        assert_eq!(take(&queues[0]).0, Poll::Ready(Next::Frames));
+        assert_eq!(take(&queues[0]).0, Poll::Ready(Next::Frames { all: true }));
         drop(queues);
         assert_eq!(depot.left.load(Ordering::Relaxed), limits::QUEUES_BYTES);
     }
@@ -253,7 +260,37 @@ mod tests {
         let outbound = Outbound::new(Arc::new(Depot::new(usize::MAX, usize::MAX)));
         let frame = Bytes::from(vec![0; limits::WRITE_BYTES]);
         assert!(outbound.push(&frame) && outbound.push(&frame));
-        assert_eq!(take(&outbound).1.len(), 1);
-        assert_eq!(take(&outbound).1.len(), 1);
+        for all in [false, true] {
+            let (next, frames) = take(&outbound);
+            assert_eq!((next, frames.len()), (Poll::Ready(Next::Frames { all }), 1));
+        }
+    }
+
+    #[test]
+    fn who_has_taken_all_is_woken_for_the_next_and_who_is_busy_for_the_end_only() {
+        struct Count(AtomicUsize);
+        impl Wake for Count {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let count = Arc::new(Count(AtomicUsize::new(0)));
+        let waker = Waker::from(count.clone());
+        let mut cx = Context::from_waker(&waker);
+        let outbound = Outbound::new(Arc::new(Depot::new(8, 1_000)));
+        let frame = Bytes::from_static(b"a");
+        let mut expect = |act: &mut dyn FnMut(&mut Context<'_>), wakes| {
+            act(&mut cx);
+            assert_eq!(count.0.swap(0, Ordering::Relaxed), wakes);
+        };
+        let mut push = |_: &mut Context<'_>| assert!(outbound.push(&frame));
+        expect(&mut push, 0);
+        expect(&mut |cx| drop(outbound.poll_take(cx, &mut VecDeque::new())), 0);
+        expect(&mut push, 1);
+        expect(&mut push, 0);
+        expect(&mut |cx| drop(outbound.poll_take(cx, &mut VecDeque::new())), 0);
+        expect(&mut |cx| assert!(!outbound.is_too_slow(cx)), 0);
+        expect(&mut push, 0);
+        expect(&mut |_| outbound.end(End::Done), 1);
     }
 }

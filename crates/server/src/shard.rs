@@ -442,7 +442,7 @@ mod tests {
         let (mut messages, mut frames) = (Vec::new(), VecDeque::new());
         loop {
             match outbound.poll_take(&mut Context::from_waker(Waker::noop()), &mut frames) {
-                Poll::Ready(Next::Frames) => {
+                Poll::Ready(Next::Frames { .. }) => {
                     messages.extend(frames.drain(..).map(|frame| {
                         let json = frame.iter().position(|byte| *byte == b'{').unwrap();
                         ServerMessage::decode(std::str::from_utf8(&frame[json..]).unwrap()).unwrap()

@@ -13,12 +13,13 @@ import {
   ACK_DELAY, ACK_EVERY, LINK_PAUSE, PACKET_TARGET, RECEIVE_WINDOW, STALL_LINKING, STALL_OPEN,
 } from "../limits.js";
 import { Outbox, cost } from "./outbox.js";
-import { LinkError, Window } from "./window.js";
+import { LinkError } from "../courier/error.js";
+import { Window } from "../courier/window.js";
 
 /** @import {Ack, Data, Frame, Holding, Stream} from "../frame.js" */
 /** @import {MemberId} from "../id.js" */
 /** @import {Chunk} from "./outbox.js" */
-/** @import {Accepted, Lost} from "./window.js" */
+/** @import {Accepted, Lost} from "../courier/window.js" */
 
 /** How far a peer is in one of our streams: the first chunk that it lacks, the next to send on the current link. @typedef {{ acked: number, cursor: number }} Cursor */
 /** Where the streams between two members stood when one of them went. @typedef {{ roomIn: number, addressedIn: number, addressedOut: number }} Position */

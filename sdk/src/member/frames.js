@@ -9,13 +9,13 @@ import { VERSION, encodeFrame, framesOf } from "../frame.js";
 import { fillAddressed, trimRoom } from "./app.js";
 import { trySplit } from "./call.js";
 import { apply, isCurrent, linkEvent } from "./links.js";
-import { LinkError } from "./window.js";
+import { LinkError } from "../courier/error.js";
 
 /** @import {Frame, Head, Holding, Stream} from "../frame.js" */
 /** @import {MemberId} from "../id.js" */
 /** @import {Core} from "./core.js" */
 /** @import {Lane} from "./io.js" */
-/** @import {Lost} from "./window.js" */
+/** @import {Lost} from "../courier/window.js" */
 
 /**
  * @param {Core} core

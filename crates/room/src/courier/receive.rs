@@ -408,11 +408,16 @@ impl Courier {
     /// Opens a link's window again once a quarter of it has been used up.
     pub(super) fn grant(&mut self, at: usize) {
         let Some(link) = self.links.get(at) else { return };
+        let (wide, most) = (link.granted + limits::RECEIVE_WINDOW / 4, link.received + limits::RECEIVE_WINDOW);
+        // Mostly it is too early, whatever is held.
+        if most < wide {
+            return;
+        }
         let laden = self.laden.iter().filter(|s| self.streams[**s].parent == Some(at)).map(|s| self.weight(*s));
         let unconsumed = self.unconsumed.values().filter(|unconsumed| unconsumed.link == at);
         let held: u64 = laden.chain(unconsumed.map(|unconsumed| unconsumed.cost)).sum();
-        let total = (link.received + limits::RECEIVE_WINDOW).saturating_sub(held);
-        if total >= link.granted + limits::RECEIVE_WINDOW / 4 {
+        let total = most.saturating_sub(held);
+        if total >= wide {
             let link = &mut self.links[at];
             link.granted = total;
             link.control.retain(|frame| !matches!(frame, Frame::Credit { .. }));

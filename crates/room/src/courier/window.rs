@@ -16,13 +16,18 @@ pub(crate) struct Lost {
 
 /// How a chunk breaks the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Violation {
+#[non_exhaustive]
+pub enum Violation {
+    /// Nobody said where its stream begins.
     #[error("a chunk of a stream that was not announced")]
     Unannounced,
+    /// Chunks before it did not come.
     #[error("a chunk out of order")]
     Order,
+    /// A message begins before the one before it has ended.
     #[error("a message within a message")]
     Nested,
+    /// The message is longer than [`limits::MESSAGE_MAX`].
     #[error("a message beyond the bound")]
     TooLarge,
 }

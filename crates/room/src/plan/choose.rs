@@ -197,3 +197,136 @@ pub(super) fn offers(members: &Members, topology: Topology, current: Topology) -
     let room: u64 = present.map(|relay| u64::from(Star::capacity(members, relay))).sum();
     room > 0 && room >= u64::from(members.supply.count)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{id::MemberId, plan::Profile};
+
+    /// A room of which the hub looks at once a second.
+    struct Room {
+        members: Members,
+        choice: Choice,
+        topology: Topology,
+        second: u64,
+    }
+
+    impl Room {
+        fn new(count: u64) -> Room {
+            let mut room = Room {
+                members: Members::default(),
+                choice: Choice::new(Thresholds::default()),
+                topology: Topology::Mesh,
+                second: 0,
+            };
+            room.grow(count);
+            room.wait(31);
+            room
+        }
+
+        fn grow(&mut self, count: u64) {
+            for _ in 0..count {
+                let id = MemberId::from(self.members.live.len() as u64);
+                self.members.join(id, Profile::default());
+            }
+        }
+
+        fn relay(&mut self, max_links: u16) {
+            let id = MemberId::from(u64::from(max_links) << 32);
+            self.members.join(id, Profile { relay: true, max_links, ..Profile::default() });
+        }
+
+        fn publish(&mut self, publishers: u32, kbps: u32, media: bool) {
+            let (rate_kbps, busiest_kbps) = (publishers * kbps, kbps);
+            self.choice.stats = Stats { publishers, rate_kbps, busiest_kbps, media, turn_percent: 0 };
+        }
+
+        /// Waits, and moves where the choice says; after how many seconds it did.
+        fn wait(&mut self, seconds: u64) -> Option<u64> {
+            for waited in 0..seconds {
+                self.second += 1;
+                let now = Time::default() + Micros::from_secs(self.second);
+                self.choice.tick(&self.members, self.topology, limits::SMALL_WORLD_DEGREE, now);
+                if let Some(to) = self.choice.due(&self.members, self.topology) {
+                    self.topology = to;
+                    self.choice.moved();
+                    return Some(waited);
+                }
+            }
+            None
+        }
+    }
+
+    #[test]
+    fn a_growing_room_leaves_the_mesh_beyond_twelve_and_comes_back_at_eight() {
+        let mut room = Room::new(12);
+        assert_eq!((room.wait(60), room.topology), (None, Topology::Mesh));
+        room.grow(1);
+        assert_eq!((room.wait(60), room.topology), (Some(10), Topology::SmallWorld));
+        for left in 12..=12 {
+            room.members.leave(room.members.slot(MemberId::from(left)).expect("it is in"));
+        }
+        assert_eq!(room.wait(100), None, "twelve are too many for a new mesh");
+        for left in 8..12 {
+            room.members.leave(room.members.slot(MemberId::from(left)).expect("it is in"));
+        }
+        assert_eq!((room.wait(100), room.topology), (Some(30), Topology::Mesh));
+    }
+
+    #[test]
+    fn few_who_send_a_lot_get_a_tree_as_long_as_uplinks_suffice() {
+        let mut room = Room::new(40);
+        assert_eq!((room.wait(20), room.topology), (None, Topology::SmallWorld));
+        room.wait(31);
+        room.publish(2, 500, false);
+        assert_eq!((room.wait(60), room.topology), (Some(20), Topology::Tree));
+        room.publish(9, 100, false);
+        assert_eq!((room.wait(90), room.topology), (Some(30), Topology::SmallWorld));
+        room.publish(4, 2_000, false);
+        assert_eq!((room.wait(90), room.topology), (Some(29), Topology::Tree), "no relay: a tree has to do");
+        room.relay(100);
+        assert_eq!((room.wait(90), room.topology), (Some(29), Topology::Star));
+        room.publish(1, 0, false);
+        assert_eq!((room.wait(90), room.topology), (Some(60), Topology::SmallWorld));
+    }
+
+    #[test]
+    fn what_comes_and_goes_moves_nobody() {
+        let mut room = Room::new(40);
+        room.relay(100);
+        room.wait(40);
+        for _ in 0..10 {
+            room.publish(1, 100, true);
+            assert_eq!(room.wait(9), None);
+            room.publish(1, 100, false);
+            assert_eq!(room.wait(9), None);
+        }
+    }
+
+    #[test]
+    fn a_pin_is_followed_at_once_and_a_star_without_relays_is_a_tree() {
+        let mut room = Room::new(5);
+        room.choice.pin = Some(Topology::SmallWorld);
+        assert_eq!((room.wait(2), room.topology), (Some(0), Topology::SmallWorld));
+        room.choice.pin = Some(Topology::Star);
+        assert_eq!((room.wait(2), room.topology), (Some(0), Topology::Tree));
+        room.relay(8);
+        assert_eq!((room.wait(2), room.topology), (None, Topology::Tree), "it has room for three");
+        room.relay(20);
+        assert_eq!((room.wait(2), room.topology), (Some(0), Topology::Star));
+        room.choice.pin = None;
+        assert_eq!((room.wait(99), room.topology), (Some(60), Topology::Mesh));
+    }
+
+    #[test]
+    fn a_star_that_loses_its_relays_becomes_a_tree_without_waiting() {
+        let mut room = Room::new(5);
+        room.relay(20);
+        room.choice.pin = Some(Topology::Star);
+        room.wait(1);
+        room.choice.pin = None;
+        let relay = room.members.relays().next().expect("there is one");
+        room.members.drain(relay);
+        assert_eq!((room.wait(1), room.topology), (Some(0), Topology::Tree));
+    }
+}

@@ -82,17 +82,28 @@ impl Span {
             let present = orphans.iter().find(|orphan| self.knows(**orphan) && draft.members.present(**orphan));
             self.root = present.or(orphans.first()).copied().filter(|root| self.knows(*root));
         }
+        let mut movers = VecDeque::new();
         for orphan in &orphans {
-            let rootless = self.knows(*orphan) && self.nodes[orphan.index()].parent == Slot::NONE;
-            if rootless && self.root != Some(*orphan) && !self.place(draft, *orphan) {
+            let Node { parent, depth } = self.nodes[orphan.index()];
+            if !self.knows(*orphan) || parent != Slot::NONE || self.root == Some(*orphan) {
+                continue;
+            }
+            if self.place(draft, *orphan) {
+                // Those below have become deeper with it, and may know a better place.
+                let deeper = self.nodes[orphan.index()].depth > depth;
+                movers.extend(draft.links.below(*orphan).filter(|_| deeper));
+            } else {
                 // The part that counts is the one with somebody present.
                 let root = self.root.filter(|root| draft.members.present(*orphan) && !draft.members.present(*root));
                 self.loose.push(root.unwrap_or(*orphan));
                 self.root = root.map_or(self.root, |_| Some(*orphan));
             }
         }
-        let movers = touched.into_iter().filter_map(|(a, b)| self.may_move(draft, a, b)).collect();
+        movers.extend(touched.into_iter().filter_map(|(a, b)| self.may_move(draft, a, b)));
         self.improve(draft, movers);
+        for _ in 0..limits::SPAN_TENDED {
+            self.tend(draft);
+        }
     }
 
     /// Looks whether the next member has a better parent by now.

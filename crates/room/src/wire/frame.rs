@@ -131,7 +131,7 @@ pub struct Head {
 pub struct Data {
     /// Which stream.
     pub stream: Stream,
-    /// Its place in the stream, from 1.
+    /// Its place in the stream, from 1; below [`NUMBER_MAX`].
     pub seq: u64,
     /// There on a message's first chunk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -593,6 +593,10 @@ impl Reader {
         }
         let stream = self.stream_after(flags)?;
         let seq = self.varint()?;
+        // What is said to be missing is one above it.
+        if seq == NUMBER_MAX {
+            return Err(FrameError::Number);
+        }
         let head = if flags & FIRST != 0 {
             let kind = match self.byte()? {
                 0 => Kind::Message,

@@ -82,8 +82,10 @@ pub(crate) async fn run(mut socket: Socket, site: Arc<Site>, visit: Visit) {
         let mut flow = Flow::new(outbound, inbox);
         let mut intake = Intake::new(&site, Window::new(desk.bytes.clone()));
         let mut read = |received| intake.turn(conn, received);
+        let mut is_small = true;
         let farewell = poll_fn(|cx| {
-            if socket.message_max() < FRAME_MAX && is_open.load(Ordering::Relaxed) {
+            if is_small && is_open.load(Ordering::Relaxed) {
+                is_small = false;
                 socket.allow(FRAME_MAX);
             }
             flow.poll(cx, &mut socket, &mut read)

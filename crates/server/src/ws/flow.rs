@@ -87,14 +87,18 @@ impl<I: Send + 'static> Flow<I> {
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, socket: &mut Socket) -> Poll<Over> {
+        let mut is_all = false;
         for _ in 0..limits::WRITE_TURN {
             match socket.poll_write(cx) {
                 Poll::Ready(Ok(())) => self.stall = None,
                 Poll::Ready(Err(_)) => return Poll::Ready(Over::Cut),
                 Poll::Pending => return self.poll_stalled(cx, socket),
             }
+            if is_all {
+                return Poll::Pending;
+            }
             match ready!(self.outbound.poll_take(cx, socket.frames())) {
-                Next::Frames => {}
+                Next::Frames { all } => is_all = all,
                 Next::End(end) => return Poll::Ready(Over::End(end)),
             }
         }

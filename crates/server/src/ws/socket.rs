@@ -104,11 +104,6 @@ impl Socket {
         });
     }
 
-    /// The bound that [`Socket::allow`] sets.
-    pub(crate) fn message_max(&self) -> usize {
-        self.message_max
-    }
-
     /// The next thing that comes.
     pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, Ended>> {
         let Socket { stream, context: codec, message_max, frames, broken, held, largest, .. } = self;

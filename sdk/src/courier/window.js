@@ -6,15 +6,13 @@
  */
 
 import { MESSAGE_MAX } from "../limits.js";
+import { LinkError } from "./error.js";
 
 /** @import {Data, Head} from "../frame.js" */
 
 /** A range of chunks that will never come, both ends included. @typedef {{ from: number, to: number }} Lost */
 /** @typedef {{ head: Head, payload: Uint8Array }} Whole */
 /** What became of a chunk: a message is whole, or known to be lost. @typedef {{ lost?: Lost, message?: Whole }} Accepted */
-
-/** How a peer broke the protocol; its link is closed. */
-export class LinkError extends Error {}
 
 export class Window {
   /** The first chunk that is missing; 0 while the stream is unknown. */

@@ -1,0 +1,522 @@
+// @ts-check
+/**
+ * What members say to the whole room, over whatever links there are.
+ *
+ * Each origin's stream is a numbered **log**. A link on which a stream is *pushed* follows the log: chunks go over it in
+ * order, each once, from where the other end says that it stands. So a chunk that comes is the next one or a duplicate,
+ * however often the way changes, and whoever loses its way asks anybody for the rest of the log.
+ *
+ * Of each stream a member has one **parent**, the link that it comes by; it pushes the stream to whoever wants it from
+ * there, and tells everybody else how far it is. The ways of a stream so form a tree, which Plumtree (Leitão, Pereira,
+ * Rodrigues, SRDS 2007) calls eager push; what is told elsewhere is its lazy push, cumulative here.
+ *
+ * - The plan says which links are **eager**: along them goes a stream of which nothing was heard yet.
+ * - GRAFT asks for a stream from a chunk on, PRUNE asks not to be sent it, HAVE says how far one is: to the parent that
+ *   acknowledges, to others it announces.
+ * - Where HAVE shows chunks that are missing here, one who has them is asked after a while (`ways`); where a link ends,
+ *   its streams are asked of somebody else at once.
+ *
+ * In a full mesh (a plan that is not `relayed`) everybody pushes its own stream on all links, and nothing is announced: the
+ * same machine, in which a lost link is mended by way of a third member.
+ *
+ * What is said to one member only is a log too, with one follower: it goes over the link to that member, or along a route
+ * of members who pass it on (`addressed`). Its origin keeps it until the addressee has it.
+ *
+ * The twin of `crates/room/src/courier.rs`, with the same chapters; `protocol/traces/courier-*.jsonl` holds both to the same
+ * outputs.
+ *
+ * @module
+ */
+
+import { PacketWriter, VERSION } from "./frame.js";
+import { ANNOUNCE_DELAY, PACKET_TARGET, RECEIVE_WINDOW } from "./limits.js";
+import { loseRoutes, route } from "./courier/addressed.js";
+import { Core, defaultPush } from "./courier/core.js";
+import { Link } from "./courier/link.js";
+import { consumed, fillOwn, hold, isFlushed, publish, send } from "./courier/own.js";
+import { take } from "./courier/receive.js";
+import { nextFrame } from "./courier/send.js";
+import { forget, gone, sweep, trim } from "./courier/upkeep.js";
+import { bereave, detour, repairDue, settleGap } from "./courier/ways.js";
+
+/** @import {Head, Holding} from "./frame.js" */
+/** @import {MemberId} from "./id.js" */
+/** @import {Counters, CourierEvent, LinkUp, Plan} from "./courier/core.js" */
+/** @import {Stream} from "./courier/stream.js" */
+
+/** Reliable delivery to the whole room, for one member. Times are in µs. */
+export class Courier {
+  #core;
+
+  /**
+   * A member's courier, with no links yet.
+   *
+   * @param {MemberId} id
+   * @param {number} now
+   */
+  constructor(id, now) {
+    this.#core = new Core(id, now);
+  }
+
+  // ---- the room ------------------------------------------------------------------------------------
+
+  /** This member entered an empty room: all streams begin with their first chunk. */
+  firstInRoom() {
+    this.#core.vouched = true;
+  }
+
+  /**
+   * The plan changed. Streams keep the ways that they have; new ones take the links that are eager now.
+   *
+   * @param {number} now
+   * @param {Plan} plan
+   */
+  plan(now, plan) {
+    const core = this.#core;
+    core.now = now;
+    for (const at of core.links.places()) {
+      const link = core.links.at(at);
+      const wasEager = link.eager;
+      link.eager = plan.eager.has(link.peer);
+      for (const s of core.streams.places()) {
+        const stream = core.streams.at(s);
+        if (!stream.isOfRoom) continue;
+        const pushed = defaultPush(core.plan.relayed, wasEager, stream);
+        const pushes = defaultPush(plan.relayed, link.eager, stream);
+        const ends = link.ends(s);
+        if (ends.wanted !== undefined) continue;
+        // Whoever has a stream from here goes on getting it, until it says that it has it from elsewhere.
+        if (pushed && !pushes && stream.isActive(now)) ends.wanted = true;
+        else if (pushes && ends.cursor < stream.next) link.ready(s);
+        else if (!pushes && plan.relayed && ends.theirs < stream.next) link.tell(s, now + ANNOUNCE_DELAY);
+      }
+      core.list(at);
+    }
+    core.plan = plan;
+  }
+
+  /**
+   * A member is in the room, or there again after it was believed to be gone.
+   *
+   * @param {number} now
+   * @param {MemberId} id
+   */
+  entered(now, id) {
+    const core = this.#core;
+    core.now = now;
+    const known = core.known({ origin: id });
+    if (known !== undefined) core.streams.at(known).forgetAt = undefined;
+    const position = core.departed.get(id);
+    if (!position) return;
+    core.departed.delete(id);
+    const resume = (/** @type {number | undefined} */ s, /** @type {number} */ next) => {
+      if (s !== undefined) core.streams.at(s).resume(next);
+    };
+    const { room, received, sent } = position;
+    if (room !== undefined) resume(core.stream({ origin: id }, "room"), room);
+    if (received !== undefined) resume(core.stream({ origin: id, to: core.id }, "received"), received);
+    if (sent !== undefined) resume(core.stream({ origin: core.id, to: id }, "sent"), sent);
+  }
+
+  /**
+   * A member is gone: what a survivor has of its stream the others get, and then it is forgotten.
+   *
+   * @param {number} now
+   * @param {MemberId} id
+   */
+  gone(now, id) {
+    this.#core.now = now;
+    gone(this.#core, id);
+  }
+
+  /**
+   * Forgets a member that is gone at once. Gives the tickets of messages to it that were not taken yet.
+   *
+   * @param {number} now
+   * @param {MemberId} id
+   */
+  forget(now, id) {
+    this.#core.now = now;
+    return forget(this.#core, id);
+  }
+
+  // ---- links ---------------------------------------------------------------------------------------
+
+  /**
+   * A link can carry frames. HELLO is the first.
+   *
+   * @param {number} now
+   * @param {MemberId} peer
+   * @param {LinkUp} how
+   */
+  linkUp(now, peer, how) {
+    const core = this.#core;
+    this.linkDown(now, peer);
+    const toPeer = core.stream({ origin: core.id, to: peer }, "sent");
+    const granted = Math.max(0, RECEIVE_WINDOW - (core.unconsumed.get(peer)?.cost ?? 0));
+    const link = new Link(peer, core.plan.eager.has(peer), how.vouches, granted);
+    /** @type {Holding[]} */
+    const holdings = [];
+    for (const s of core.streams.places()) {
+      const stream = core.streams.at(s);
+      if (!stream.hasBegun) continue;
+      const first = this.#offered(stream, s === toPeer, peer, how);
+      if (first === undefined) continue;
+      link.ends(s).cursor = first;
+      holdings.push({ stream: stream.id, first, next: stream.next });
+    }
+    link.control.push({ type: "hello", version: VERSION, epoch: core.plan.epoch, credit: granted, holdings });
+    const at = core.links.insert(link);
+    core.byPeer.set(peer, at);
+    core.list(at);
+  }
+
+  /**
+   * The first chunk of a stream that is offered to a peer; undefined where the stream is none of its business.
+   *
+   * @param {Stream} stream
+   * @param {boolean} isToPeer whether it is what this member says to that one only
+   * @param {MemberId} peer
+   * @param {LinkUp} how
+   */
+  #offered({ kind, id, log, next }, isToPeer, peer, { offerFrom }) {
+    const since = () => (offerFrom === undefined ? log.first : log.firstSince(offerFrom));
+    switch (kind) {
+      case "own":
+        return Math.max(this.#core.expected.get(peer)?.from ?? since(), log.first);
+      case "room":
+        return since();
+      case "sent":
+        return isToPeer ? log.first : undefined;
+      case "received":
+        return id.origin === peer ? next : undefined;
+      case "passing":
+        return undefined;
+    }
+  }
+
+  /**
+   * A link is no more.
+   *
+   * @param {number} now
+   * @param {MemberId} peer
+   */
+  linkDown(now, peer) {
+    const core = this.#core;
+    core.now = now;
+    const at = core.byPeer.get(peer);
+    if (at === undefined) return;
+    core.byPeer.delete(peer);
+    const link = core.links.at(at);
+    core.links.remove(at);
+    if (link.open && core.expected.has(peer)) {
+      core.expected.set(peer, { from: link.endsOf(core.own).theirs, since: now });
+    }
+    for (const { repair } of core.streams.things()) {
+      if (repair) repair.asked = repair.asked.filter((asked) => asked !== at);
+    }
+    loseRoutes(core, at);
+    bereave(core, at);
+    for (const s of core.streams.places()) {
+      if (core.streams.at(s).repair) settleGap(core, s);
+      trim(core, s);
+    }
+    fillOwn(core);
+  }
+
+  /**
+   * A link has fallen silent, or was heard again.
+   *
+   * @param {number} now
+   * @param {MemberId} peer
+   * @param {boolean} suspect
+   */
+  suspect(now, peer, suspect) {
+    const core = this.#core;
+    core.now = now;
+    const at = core.byPeer.get(peer);
+    if (at === undefined || core.links.at(at).suspect === suspect) return;
+    core.links.at(at).suspect = suspect;
+    if (!suspect) return;
+    bereave(core, at);
+    fillOwn(core);
+  }
+
+  /**
+   * The send buffer of a link's reliable lane holds so many bytes.
+   *
+   * @param {MemberId} peer
+   * @param {number} bytes
+   */
+  buffered(peer, bytes) {
+    const at = this.#core.byPeer.get(peer);
+    if (at === undefined) return;
+    this.#core.links.at(at).buffered = bytes;
+    this.#core.list(at);
+  }
+
+  /**
+   * Takes a frame of a link's reliable lane. A frame of a link that is not up is ignored.
+   *
+   * @param {number} now
+   * @param {MemberId} peer
+   * @param {Uint8Array} bytes kept, and sent on; nobody may write to them
+   * @throws {import("./courier/error.js").LinkError} How the other end broke the protocol: the link is of no use any more.
+   */
+  frame(now, peer, bytes) {
+    this.#core.now = now;
+    const at = this.#core.byPeer.get(peer);
+    if (at !== undefined) take(this.#core, at, bytes);
+  }
+
+  /**
+   * Members that what is said to `to` is passed on by, one after another; `to` is the last. Ignored where there is no link
+   * to the first.
+   *
+   * @param {number} now
+   * @param {MemberId} to
+   * @param {MemberId[]} path
+   */
+  route(now, to, path) {
+    this.#core.now = now;
+    if (path.length > 0) route(this.#core, to, path);
+  }
+
+  /**
+   * In a mesh, there is no link to an origin: its stream is asked of somebody else, one who knows where it begins for this
+   * member.
+   *
+   * @param {number} now
+   * @param {MemberId} origin
+   */
+  detour(now, origin) {
+    this.#core.now = now;
+    detour(this.#core, origin);
+  }
+
+  // ---- what this member says -----------------------------------------------------------------------
+
+  /**
+   * Whether one more message to the room, or to a member, may wait for its turn.
+   *
+   * @param {MemberId | undefined} to
+   * @param {number} payload its length
+   */
+  hasRoomFor(to, payload) {
+    const s = this.#core.known({ origin: this.#core.id, to });
+    return s === undefined || this.#core.streams.at(s).waiting.hasRoomFor(payload);
+  }
+
+  /** Whether messages wait for room in a log. */
+  get isWaiting() {
+    return this.#core.streams.things().some(({ waiting }) => !waiting.isEmpty);
+  }
+
+  /** Bytes, with overhead, that are kept of what this member said. */
+  get kept() {
+    return this.#core.streams.things().reduce((sum, { isOwn, log }) => (isOwn ? sum + log.bytes : sum), 0);
+  }
+
+  /** Whether everybody who can be reached has all that this member said. */
+  get isFlushed() {
+    return isFlushed(this.#core);
+  }
+
+  /**
+   * Says something to the room, or to a member: answered by `sent` where it has a ticket.
+   *
+   * @param {number} now
+   * @param {MemberId | undefined} to
+   * @param {number | undefined} ticket
+   * @param {Head} head
+   * @param {Uint8Array} payload
+   */
+  send(now, to, ticket, head, payload) {
+    this.#core.now = now;
+    send(this.#core, to, ticket, head, payload);
+  }
+
+  /**
+   * Says something to the room and gives the number of its last chunk; undefined where the log is full.
+   *
+   * @param {number} now
+   * @param {Head} head
+   * @param {Uint8Array} payload
+   */
+  publish(now, head, payload) {
+    this.#core.now = now;
+    return publish(this.#core, head, payload);
+  }
+
+  /**
+   * A member is owed what this one says from now on over a link of their own, also while there is none.
+   *
+   * @param {number} now
+   * @param {MemberId} peer
+   */
+  expect(now, peer) {
+    const core = this.#core;
+    if (core.expected.has(peer)) return;
+    const at = core.byPeer.get(peer);
+    const isLinked = at !== undefined && core.links.at(at).open;
+    core.expected.set(peer, isLinked ? undefined : { from: core.streams.at(core.own).next, since: now });
+  }
+
+  /**
+   * A member gets this one's stream from others where there is no link to it.
+   *
+   * @param {number} now
+   * @param {MemberId} peer
+   */
+  expectNoMore(now, peer) {
+    this.#core.now = now;
+    if (this.#core.expected.delete(peer)) fillOwn(this.#core);
+  }
+
+  /** Lets go of all that waits; gives the tickets. */
+  close() {
+    return this.#core.streams.things().flatMap(({ waiting }) => waiting.clear());
+  }
+
+  /**
+   * The application was given a message with a payload of `bytes`: until it has taken it, its origin's link is held back.
+   *
+   * @param {MemberId} origin
+   * @param {number} bytes
+   */
+  hold(origin, bytes) {
+    hold(this.#core, origin, bytes);
+  }
+
+  /**
+   * The application took a message with a payload of `bytes`.
+   *
+   * @param {number} now
+   * @param {MemberId} origin
+   * @param {number} bytes
+   */
+  consumed(now, origin, bytes) {
+    this.#core.now = now;
+    consumed(this.#core, origin, bytes);
+  }
+
+  // ---- outputs -------------------------------------------------------------------------------------
+
+  /**
+   * What came.
+   *
+   * @returns {CourierEvent | undefined}
+   */
+  pollEvent() {
+    return this.#core.events.shift();
+  }
+
+  /**
+   * Somebody whom {@link Courier.nextFrame} may have something for.
+   *
+   * @returns {MemberId | undefined}
+   */
+  pollDirty() {
+    const core = this.#core;
+    for (let at; (at = core.dirty.shift()) !== undefined; ) {
+      const link = core.links.get(at);
+      if (!link?.listed) continue;
+      link.listed = false;
+      return link.peer;
+    }
+    return undefined;
+  }
+
+  /**
+   * The next packet for the other end of a link, as far as its credit and its send buffer allow.
+   *
+   * @param {number} now
+   * @param {MemberId} peer
+   */
+  nextPacket(now, peer) {
+    const core = this.#core;
+    core.now = now;
+    const at = core.byPeer.get(peer);
+    if (at === undefined) return undefined;
+    const link = core.links.at(at);
+    const packet = new PacketWriter();
+    for (;;) {
+      const frame = link.spilt ?? nextFrame(core, at);
+      link.spilt = undefined;
+      if (!frame) break;
+      if (packet.length > 0 && packet.length + frame.length > PACKET_TARGET) {
+        link.spilt = frame;
+        core.list(at);
+        break;
+      }
+      packet.push(frame);
+    }
+    return packet.length > 0 ? packet.take() : undefined;
+  }
+
+  /**
+   * The next frame alone.
+   *
+   * @param {number} now
+   * @param {MemberId} peer
+   */
+  nextFrame(now, peer) {
+    this.#core.now = now;
+    const at = this.#core.byPeer.get(peer);
+    return at === undefined ? undefined : nextFrame(this.#core, at);
+  }
+
+  /**
+   * When {@link Courier.tick} is due.
+   *
+   * @returns {number | undefined}
+   */
+  pollTimeout() {
+    const core = this.#core;
+    let due = Math.min(core.repairs.first?.due ?? Infinity, core.sweepAt ?? Infinity);
+    for (let at = 0; at < core.links.end; at++) {
+      const link = core.links.get(at);
+      if (link?.open && link.tellAt !== undefined) due = Math.min(due, link.tellAt);
+    }
+    return due === Infinity ? undefined : due;
+  }
+
+  /**
+   * Does what is due.
+   *
+   * @param {number} now
+   */
+  tick(now) {
+    const core = this.#core;
+    core.now = now;
+    for (const at of core.links.places()) {
+      const { tellAt } = core.links.at(at);
+      if (tellAt !== undefined && tellAt <= now) core.list(at);
+    }
+    for (let entry; (entry = core.repairs.first) && entry.due <= now; ) {
+      core.repairs.delete(entry.due, entry.s);
+      repairDue(core, entry.s);
+    }
+    if (core.sweepAt !== undefined && core.sweepAt <= now) sweep(core);
+  }
+
+  /** What was done so far. @returns {Readonly<Counters>} */
+  get counters() {
+    return this.#core.counters;
+  }
+
+  /**
+   * Of what an origin says to the room: the first chunk that is missing here, how many links it takes, and whom it comes
+   * from.
+   *
+   * @param {MemberId} origin
+   * @returns {{ next: number, hop: number, parent: MemberId | undefined } | undefined}
+   */
+  standing(origin) {
+    const core = this.#core;
+    const s = core.known({ origin });
+    if (s === undefined) return undefined;
+    const { next, hop, parent } = core.streams.at(s);
+    return { next, hop, parent: parent === undefined ? undefined : core.links.at(parent).peer };
+  }
+}

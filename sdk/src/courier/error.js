@@ -1,0 +1,19 @@
+// @ts-check
+/**
+ * How the other end of a link broke the protocol.
+ *
+ * @module
+ */
+
+/** The link is of no use any more. */
+export class LinkError extends Error {}
+
+/** It claims to have what was never sent. */
+export function neverSent() {
+  return new LinkError("bad_frame: an acknowledgement of what was never sent");
+}
+
+/** A frame that does not belong on a link's reliable lane, or not yet. */
+export function helloOutOfPlace() {
+  return new LinkError("bad_frame: a frame before HELLO, or a second HELLO");
+}

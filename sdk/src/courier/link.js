@@ -1,0 +1,199 @@
+// @ts-check
+/**
+ * One link as the courier sees it: what its other end has of each stream, and what waits to go over it.
+ *
+ * @module
+ */
+
+import { HOP_UNKNOWN } from "../frame.js";
+import { Queue } from "./queue.js";
+
+/** @import {Frame} from "../frame.js" */
+/** @import {MemberId} from "../id.js" */
+
+/** The two ends of a link, with regard to one stream. */
+export class Ends {
+  /** What the other end said last: push or do not. Undefined: nothing; the plan decides. @type {boolean | undefined} */
+  wanted = undefined;
+  /** The other end has everything below. */
+  theirs = 0;
+  /** The next chunk to push. */
+  cursor = 0;
+  /** How many links the stream takes to the other end. */
+  hop = HOP_UNKNOWN;
+  /** The distance that it was told last of ours. */
+  toldHop = HOP_UNKNOWN;
+  /** Whether this side has asked not to be sent the stream. */
+  pruned = false;
+  /** Announcements, one after another, that came before the chunk itself. */
+  ahead = 0;
+  /** How often it was tried as the better way. */
+  tries = 0;
+  /** Until when it is not tried again. */
+  restsUntil = 0;
+  /** The first chunk that the other end offered in its HELLO. */
+  offered = 0;
+  /** The first chunk that the other end can supply, where it said that it lacks earlier ones. */
+  floor = 0;
+  /** When the other end last got on, or was first behind. */
+  moved = 0;
+  /** It did not for too long: nothing is kept for it any more. */
+  passedOver = false;
+  /** It knows what to do with this addressed stream. */
+  routed = false;
+  inReady = false;
+  inTelling = false;
+
+  /**
+   * The other end has everything below `next`. Gives whether that is news.
+   *
+   * @param {number} next
+   * @param {number} now
+   */
+  has(next, now) {
+    if (next <= this.theirs) return false;
+    this.theirs = next;
+    this.cursor = Math.max(this.cursor, next);
+    this.moved = now;
+    this.passedOver = false;
+    return true;
+  }
+}
+
+/** Where nothing was said yet. @type {Readonly<Ends>} */
+const NOTHING = Object.freeze(new Ends());
+
+/** A link that carries frames. */
+export class Link {
+  peer;
+  /** Whether the other end has said HELLO. */
+  open = false;
+  /** Whether it has fallen silent. */
+  suspect = false;
+  /** Whether the plan wants streams of which nothing was said to go over it. */
+  eager;
+  /** Whether the other end was in the room before this member: its HELLO says where streams begin for us. */
+  vouches;
+  /** What is known of each stream's ends, by the stream's place. @type {(Ends | undefined)[]} */
+  #streams = [];
+  /** Goes before anything else. @type {Queue<Frame>} */
+  control = new Queue();
+  /** Streams with chunks to push, each once. @type {Queue<number>} */
+  #ready = new Queue();
+  /** Streams with news to tell, each once. @type {number[]} */
+  #telling = [];
+  /** When the news is to be told. @type {number | undefined} */
+  tellAt = undefined;
+  /** Chunks that came since the last news were told. */
+  untold = 0;
+  /** A frame that did not fit into the last packet. @type {Uint8Array | undefined} */
+  spilt = undefined;
+  /** Whether it stands in the list of links that may have frames to send. */
+  listed = false;
+
+  credit = 0;
+  spent = 0;
+  /** Bytes in the send buffer. */
+  buffered = 0;
+  received = 0;
+  granted;
+
+  /**
+   * @param {MemberId} peer
+   * @param {boolean} eager
+   * @param {boolean} vouches
+   * @param {number} granted
+   */
+  constructor(peer, eager, vouches, granted) {
+    this.peer = peer;
+    this.eager = eager;
+    this.vouches = vouches;
+    this.granted = granted;
+  }
+
+  /** Whether somebody can be asked over it. */
+  get isSound() {
+    return this.open && !this.suspect;
+  }
+
+  /** @param {number} stream */
+  ends(stream) {
+    // Filled up in order: an array with holes is slow.
+    while (this.#streams.length <= stream) this.#streams.push(undefined);
+    return (this.#streams[stream] ??= new Ends());
+  }
+
+  /**
+   * The same, to read only: also where nothing was said yet.
+   *
+   * @param {number} stream
+   * @returns {Readonly<Ends>}
+   */
+  endsOf(stream) {
+    return this.#streams[stream] ?? NOTHING;
+  }
+
+  /**
+   * There are chunks to push.
+   *
+   * @param {number} stream
+   */
+  ready(stream) {
+    const ends = this.ends(stream);
+    if (ends.inReady) return;
+    ends.inReady = true;
+    this.#ready.push(stream);
+  }
+
+  /** The stream whose turn it is. */
+  get firstReady() {
+    return this.#ready.first;
+  }
+
+  /** The stream whose turn it was has no more. */
+  dropReady() {
+    const stream = this.#ready.shift();
+    if (stream !== undefined) this.ends(stream).inReady = false;
+  }
+
+  /** The stream whose turn it was waits for the next. */
+  rotateReady() {
+    const stream = this.#ready.shift();
+    if (stream !== undefined) this.#ready.push(stream);
+  }
+
+  /**
+   * There is news to tell by then.
+   *
+   * @param {number} stream
+   * @param {number} by
+   */
+  tell(stream, by) {
+    const ends = this.ends(stream);
+    if (!ends.inTelling) {
+      ends.inTelling = true;
+      this.#telling.push(stream);
+    }
+    this.tellAt = Math.min(this.tellAt ?? by, by);
+  }
+
+  /** The streams with news, which are about to be told. */
+  takeTelling() {
+    const telling = this.#telling;
+    this.#telling = [];
+    return telling;
+  }
+
+  /**
+   * A stream is forgotten; its place will be another's.
+   *
+   * @param {number} stream
+   */
+  forget(stream) {
+    const ends = this.#streams[stream];
+    if (!ends) return;
+    this.#streams[stream] = undefined;
+    if (ends.inReady) this.#ready.retain((other) => other !== stream);
+    if (ends.inTelling) this.#telling = this.#telling.filter((other) => other !== stream);
+  }
+}

@@ -1,0 +1,461 @@
+// @ts-check
+/**
+ * What comes over a link.
+ *
+ * @module
+ */
+
+import { FrameError, HOP_UNKNOWN, VERSION, decodeFrame } from "../frame.js";
+import { ANNOUNCE_DELAY, RECEIVE_WINDOW, SWEEP_EVERY } from "../limits.js";
+import { cost } from "../member/outbox.js";
+import { acknowledged, broken, pass, routed } from "./addressed.js";
+import { pushes } from "./core.js";
+import { LinkError, helloOutOfPlace, neverSent } from "./error.js";
+import { fillOwn } from "./own.js";
+import { acknowledge, prune, spread } from "./send.js";
+import { trim, weight } from "./upkeep.js";
+import { adopt, ahead, nearer, repaired, settleGap, want } from "./ways.js";
+
+/** @import {Data, Have, Holding, Stream as StreamId} from "../frame.js" */
+/** @import {MemberId} from "../id.js" */
+/** @import {Core} from "./core.js" */
+/** @import {StreamKind} from "./stream.js" */
+/** @import {Accepted, Lost} from "./window.js" */
+
+/**
+ * Takes a frame of a link's reliable lane.
+ *
+ * @param {Core} core
+ * @param {number} at
+ * @param {Uint8Array} bytes
+ * @throws {LinkError}
+ */
+export function take(core, at, bytes) {
+  const frame = read(bytes);
+  if (!core.links.at(at).open) {
+    if (frame.type !== "hello") throw helloOutOfPlace();
+    hello(core, at, frame.version, frame.credit, frame.holdings);
+    return;
+  }
+  switch (frame.type) {
+    case "data":
+      return data(core, at, frame, bytes);
+    case "have":
+      for (const entry of frame.haves) have(core, at, entry);
+      return undefined;
+    case "ack":
+      for (const ack of frame.acks) acknowledged(core, at, ack);
+      return undefined;
+    case "graft":
+      return grafted(core, at, frame.origin, frame.next);
+    case "prune":
+      return pruned(core, at, frame.origin);
+    case "skip":
+      return skipped(core, at, frame.stream, frame.upto);
+    case "route":
+      return routed(core, at, frame.stream, frame.first, frame.path);
+    case "broken":
+      return broken(core, at, frame.stream);
+    case "credit":
+      core.links.at(at).credit = Math.max(core.links.at(at).credit, frame.total);
+      return core.list(at);
+    default:
+      throw helloOutOfPlace();
+  }
+}
+
+/** @param {Uint8Array} bytes */
+function read(bytes) {
+  try {
+    return decodeFrame(bytes);
+  } catch (error) {
+    throw error instanceof FrameError ? new LinkError(`bad_frame: ${error.message}`) : error;
+  }
+}
+
+/**
+ * The other end says how far it is, and what it can supply.
+ *
+ * @param {Core} core
+ * @param {number} at
+ * @param {number} version
+ * @param {number} credit
+ * @param {Holding[]} holdings
+ */
+function hello(core, at, version, credit, holdings) {
+  if (version !== VERSION) throw new LinkError(`bad_frame: version ${version}`);
+  const { id: self, now } = core;
+  const link = core.links.at(at);
+  const { peer } = link;
+  const vouches = link.vouches && !core.vouched;
+  link.open = true;
+  link.credit = credit;
+  if (core.expected.has(peer)) core.expected.set(peer, undefined);
+  core.events.push({ type: "open", peer });
+  const to = core.known({ origin: self, to: peer });
+  if (to !== undefined) {
+    const stream = core.streams.at(to);
+    stream.toward = at;
+    stream.bereft = false;
+    stream.route = [];
+    const ends = link.ends(to);
+    ends.routed = true;
+    ends.moved = now;
+  }
+  for (const { stream: id, first, next } of holdings) {
+    if (first > next) throw neverSent();
+    const kind = kindOf(core, id, peer);
+    const s = kind && core.stream(id, kind);
+    if (s === undefined) continue;
+    const stream = core.streams.at(s);
+    if (stream.isOwn && next > stream.next) throw neverSent();
+    const ends = link.ends(s);
+    ends.offered = first;
+    if (kind === "received") {
+      stream.parent = at;
+      lost(core, s, stream.start(first));
+      continue;
+    }
+    ends.has(next, now);
+    ends.cursor = next;
+    // An origin knows best where it begins.
+    if (kind === "room" && !stream.hasBegun && (vouches || id.origin === peer)) stream.start(first);
+  }
+  if (vouches) {
+    core.vouched = true;
+    for (const stream of core.streams.things()) if (stream.kind === "room" && !stream.hasBegun) stream.start(1);
+  }
+  greet(core, at);
+  fillOwn(core);
+}
+
+/**
+ * What a stream that a peer holds is to this member; undefined where it is none of both's business.
+ *
+ * @param {Core} core
+ * @param {StreamId} id
+ * @param {MemberId} peer
+ * @returns {StreamKind | undefined}
+ */
+function kindOf(core, { origin, to }, peer) {
+  if (to === undefined) return origin === core.id ? "own" : "room";
+  if (origin === core.id && to === peer) return "sent";
+  return origin === peer && to === core.id ? "received" : undefined;
+}
+
+/**
+ * Both ends of a link know how far the other is: what one lacks begins to go over it.
+ *
+ * @param {Core} core
+ * @param {number} at
+ */
+function greet(core, at) {
+  const link = core.links.at(at);
+  for (const s of core.streams.places()) {
+    const stream = core.streams.at(s);
+    const { theirs } = link.endsOf(s);
+    if (pushes(core, at, s)) {
+      link.ends(s).moved = core.now;
+      link.ready(s);
+    } else if (stream.isOfRoom && core.plan.relayed && theirs < stream.next) {
+      link.tell(s, core.now + ANNOUNCE_DELAY);
+    }
+    if (stream.kind !== "room") {
+      trim(core, s);
+      continue;
+    }
+    if (stream.hasBegun && theirs > stream.next) want(core, at, s, theirs);
+    // In a mesh there is no better way than the origin's own.
+    if (core.plan.relayed || stream.id.origin !== link.peer) continue;
+    const old = stream.parent;
+    stream.parent = at;
+    if (old !== undefined && old !== at) prune(core, old, s);
+    stream.bereft = false;
+    link.ends(s).hop = 0;
+    measure(core, s);
+  }
+  core.list(at);
+}
+
+/**
+ * @param {Core} core
+ * @param {number} at
+ * @param {Data} data
+ * @param {Uint8Array} bytes its frame
+ */
+function data(core, at, data, bytes) {
+  const link = core.links.at(at);
+  link.received += cost(bytes.length);
+  if (link.received > link.granted) throw new LinkError("over_credit");
+  const { to } = data.stream;
+  if (to === undefined) roomChunk(core, at, data, bytes);
+  else if (to === core.id) chunkForThis(core, at, data);
+  else pass(core, at, data, bytes);
+  grant(core, at);
+}
+
+/**
+ * @param {Core} core
+ * @param {number} at
+ * @param {Data} data
+ * @param {Uint8Array} bytes its frame
+ */
+function roomChunk(core, at, data, bytes) {
+  const { seq } = data;
+  const s = core.stream(data.stream, "room");
+  if (s === undefined) return;
+  core.links.at(at).ends(s).has(seq + 1, core.now);
+  const stream = core.streams.at(s);
+  if (!stream.hasBegun) return;
+  if (stream.isOwn || seq < stream.next) {
+    core.counters.duplicates += 1;
+    unwanted(core, at, s);
+  } else if (seq > stream.next) {
+    core.counters.early += 1;
+    unwanted(core, at, s);
+    want(core, at, s, seq + 1);
+  } else {
+    const accepted = stream.window.accept(data);
+    core.counters.fresh += 1;
+    stream.log.push(bytes, 0, core.now);
+    stream.freshAt = core.now;
+    cameBy(core, at, s);
+    deliver(core, at, s, seq, accepted);
+    spread(core, s, at);
+    repaired(core, s);
+    trim(core, s);
+    core.sweepBy(core.now + SWEEP_EVERY);
+  }
+}
+
+/**
+ * @param {Core} core
+ * @param {number} at
+ * @param {Data} data
+ */
+function chunkForThis(core, at, data) {
+  const { seq } = data;
+  const s = core.known(data.stream);
+  if (s === undefined) return;
+  const stream = core.streams.at(s);
+  if (stream.next === seq) {
+    const accepted = stream.window.accept(data);
+    core.counters.fresh += 1;
+    deliver(core, at, s, seq, accepted);
+  } else {
+    core.counters.duplicates += 1;
+  }
+  stream.parent = at;
+  acknowledge(core, at, s);
+}
+
+/**
+ * @param {Core} core
+ * @param {number} at
+ * @param {number} s
+ * @param {number} seq
+ * @param {Accepted} accepted
+ */
+function deliver(core, at, s, seq, accepted) {
+  lost(core, s, accepted.lost);
+  if (!accepted.message) return;
+  const { head, payload } = accepted.message;
+  const { id, hop } = core.streams.at(s);
+  const unconsumed = core.unconsumed.get(id.origin);
+  if (unconsumed) unconsumed.link = at;
+  else core.unconsumed.set(id.origin, { cost: 0, link: at });
+  core.events.push({ type: "message", origin: id.origin, addressed: id.to !== undefined, seq, hop, head, payload });
+}
+
+/**
+ * A chunk that was missing came over a link: that is the way now, unless it was asked not to be.
+ *
+ * @param {Core} core
+ * @param {number} at
+ * @param {number} s
+ */
+function cameBy(core, at, s) {
+  const stream = core.streams.at(s);
+  const ends = core.links.at(at).ends(s);
+  ends.ahead = 0;
+  stream.bereft = false;
+  const old = stream.parent;
+  if (old !== at && !ends.pruned) {
+    stream.parent = at;
+    if (old !== undefined) prune(core, old, s);
+  }
+  measure(core, s);
+}
+
+/**
+ * A stream is as far away as its parent says, and one more.
+ *
+ * @param {Core} core
+ * @param {number} s
+ */
+function measure(core, s) {
+  const stream = core.streams.at(s);
+  if (stream.parent === undefined) return;
+  const { hop } = core.links.at(stream.parent).endsOf(s);
+  stream.hop = hop >= HOP_UNKNOWN - 1 ? HOP_UNKNOWN : hop + 1;
+}
+
+/**
+ * The other end sends what is not missing.
+ *
+ * @param {Core} core
+ * @param {number} at
+ * @param {number} s
+ */
+function unwanted(core, at, s) {
+  const stream = core.streams.at(s);
+  if (!stream.isOwn && stream.parent === undefined && !core.links.at(at).endsOf(s).pruned) {
+    stream.parent = at;
+    measure(core, s);
+  }
+  if (stream.parent !== at) prune(core, at, s);
+}
+
+/**
+ * @param {Core} core
+ * @param {number} at
+ * @param {Have} have
+ */
+function have(core, at, { origin, next, hop }) {
+  const s = core.stream({ origin }, "room");
+  if (s === undefined) return;
+  const [stream, ends] = [core.streams.at(s), core.links.at(at).ends(s)];
+  ends.hop = hop;
+  const gotOn = ends.has(next, core.now);
+  if (stream.isOwn && next > stream.next) throw neverSent();
+  if (stream.parent === at) measure(core, s);
+  if (gotOn) {
+    trim(core, s);
+    core.list(at);
+    if (stream.isOwn) fillOwn(core);
+  }
+  if (stream.isOwn || !stream.hasBegun) return;
+  if (next > stream.next) {
+    if (stream.parent !== at) ahead(core, at, s);
+    want(core, at, s, next);
+  } else {
+    ends.ahead = 0;
+    nearer(core, at, s);
+  }
+}
+
+/**
+ * @param {Core} core
+ * @param {number} at
+ * @param {MemberId} origin
+ * @param {number} next
+ */
+function grafted(core, at, origin, next) {
+  const s = core.stream({ origin }, "room");
+  if (s === undefined) return;
+  const [stream, link] = [core.streams.at(s), core.links.at(at)];
+  if (stream.isOwn && next > stream.next) throw neverSent();
+  const ends = link.ends(s);
+  ends.wanted = true;
+  ends.has(next, core.now);
+  ends.cursor = ends.theirs;
+  ends.moved = core.now;
+  ends.toldHop = HOP_UNKNOWN;
+  link.ready(s);
+  core.list(at);
+  // Whom it came from has lost its own way.
+  if (stream.parent !== at) return;
+  stream.parent = undefined;
+  stream.bereft = true;
+  adopt(core, s, at);
+}
+
+/**
+ * @param {Core} core
+ * @param {number} at
+ * @param {MemberId} origin
+ */
+function pruned(core, at, origin) {
+  const s = core.stream({ origin }, "room");
+  if (s === undefined) return;
+  core.links.at(at).ends(s).wanted = false;
+  trim(core, s);
+}
+
+/**
+ * The other end cannot supply chunks below `upto`; others may, of a stream to the room.
+ *
+ * @param {Core} core
+ * @param {number} at
+ * @param {StreamId} id
+ * @param {number} upto
+ */
+function skipped(core, at, id, upto) {
+  const s = core.known(id);
+  if (s === undefined) return;
+  const stream = core.streams.at(s);
+  if (stream.kind === "room" && stream.hasBegun && upto > stream.next) {
+    const ends = core.links.at(at).ends(s);
+    ends.floor = upto;
+    ends.has(upto, core.now);
+    if (stream.parent === at) {
+      stream.parent = undefined;
+      stream.bereft = true;
+    }
+    // Where nobody else has it, it is lost; else this one is of no use until that is mended.
+    if (settleGap(core, s)) return;
+    prune(core, at, s);
+    want(core, at, s, upto);
+  } else if (stream.kind === "received") {
+    lost(core, s, stream.start(upto));
+    acknowledge(core, at, s);
+  }
+}
+
+/**
+ * Chunks below `upto` are not to be had.
+ *
+ * @param {Core} core
+ * @param {number} s
+ * @param {number} upto
+ */
+export function giveUpBelow(core, s, upto) {
+  lost(core, s, core.streams.at(s).start(upto));
+  spread(core, s);
+}
+
+/**
+ * @param {Core} core
+ * @param {number} s
+ * @param {Lost | undefined} lost
+ */
+export function lost(core, s, lost) {
+  if (!lost) return;
+  const { from, to } = lost;
+  core.counters.lost += to + 1 - from;
+  const { origin, to: addressee } = core.streams.at(s).id;
+  core.events.push({ type: "gap", origin, addressed: addressee !== undefined, from, to });
+}
+
+/**
+ * Opens a link's window again once a quarter of it has been used up.
+ *
+ * @param {Core} core
+ * @param {number} at
+ */
+export function grant(core, at) {
+  const link = core.links.get(at);
+  if (!link) return;
+  const wide = link.granted + RECEIVE_WINDOW / 4;
+  let total = link.received + RECEIVE_WINDOW;
+  // Mostly it is too early whatever is held.
+  if (total < wide) return;
+  for (const s of core.laden) if (core.streams.at(s).parent === at) total -= weight(core, s);
+  for (const { cost: held, link: last } of core.unconsumed.values()) if (last === at) total -= held;
+  total = Math.max(0, total);
+  if (total < wide) return;
+  link.granted = total;
+  link.control.retain(({ type }) => type !== "credit");
+  link.control.push({ type: "credit", total });
+  core.list(at);
+}

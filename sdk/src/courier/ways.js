@@ -1,0 +1,286 @@
+// @ts-check
+/**
+ * The ways that streams come by: mending them, and finding better ones.
+ *
+ * @module
+ */
+
+import { HOP_UNKNOWN } from "../frame.js";
+import { AHEAD_COUNT, GRAFT_AGAIN, IMPROVE_AFTER, IMPROVE_DOUBLINGS } from "../limits.js";
+import { giveUpBelow } from "./receive.js";
+import { graft } from "./send.js";
+
+/** @import {MemberId} from "../id.js" */
+/** @import {Core} from "./core.js" */
+/** @import {Link} from "./link.js" */
+/** @import {Repair, Stream} from "./stream.js" */
+
+/**
+ * The other end of a link has everything below `upto`, and that is more than there is here.
+ *
+ * Where the stream has a way it is given time: what is missing is probably about to come by it.
+ *
+ * @param {Core} core
+ * @param {number} at
+ * @param {number} s
+ * @param {number} upto
+ */
+export function want(core, at, s, upto) {
+  const { now } = core;
+  const [stream, link] = [core.streams.at(s), core.links.at(at)];
+  const way = hasWay(core, stream);
+  // Whoever was asked for a part of it was asked for all of it.
+  if (stream.repair && (way || stream.repair.asked.length > 0)) return;
+  if (way) {
+    repair(core, s, { upto, since: now, due: now + core.lateness.patience, asked: [] });
+  } else if (link.isSound && link.endsOf(s).floor <= stream.next) {
+    graft(core, at, s);
+    repair(core, s, { upto, since: now, due: now + GRAFT_AGAIN, asked: [at] });
+  } else {
+    repair(core, s, { upto, since: now, due: now, asked: [] });
+  }
+}
+
+/**
+ * Whether a stream has a parent, or is so new that it may yet come along the eager links.
+ *
+ * @param {Core} core
+ * @param {Stream} stream
+ */
+function hasWay(core, stream) {
+  if (stream.parent !== undefined) return !core.links.at(stream.parent).suspect;
+  return !stream.bereft && core.links.things().some((link) => link.eager && link.isSound);
+}
+
+/**
+ * @param {Core} core
+ * @param {number} s
+ * @param {Repair} repair
+ */
+function repair(core, s, repair) {
+  dropRepair(core, s);
+  core.streams.at(s).repair = repair;
+  core.repairs.add(repair.due, s);
+}
+
+/**
+ * @param {Core} core
+ * @param {number} s
+ */
+function dropRepair(core, s) {
+  const stream = core.streams.at(s);
+  if (!stream.repair) return;
+  core.repairs.delete(stream.repair.due, s);
+  stream.repair = undefined;
+}
+
+/**
+ * Chunks came: whatever was waited for may be there.
+ *
+ * @param {Core} core
+ * @param {number} s
+ */
+export function repaired(core, s) {
+  const { now } = core;
+  const stream = core.streams.at(s);
+  const { repair: old, next } = stream;
+  if (!old || old.upto > next) return;
+  dropRepair(core, s);
+  core.lateness.sample(Math.max(0, now - old.since));
+  // Others may have got on meanwhile.
+  let upto = 0;
+  for (const link of core.links.things()) if (link.isSound) upto = Math.max(upto, link.endsOf(s).theirs);
+  if (upto > next) repair(core, s, { upto, since: now, due: now + core.lateness.patience, asked: [] });
+}
+
+/**
+ * What is missing has not come in time: somebody else who has it is asked, the nearest to the origin first.
+ *
+ * @param {Core} core
+ * @param {number} s
+ */
+export function repairDue(core, s) {
+  const stream = core.streams.at(s);
+  const { repair: due, next } = stream;
+  if (!due) return;
+  dropRepair(core, s);
+  const holders = core.links.places().filter((at) => {
+    const link = core.links.at(at);
+    const { theirs, floor } = link.endsOf(s);
+    return link.isSound && theirs > next && floor <= next;
+  });
+  if (holders.every((at) => due.asked.includes(at))) due.asked = [];
+  /** @type {number | undefined} */
+  let nearest;
+  let least = Infinity;
+  for (const at of holders) {
+    const { hop } = core.links.at(at).endsOf(s);
+    if (hop < least && !due.asked.includes(at)) [nearest, least] = [at, hop];
+  }
+  if (nearest === undefined) {
+    settleGap(core, s);
+    return;
+  }
+  graft(core, nearest, s);
+  due.asked.push(nearest);
+  due.due = core.now + GRAFT_AGAIN;
+  repair(core, s, due);
+}
+
+/**
+ * Where all who have more lack what is missing here, nobody has it any more. Gives whether that is so.
+ *
+ * @param {Core} core
+ * @param {number} s
+ */
+export function settleGap(core, s) {
+  const stream = core.streams.at(s);
+  const { next } = stream;
+  let least = Infinity;
+  for (const link of core.links.things()) {
+    const { theirs, floor } = link.endsOf(s);
+    if (link.open && theirs > next) least = Math.min(least, floor);
+  }
+  if (least === Infinity || least <= next) return false;
+  giveUpBelow(core, s, least);
+  dropRepair(core, s);
+  for (const at of core.links.places()) {
+    const link = core.links.at(at);
+    const { theirs } = link.endsOf(s);
+    if (!link.isSound || theirs <= stream.next) continue;
+    want(core, at, s, theirs);
+    break;
+  }
+  return true;
+}
+
+/**
+ * A link is gone or silent: what came by it must come by another.
+ *
+ * @param {Core} core
+ * @param {number} at
+ */
+export function bereave(core, at) {
+  for (const s of core.streams.places()) {
+    const stream = core.streams.at(s);
+    if (stream.parent !== at) continue;
+    stream.parent = undefined;
+    stream.bereft = true;
+    if (stream.kind === "room" && stream.isActive(core.now)) adopt(core, s, at);
+  }
+}
+
+/**
+ * Finds another parent for a stream that lost its own: a neighbour that is no farther from the origin than this member, so
+ * that it does not have the stream from here. Where none is known, announcements will show one.
+ *
+ * @param {Core} core
+ * @param {number} s
+ * @param {number} [but] not this one
+ */
+export function adopt(core, s, but) {
+  const stream = core.streams.at(s);
+  const { origin } = stream.id;
+  /** @type {number | undefined} */
+  let nearest;
+  /** Who has most, of those who have more than there is here. @type {number | undefined} */
+  let holder;
+  let upto = stream.next;
+  for (const at of core.links.places()) {
+    const link = core.links.at(at);
+    if (at === but || !link.isSound) continue;
+    const { theirs, hop } = link.endsOf(s);
+    if (theirs > upto || (theirs === upto && holder !== undefined)) [holder, upto] = [at, theirs];
+    const near = link.peer === origin || !core.plan.relayed || (hop <= stream.hop && hop !== HOP_UNKNOWN);
+    if (near && (nearest === undefined || isBetter(link, core.links.at(nearest), s, origin))) nearest = at;
+  }
+  dropRepair(core, s);
+  if (nearest === undefined) {
+    if (holder !== undefined) want(core, holder, s, upto);
+    return;
+  }
+  graft(core, nearest, s);
+  if (holder === undefined) return;
+  repair(core, s, { upto, since: core.now, due: core.now + GRAFT_AGAIN, asked: [nearest] });
+}
+
+/**
+ * Whether one link is a better way for a stream than another: to the origin itself, shorter, or with more of it.
+ *
+ * @param {Link} link
+ * @param {Link} other
+ * @param {number} s
+ * @param {MemberId} origin
+ */
+function isBetter(link, other, s, origin) {
+  if ((link.peer === origin) !== (other.peer === origin)) return link.peer === origin;
+  const [mine, theirs] = [link.endsOf(s), other.endsOf(s)];
+  return mine.hop === theirs.hop ? mine.theirs > theirs.theirs : mine.hop < theirs.hop;
+}
+
+/**
+ * In a mesh, there is no link to an origin: its stream is asked of somebody else, one who knows where it begins for this
+ * member.
+ *
+ * @param {Core} core
+ * @param {MemberId} origin
+ */
+export function detour(core, origin) {
+  const s = core.stream({ origin }, "room");
+  if (s === undefined) return;
+  const stream = core.streams.at(s);
+  if (!stream.hasBegun) {
+    const elder = core.links.things().find((link) => link.vouches && link.isSound && link.endsOf(s).offered > 0);
+    if (!elder) return;
+    stream.start(elder.endsOf(s).offered);
+  }
+  if (stream.parent === undefined) adopt(core, s);
+}
+
+/**
+ * Somebody announced a chunk before it came: if that happens again and again, its way is the faster one.
+ *
+ * @param {Core} core
+ * @param {number} at
+ * @param {number} s
+ */
+export function ahead(core, at, s) {
+  const ends = core.links.at(at).ends(s);
+  ends.ahead = Math.min(ends.ahead + 1, 255);
+  if (ends.ahead >= AHEAD_COUNT) race(core, at, s);
+}
+
+/**
+ * Somebody is nearer to the origin than the parent.
+ *
+ * @param {Core} core
+ * @param {number} at
+ * @param {number} s
+ */
+export function nearer(core, at, s) {
+  const { parent, hop: ours } = core.streams.at(s);
+  const { hop } = core.links.at(at).endsOf(s);
+  const isNearer = hop < HOP_UNKNOWN - 1 && hop + 1 < ours;
+  if (isNearer && parent !== undefined && parent !== at) race(core, at, s);
+}
+
+/**
+ * Asks for a stream also over another link: the one that brings the next chunk first stays. A link that loses rests twice as
+ * long each time.
+ *
+ * @param {Core} core
+ * @param {number} at
+ * @param {number} s
+ */
+function race(core, at, s) {
+  const { now } = core;
+  const [stream, link] = [core.streams.at(s), core.links.at(at)];
+  if (stream.settledUntil > now || !link.isSound) return;
+  const ends = link.ends(s);
+  if (ends.restsUntil > now) return;
+  stream.settledUntil = now + IMPROVE_AFTER;
+  ends.ahead = 0;
+  ends.restsUntil = now + IMPROVE_AFTER * 2 ** ends.tries;
+  ends.tries = Math.min(ends.tries + 1, IMPROVE_DOUBLINGS);
+  graft(core, at, s);
+}

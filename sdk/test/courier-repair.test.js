@@ -1,0 +1,128 @@
+// Couriers whose links end, whose neighbours crash, whose plans change.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { FIN_GRACE } from "../src/limits.js";
+import { Net, bytes, id } from "./net.js";
+
+const SEEDS = [0, 1, 2, 3];
+
+test("a lost way is mended from a neighbour", () => {
+  for (const seed of SEEDS) {
+    const net = Net.random(seed, 40, 100);
+    for (let n = 0; n < 60; n++) {
+      net.say(1, `${n}`);
+      net.say(2, new Uint8Array(20_000).fill(n));
+      if (n % 5 === 0) {
+        const a = 1 + net.below(40);
+        const neighbours = net.neighbours(a);
+        const b = neighbours[net.below(neighbours.length)];
+        // It comes back a moment later, as another connection.
+        net.unlink(a, b);
+        net.run(300_000);
+        net.link(a, b, 5 + net.below(60), net.node(a).eager.has(b));
+      }
+      net.run(1_000 * net.below(100));
+    }
+    net.run(10_000_000);
+    net.check([1, 2]);
+  }
+});
+
+test("survivors lose nothing that a survivor had", () => {
+  let connected = 0;
+  for (const seed of SEEDS) {
+    const net = Net.random(seed, 60, 200);
+    for (let n = 0; n < 80; n++) {
+      net.say(1, `${n}`);
+      net.say(2, `${n}`);
+      const victim = 3 + net.below(58);
+      if (n % 10 === 9 && net.members.has(victim)) net.crash(victim);
+      net.run(37_000);
+    }
+    net.run(10_000_000);
+    if (!net.isConnected) continue;
+    connected += 1;
+    net.check([1, 2]);
+  }
+  assert.ok(connected > 1);
+});
+
+test("what one survivor has of a dead origin all get", () => {
+  for (const seed of SEEDS) {
+    const net = Net.random(seed, 30, 90);
+    for (let n = 0; n < 10; n++) {
+      net.say(5, `${n}`);
+      net.run(20_000);
+    }
+    net.crash(5);
+    for (const [member, { courier }] of net.members) {
+      courier.gone(net.now, id(5));
+      net.pump(member);
+    }
+    net.run(FIN_GRACE - 100_000);
+    if (!net.isConnected) continue;
+    const heard = ({ heard }) => heard.get(5)?.length ?? 0;
+    const most = Math.max(...[...net.members.values()].map(heard));
+    for (const [member, node] of net.members) assert.equal(heard(node), most, `seed ${seed}, member ${member}`);
+    net.run(10_000_000);
+    for (const { courier } of net.members.values()) assert.equal(courier.standing(id(5)), undefined);
+  }
+});
+
+test("a change of plan loses nothing", () => {
+  for (const seed of SEEDS) {
+    const net = Net.random(seed, 30, 0);
+    const members = [...net.members.keys()];
+    for (let n = 0; n < 100; n++) {
+      net.say(1, `${n}`);
+      net.say(2, new Uint8Array(3_000).fill(n));
+      net.run(23_000);
+      // A star around 3 takes over from the tree: its links open, it becomes the plan, the old links go.
+      if (n === 40) {
+        for (const member of members) {
+          if (member !== 3 && !net.neighbours(3).includes(member)) net.link(3, member, 5 + net.below(60), false);
+        }
+      }
+      if (n === 55) {
+        for (const [member, { courier }] of net.members) {
+          const eager = new Set(members.filter((peer) => (member === 3) !== (peer === 3)).map(id));
+          courier.plan(net.now, { epoch: 0, relayed: true, eager });
+          net.pump(member);
+        }
+      }
+      if (n === 75) {
+        for (const a of members) for (const b of net.neighbours(a)) if (a !== 3 && b !== 3 && a < b) net.unlink(a, b);
+      }
+    }
+    net.run(5_000_000);
+    net.check([1, 2]);
+    for (const { hops } of net.members.values()) assert.ok((hops.at(-1) ?? 0) <= 2, `seed ${seed}`);
+  }
+});
+
+test("what is in no cache any more is a gap", () => {
+  const net = new Net(1);
+  for (const member of [1, 2, 3]) net.add(member).firstInRoom();
+  net.link(1, 2, 10, true);
+  net.link(2, 3, 10, true);
+  net.say(1, "a");
+  net.run(1_000_000);
+  net.unlink(2, 3);
+  for (let n = 0; n < 400; n++) {
+    net.say(1, new Uint8Array(16_000));
+    net.run(5_000);
+  }
+  net.run(1_000_000);
+  net.link(2, 3, 10, true);
+  net.run(5_000_000);
+  net.say(1, "b");
+  net.run(5_000_000);
+  const { gaps, heard } = net.node(3);
+  assert.equal(gaps.length, 1);
+  const [{ origin, from, to }] = gaps;
+  assert.deepEqual([origin, from], [1, 2]);
+  assert.equal(heard.get(1).length + to + 1 - from, 402);
+  assert.deepEqual(heard.get(1).at(-1), bytes("b"));
+});
