@@ -457,7 +457,7 @@ impl World {
                     Frame::Seen { origin: if mine { this } else { peer }, seq: seq.into(), channel: channel(name) }
                 }
                 Said::Datagram { whose, channel: name, length } => {
-                    Frame::Datagram { stream: stream(whose), channel: channel(name), payload: lossy_payload(length) }
+                    Frame::Datagram { stream: stream(whose), seq: self.seq(), channel: channel(name), payload: lossy_payload(length) }
                 }
                 Said::Ping { token } => Frame::Ping { token: token.into() },
                 Said::Pong { token } => Frame::Pong { token: token.into() },

@@ -41,7 +41,7 @@ import { CHANNEL_NAME_MAX, CHUNK, HOLDINGS_MAX, LOSSY_MAX, PACKET_MAX, ROUTE_MAX
  *   | { type: "skip", stream: Stream, upto: number }
  *   | { type: "latest", stream: Stream, seq: number, channel: string, payload: Uint8Array }
  *   | { type: "seen", origin: MemberId, seq: number, channel: string }
- *   | { type: "datagram", stream: Stream, channel: string, payload: Uint8Array }
+ *   | { type: "datagram", stream: Stream, seq: number, channel: string, payload: Uint8Array }
  *   | { type: "ping", token: number }
  *   | { type: "pong", token: number }
  *   | { type: "have", haves: Have[] }
@@ -201,6 +201,7 @@ export function encodeFrame(frame) {
     case "datagram":
       out.byte(8);
       out.stream(frame.stream);
+      out.varint(frame.seq);
       out.text(frame.channel);
       out.bytes(frame.payload);
       break;
@@ -335,7 +336,13 @@ function decodeBody(reader) {
     case 7:
       return { type: "seen", origin: reader.id(), seq: reader.varint(), channel: reader.channel() };
     case 8:
-      return { type: "datagram", stream: reader.stream(), channel: reader.channel(), payload: reader.rest(LOSSY_MAX) };
+      return {
+        type: "datagram",
+        stream: reader.stream(),
+        seq: reader.varint(),
+        channel: reader.channel(),
+        payload: reader.rest(LOSSY_MAX),
+      };
     case 9:
       return { type: "ping", token: reader.varint() };
     case 10:

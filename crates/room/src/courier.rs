@@ -66,7 +66,11 @@ pub struct Courier {
     links: Slab<Link>,
     by_peer: BTreeMap<MemberId, usize>,
     plan: Plan,
-    /// Whether it is known where the streams begin of those who were in the room before.
+    /// Whether members are named at all.
+    names_members: bool,
+    /// Whether all who were in the room before have been named.
+    met_all: bool,
+    /// Whether it is known where their streams begin.
     vouched: bool,
     lateness: Lateness,
     /// Members that went, and where the streams from and to them stood; the oldest first.
@@ -241,6 +245,8 @@ impl Courier {
             links: Slab::default(),
             by_peer: BTreeMap::new(),
             plan: Plan::default(),
+            names_members: false,
+            met_all: false,
             vouched: false,
             lateness: Lateness::new(),
             departed: VecDeque::new(),
@@ -256,9 +262,36 @@ impl Courier {
 
     // ---- the room -------------------------------------------------------------------------------
 
-    /// This member entered an empty room: all streams begin with their first chunk.
-    pub fn first_in_room(&mut self) {
+    /// All who were in the room before this member have been named by [`Courier::entered`]: any other stream begins with its
+    /// first chunk.
+    pub fn met_all(&mut self) {
+        self.met_all = true;
+        self.settle_beginnings();
+    }
+
+    /// Where all streams of earlier members have begun, it is known where streams begin.
+    fn settle_beginnings(&mut self) {
+        let unknown = |stream: &Stream| stream.kind == Kind::Room && !stream.has_begun();
+        if self.met_all && !self.vouched && !self.streams.iter().any(|(_, stream)| unknown(stream)) {
+            self.begin_unknown();
+        }
+    }
+
+    /// It is known now where streams begin: those that have not been heard of begin with their first chunk. Whoever was
+    /// told that this member did not know is told again.
+    fn begin_unknown(&mut self) {
         self.vouched = true;
+        let unknown = |stream: &&mut Stream| stream.kind == Kind::Room && !stream.has_begun();
+        self.streams.iter_mut().map(|(_, stream)| stream).filter(unknown).for_each(|stream| {
+            stream.start(1);
+        });
+        for at in self.links.places() {
+            if !std::mem::replace(&mut self.links[at].vouched_for, true) {
+                let hello = self.greeting(at);
+                self.links[at].control.push_back(hello);
+                self.list(at);
+            }
+        }
     }
 
     /// The plan changed. Streams keep the ways that they have; new ones take the links that are eager now.
@@ -290,9 +323,20 @@ impl Courier {
         self.plan = plan;
     }
 
-    /// A member is in the room, or there again after it was believed to be gone.
-    pub fn entered(&mut self, now: Time, id: MemberId) {
+    /// A member is in the room, or there again after it was believed to be gone. `later`: it entered after this one, which
+    /// so is owed all that it says.
+    pub fn entered(&mut self, now: Time, id: MemberId, later: bool) {
         self.now = now;
+        self.names_members = true;
+        if !self.departed.iter().any(|(departed, _)| *departed == id)
+            && let Some(s) = self.stream(StreamId::room(id), Kind::Room)
+        {
+            let stream = &mut self.streams[s];
+            stream.is_named = true;
+            if later && !stream.has_begun() {
+                stream.start(1);
+            }
+        }
         if let Some(s) = self.by_id.get(&StreamId::room(id)) {
             self.streams[*s].forget_at = None;
         }
@@ -308,6 +352,7 @@ impl Courier {
                 && let Some(s) = self.stream(stream, kind)
             {
                 self.streams[s].resume(next);
+                self.streams[s].is_named = true;
             }
         }
     }
@@ -351,6 +396,7 @@ impl Courier {
             }
             self.departed.push_back((id, position));
         }
+        self.settle_beginnings();
         self.fill_own();
         unsent
     }
@@ -360,36 +406,42 @@ impl Courier {
     /// A link can carry frames. HELLO is the first.
     pub fn link_up(&mut self, now: Time, peer: MemberId, how: LinkUp) {
         self.link_down(now, peer);
-        let to_peer = self.stream(StreamId::addressed(self.this, peer), Kind::Sent);
+        self.stream(StreamId::addressed(self.this, peer), Kind::Sent);
         let held = self.unconsumed.get(&peer).map_or(0, |unconsumed| unconsumed.cost);
         let granted = limits::RECEIVE_WINDOW.saturating_sub(held);
-        let mut link = Link::new(peer, self.plan.eager.contains(&peer), how.vouches, granted);
+        let link = Link::new(peer, self.plan.eager.contains(&peer), how, granted, self.vouched);
+        let at = self.links.insert(link);
+        self.by_peer.insert(peer, at);
+        let hello = self.greeting(at);
+        self.links[at].control.push_back(hello);
+        self.list(at);
+    }
+
+    /// HELLO: what this member has, and where it can begin to supply it.
+    fn greeting(&mut self, at: usize) -> Frame {
+        let (peer, from) = (self.links[at].peer, self.links[at].offer_from);
+        let to_peer = StreamId::addressed(self.this, peer);
         let mut holdings = Vec::new();
         for (s, stream) in self.streams.iter().filter(|(_, stream)| stream.has_begun()) {
             let (log, next) = (&stream.log, stream.next());
+            let since = || from.map_or(log.first(), |since| log.first_since(since));
             let first = match stream.kind {
                 Kind::Own => {
-                    let since = how.offer_from.map_or(log.first(), |since| log.first_since(since));
                     let expected = self.expected.get(&peer).copied().flatten();
-                    expected.map_or(since, |expected| expected.from).max(log.first())
+                    expected.map_or(since(), |expected| expected.from).max(log.first())
                 }
-                Kind::Room => how.offer_from.map_or(log.first(), |since| log.first_since(since)),
-                Kind::Sent if Some(s) == to_peer => log.first(),
+                Kind::Room => since(),
+                Kind::Sent if stream.id == to_peer => log.first(),
                 Kind::Received if stream.id.origin == peer => next,
                 _ => continue,
             };
-            link.ends(s).cursor = first;
+            if !self.links[at].open {
+                self.links[at].ends(s).cursor = first;
+            }
             holdings.push(Holding { stream: stream.id, first, next });
         }
-        link.control.push_back(Frame::Hello {
-            version: frame::VERSION,
-            epoch: self.plan.epoch,
-            credit: granted,
-            holdings,
-        });
-        let at = self.links.insert(link);
-        self.by_peer.insert(peer, at);
-        self.list(at);
+        let epoch = if self.vouched { self.plan.epoch.max(1) } else { 0 };
+        Frame::Hello { version: frame::VERSION, epoch, credit: self.links[at].granted, holdings }
     }
 
     /// A link is no more.
@@ -490,6 +542,15 @@ impl Courier {
         Some((stream.next(), stream.hop, parent))
     }
 
+    /// Whether an origin's stream goes, or would go, from here to a member.
+    pub fn carries(&self, origin: MemberId, peer: MemberId) -> bool {
+        let Some(&at) = self.by_peer.get(&peer) else { return false };
+        match self.by_id.get(&StreamId::room(origin)) {
+            Some(&s) => self.pushes(at, s),
+            None => self.plan.relayed && self.links[at].eager,
+        }
+    }
+
     // ---- within ---------------------------------------------------------------------------------
 
     fn list(&mut self, at: usize) {
@@ -540,7 +601,9 @@ impl Courier {
         self.share = limits::CACHE_BYTES.min(limits::CACHE_TOTAL / cached.max(1));
         for s in self.streams.places() {
             let Some(stream) = self.streams.get(s) else { continue };
-            if stream.forget_at.is_some_and(|due| due <= self.now) {
+            // Somebody who was gone before this member came, of whom others had not forgotten everything.
+            let stranger = self.names_members && stream.kind == Kind::Room && !stream.is_named;
+            if stream.forget_at.is_some_and(|due| due <= self.now) || (stranger && !stream.is_active(self.now)) {
                 let origin = stream.id.origin;
                 self.forget(self.now, origin);
                 continue;

@@ -177,6 +177,10 @@ pub const FIN_GRACE: Micros = Micros::from_secs(5);
 /// How long before a newcomer was heard of something may have been said by somebody who had heard of it already: it is
 /// offered that, too.
 pub const ENTRY_MARGIN: Micros = Micros::from_secs(1);
+/// How long a `latest` value of somebody else waits before it goes over links that its origin's stream does not take.
+pub const LATEST_LAZY: Micros = Micros::from_millis(500);
+/// `latest` values, of all members, that wait to go over one link.
+pub const LATEST_UNSEEN: usize = 4_096;
 /// Messages of members of whom the hub has not told yet.
 pub const EARLY_MAX: usize = 256;
 /// How long what a member said before it went may still be on its way from link to link.

@@ -31,8 +31,7 @@ pub use self::io::{Answer, Config, Event, Input, Joined, Lane, LinkState, Lossy,
 use self::{
     call::Calls,
     link::{Do, Link},
-    links::MESH,
-    lossy::{LossyFlow, Published},
+    lossy::{Came, Heard, LossyFlow, Published, Value},
     session::{Report, Session, State},
 };
 use crate::{
@@ -96,6 +95,7 @@ struct Peer {
     since: Time,
     link: Link,
     lossy: LossyFlow,
+    heard: Heard,
 }
 
 /// A member that is gone; the application is told when its last words have had time to come.
@@ -245,7 +245,7 @@ impl Member {
                 peer.link.timeout(),
                 peer.returning,
                 peer.parting.as_ref().map(|(until, _)| *until),
-                if open { peer.lossy.resend_at(peer.link.rtt) } else { None },
+                if open { peer.lossy.resend_at() } else { None },
             ]
         });
         let ask = self.unrouted.values().min().copied().filter(|_| self.session.is_joined());
@@ -288,7 +288,7 @@ impl Member {
         for id in ids {
             let Some(peer) = self.peers.get_mut(&id) else { continue };
             let todo = peer.link.tick(self.now, self.session.is_joined());
-            if peer.lossy.resend_at(peer.link.rtt).is_some_and(|due| due <= self.now) {
+            if peer.lossy.resend_at().is_some_and(|due| due <= self.now) {
                 self.dirty.insert(id);
             }
             if peer.returning.is_some_and(|until| until <= self.now) {

@@ -24,92 +24,23 @@ mod small_world;
 mod span;
 mod star;
 mod stripe;
-
-use std::{fmt, str::FromStr};
+mod topology;
 
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 use self::{
     choose::Choice,
     draft::Draft,
-    forest::Forest,
-    links::{BACKUPS, CYCLES, Links, STRIPES, Tag},
+    links::{Links, Tag},
     members::{Members, Slot},
-    small_world::SmallWorld,
-    star::Star,
+    topology::Plan,
 };
 pub use self::{
     choose::Thresholds,
     members::{Distance, NoDistance, Profile},
+    topology::{Topology, UnknownTopology},
 };
 use crate::{id::MemberId, limits, time::Time};
-
-/// A way to link a room, from the one that asks most of each member to the one that asks least.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Topology {
-    /// A link for every pair.
-    Mesh,
-    /// The union of random cycles: few links each, and everybody passes on.
-    SmallWorld,
-    /// A tree, in which members with spare uplink pass on.
-    Tree,
-    /// One link each, to a relay.
-    Star,
-}
-
-impl Topology {
-    /// All of them.
-    pub const ALL: [Topology; 4] = [Topology::Mesh, Topology::SmallWorld, Topology::Tree, Topology::Star];
-
-    /// Its word on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Topology::Mesh => "mesh",
-            Topology::SmallWorld => "small-world",
-            Topology::Tree => "tree",
-            Topology::Star => "star",
-        }
-    }
-
-    /// The links that new messages are pushed along.
-    fn eager(self) -> u16 {
-        match self {
-            Topology::Mesh => 0,
-            Topology::SmallWorld => Tag::Span.bit(),
-            Topology::Tree => Tag::Stripe(0).bit(),
-            Topology::Star => Tag::Star.bit(),
-        }
-    }
-
-    /// Why it wants links.
-    fn tags(self) -> u16 {
-        match self {
-            Topology::Mesh => Tag::Mesh.bit(),
-            Topology::SmallWorld => CYCLES | Tag::Held.bit() | Tag::Span.bit(),
-            Topology::Tree => STRIPES | BACKUPS,
-            Topology::Star => Tag::Star.bit(),
-        }
-    }
-}
-
-impl fmt::Display for Topology {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A word that names no topology.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a topology is `mesh`, `small-world`, `tree` or `star`")]
-pub struct UnknownTopology;
-
-impl FromStr for Topology {
-    type Err = UnknownTopology;
-
-    fn from_str(word: &str) -> Result<Self, UnknownTopology> {
-        Topology::ALL.into_iter().find(|topology| topology.as_str() == word).ok_or(UnknownTopology)
-    }
-}
 
 /// How a room is planned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -222,14 +153,6 @@ pub struct Ring {
     pub predecessors: Vec<MemberId>,
     /// Those after it.
     pub successors: Vec<MemberId>,
-}
-
-#[derive(Debug)]
-enum Plan {
-    Mesh,
-    SmallWorld(SmallWorld),
-    Forest(Forest),
-    Star(Star),
 }
 
 #[derive(Debug)]
@@ -509,123 +432,6 @@ fn draft_of<'a>(
     key[..8].copy_from_slice(&seed.to_le_bytes());
     key[8..16].copy_from_slice(&event.to_le_bytes());
     Draft { members, links, distance, rng: ChaCha8Rng::from_seed(key), held }
-}
-
-impl Plan {
-    fn new(config: &Config, topology: Topology, stats: &Stats) -> Plan {
-        match topology {
-            Topology::Mesh => Plan::Mesh,
-            Topology::SmallWorld => Plan::SmallWorld(SmallWorld::new(config.degree)),
-            Topology::Tree => Plan::Forest(Forest::new(config.stripes, stats.rate_kbps)),
-            Topology::Star => Plan::Star(Star::new()),
-        }
-    }
-
-    fn topology(&self) -> Topology {
-        match self {
-            Plan::Mesh => Topology::Mesh,
-            Plan::SmallWorld(_) => Topology::SmallWorld,
-            Plan::Forest(_) => Topology::Tree,
-            Plan::Star(_) => Topology::Star,
-        }
-    }
-
-    /// How many members can hang on one; those who can bear most are placed first.
-    fn capacity(&self, draft: &Draft<'_>, slot: Slot) -> u16 {
-        match self {
-            Plan::Mesh | Plan::SmallWorld(_) => 0,
-            Plan::Forest(forest) => forest.capacity(draft, slot),
-            Plan::Star(_) => Star::capacity(draft.members, slot),
-        }
-    }
-
-    fn join(&mut self, draft: &mut Draft<'_>, slot: Slot) {
-        match self {
-            Plan::Mesh => mesh::join(draft, slot),
-            Plan::SmallWorld(world) => world.join(draft, slot),
-            Plan::Forest(forest) => forest.join(draft, slot),
-            Plan::Star(star) => star.join(draft, slot),
-        }
-    }
-
-    fn back(&mut self, draft: &mut Draft<'_>, slot: Slot) {
-        match self {
-            Plan::Mesh => mesh::join(draft, slot),
-            Plan::SmallWorld(world) => world.back(draft, slot),
-            Plan::Forest(forest) => forest.back(draft, slot),
-            Plan::Star(star) => star.back(draft, slot),
-        }
-    }
-
-    fn leave(&mut self, draft: &mut Draft<'_>, slot: Slot) {
-        match self {
-            Plan::Mesh => {}
-            Plan::SmallWorld(world) => world.leave(draft, slot),
-            Plan::Forest(forest) => forest.leave(draft, slot),
-            Plan::Star(star) => star.leave(draft, slot),
-        }
-        let peers: Vec<Slot> = draft.links.of(slot).collect();
-        for peer in peers {
-            draft.links.clear(slot, peer, self.topology().tags() | Tag::Parting.bit());
-        }
-    }
-
-    /// A member is about to be away, or to drain.
-    fn lift(&mut self, draft: &mut Draft<'_>, slot: Slot) {
-        match self {
-            Plan::Mesh | Plan::SmallWorld(_) => {}
-            Plan::Forest(forest) => forest.lift(draft, slot),
-            Plan::Star(star) => star.lift(draft, slot),
-        }
-    }
-
-    fn drain(&mut self, draft: &mut Draft<'_>, slot: Slot) {
-        match self {
-            Plan::Mesh | Plan::SmallWorld(_) => {}
-            Plan::Forest(forest) => forest.drain(draft, slot),
-            Plan::Star(star) => star.drain(draft, slot),
-        }
-    }
-
-    /// What a member can carry has changed.
-    fn reshape(&mut self, draft: &mut Draft<'_>, slot: Slot) {
-        match self {
-            Plan::Mesh => {}
-            Plan::SmallWorld(world) => world.reshape(draft, slot),
-            Plan::Forest(forest) => forest.reshape(draft, slot),
-            Plan::Star(star) => star.reshape(draft, slot),
-        }
-    }
-
-    /// Keeps an away member by a link that it has; whether it is kept.
-    fn adopt(&mut self, draft: &mut Draft<'_>, slot: Slot) -> bool {
-        match self {
-            Plan::Mesh => mesh::adopt(draft, slot),
-            Plan::SmallWorld(world) => world.adopt(draft, slot),
-            Plan::Forest(forest) => forest.adopt(draft, slot),
-            Plan::Star(star) => star.adopt(draft, slot),
-        }
-    }
-
-    fn tick(&mut self, draft: &mut Draft<'_>, now: Time) {
-        match self {
-            Plan::Mesh => {}
-            Plan::SmallWorld(world) => world.tick(draft, now),
-            Plan::Forest(forest) => forest.tick(draft),
-            Plan::Star(star) => star.tick(draft),
-        }
-    }
-
-    fn depth(&self, slot: Slot, stripe: usize) -> Option<u32> {
-        match self {
-            Plan::Mesh => None,
-            Plan::SmallWorld(world) => world.span.knows(slot).then(|| world.span.depth(slot)),
-            Plan::Forest(forest) => {
-                forest.stripes().get(stripe).filter(|tree| tree.placed(slot)).map(|tree| tree.depth(slot))
-            }
-            Plan::Star(star) => star.tree().placed(slot).then(|| star.tree().depth(slot)),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -763,7 +763,7 @@ fn packets_that_break_the_protocol_end_the_link_and_nothing_else() {
         b"\x02\x0a\x07",                             // PONG on the reliable lane
         b"\x0c\x02\x06AAAAAAAA\x01\x00",             // too short for its head
         b"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01", // an endless number
-        b"\x05\x01\x01\x01\x00\x00",                 // a second HELLO
+        b"\x05\x01\x01\x00\x00\x00",                 // a second HELLO
     ];
     for packet in hostile {
         let mut world = World::new(3);

@@ -14,7 +14,8 @@ const LINKS_DRAWN: usize = 4_000;
 const MEMBERS_DRAWN: usize = 10_000;
 /// Points of a curve.
 const POINTS: u64 = 240;
-const COLOURS: [&str; 3] = ["#2563eb", "#d97706", "#059669"];
+/// Dashes show what lies below: flooding and GossipSub often fare alike.
+const STYLES: [(&str, &str); 3] = [("#2563eb", "none"), ("#d97706", "6 5"), ("#059669", "none")];
 
 #[derive(Debug)]
 pub(super) struct Drawing {
@@ -108,15 +109,18 @@ impl Drawing {
         }
         svg.push_str("</g>\n");
         // Ours last, on top.
-        for (line, ((name, curve, owed), colour)) in curves.iter().zip(COLOURS).enumerate().rev() {
-            let _ = write!(svg, "<path fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" d=\"");
+        for (line, ((name, curve, owed), (colour, dashes))) in curves.iter().zip(STYLES).enumerate().rev() {
+            let _ = write!(
+                svg,
+                "<path fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" stroke-dasharray=\"{dashes}\" d=\""
+            );
             for point in 0..=POINTS {
                 let at = Micros(end.0 * point / POINTS);
                 let command = if point == 0 { 'M' } else { 'L' };
                 let _ = write!(svg, "{command}{:.1} {:.1}", x(at), y(curve.part_within(at, *owed).min(1.0)));
             }
             svg.push_str("\"/>\n");
-            let (key, line) = (right - 230.0, bottom - 70.0 + 22.0 * line as f64);
+            let (key, line) = (right - 290.0, bottom - 70.0 + 22.0 * line as f64);
             let _ = writeln!(
                 svg,
                 "<path stroke=\"{colour}\" stroke-width=\"3\" d=\"M{key} {:.1}h24\"/>\

@@ -78,7 +78,7 @@ impl Protocol for Ours {
     fn new(this: MemberId, now: Time, resident: bool) -> Ours {
         let mut courier = Courier::new(this, now);
         if resident {
-            courier.first_in_room();
+            courier.met_all();
         }
         Ours { courier, sending: None, sent: false, head: Head { kind: Kind::Message, channel: String::new() } }
     }

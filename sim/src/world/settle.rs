@@ -67,13 +67,14 @@ impl World {
         (heard != machine.members().collect::<Vec<_>>()).then(|| format!("{actor} was told another roster than it has"))
     }
 
-    /// A member has an open link to everybody.
+    /// A member has an open link to everybody whom the plan links it to, and to nobody else.
     fn link_lacks(&self, actor: usize) -> Option<String> {
-        let machine = self.actors[actor].machine.as_ref()?;
+        let (machine, plan) = (self.actors[actor].machine.as_ref()?, self.hub()?.planner());
         machine.members().find_map(|info| {
             let state = machine.link(info.id).map(|(state, _)| state);
             let other = self.numbers[&info.id];
-            (state != Some(LinkState::Open)).then(|| format!("the link of {actor} to {other} is {state:?}"))
+            let wanted = plan.linked(self.actors[actor].id, info.id);
+            ((state == Some(LinkState::Open)) != wanted).then(|| format!("the link of {actor} to {other} is {state:?}"))
         })
     }
 

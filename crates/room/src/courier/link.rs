@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use super::LinkUp;
 use crate::{
     id::MemberId,
     time::Time,
@@ -16,12 +17,18 @@ pub(super) struct Link {
     pub peer: MemberId,
     /// Whether the other end has said HELLO.
     pub open: bool,
+    /// Whether it said that it does not know where streams begin.
+    pub is_unsure: bool,
     /// Whether it has fallen silent.
     pub suspect: bool,
     /// Whether the plan wants streams of which nothing was said to go over it.
     pub eager: bool,
     /// Whether the other end was in the room before this member: its HELLO says where streams begin for us.
     pub vouches: bool,
+    /// Since when the other end is offered what there is; see [`LinkUp`].
+    pub offer_from: Option<Time>,
+    /// Whether the other end was told where streams begin, by a member that knew.
+    pub vouched_for: bool,
     /// What is known of each stream's ends, by the stream's place.
     pub streams: Vec<Ends>,
     /// Goes before anything else.
@@ -120,13 +127,16 @@ impl Ends {
 }
 
 impl Link {
-    pub fn new(peer: MemberId, eager: bool, vouches: bool, granted: u64) -> Link {
+    pub fn new(peer: MemberId, eager: bool, how: LinkUp, granted: u64, vouched_for: bool) -> Link {
         Link {
             peer,
             open: false,
+            is_unsure: false,
             suspect: false,
             eager,
-            vouches,
+            vouches: how.vouches,
+            offer_from: how.offer_from,
+            vouched_for,
             streams: Vec::new(),
             control: VecDeque::new(),
             ready: VecDeque::new(),

@@ -14,7 +14,15 @@ impl Courier {
         let frame = Frame::decode(bytes.clone())?;
         let open = self.links[at].open;
         match frame {
-            Frame::Hello { version, credit, holdings, .. } if !open => self.hello(at, version, credit, &holdings)?,
+            Frame::Hello { version, epoch, credit, holdings } if !open => {
+                self.hello(at, version, credit, epoch > 0, &holdings)?;
+            }
+            Frame::Hello { epoch, holdings, .. } if epoch > 0 && self.links[at].is_unsure => {
+                self.links[at].is_unsure = false;
+                if self.links[at].vouches {
+                    self.vouched_by(at, &holdings);
+                }
+            }
             _ if !open => return Err(LinkError::Hello),
             Frame::Data(data) => self.data(at, data, bytes)?,
             Frame::Have(list) => {
@@ -43,13 +51,21 @@ impl Courier {
     }
 
     /// The other end says how far it is, and what it can supply.
-    fn hello(&mut self, at: usize, version: u64, credit: u64, holdings: &[Holding]) -> Result<(), LinkError> {
+    fn hello(
+        &mut self,
+        at: usize,
+        version: u64,
+        credit: u64,
+        is_sure: bool,
+        holdings: &[Holding],
+    ) -> Result<(), LinkError> {
         if version != frame::VERSION {
             return Err(LinkError::Version(version));
         }
         let (this, peer, now) = (self.this, self.links[at].peer, self.now);
-        let vouches = self.links[at].vouches && !self.vouched;
         let link = &mut self.links[at];
+        let vouches = link.vouches && is_sure;
+        link.is_unsure = !is_sure;
         link.open = true;
         link.credit = credit;
         if let Some(expected) = self.expected.get_mut(&peer) {
@@ -89,8 +105,9 @@ impl Courier {
             }
             match kind {
                 // An origin knows best where it begins.
-                Kind::Room if !stream.has_begun() && (vouches || id.origin == peer) => {
+                Kind::Room if !stream.has_begun() && id.origin == peer => {
                     stream.start(holding.first);
+                    stream.is_untouched = true;
                 }
                 Kind::Received => {
                     stream.parent = Some(at);
@@ -101,15 +118,34 @@ impl Courier {
             }
         }
         if vouches {
-            self.vouched = true;
-            let unknown = |stream: &&mut Stream| stream.kind == Kind::Room && !stream.has_begun();
-            self.streams.iter_mut().map(|(_, stream)| stream).filter(unknown).for_each(|stream| {
-                stream.start(1);
-            });
+            self.vouched_by(at, holdings);
         }
+        self.settle_beginnings();
         self.greet(at);
         self.fill_own();
         Ok(())
+    }
+
+    /// Somebody who was here before, and knows where streams begin, says so.
+    fn vouched_by(&mut self, at: usize, holdings: &[Holding]) {
+        if self.vouched {
+            return;
+        }
+        for holding in holdings.iter().filter(|holding| holding.stream.to.is_none()) {
+            if let Some(s) = self.stream(holding.stream, Kind::Room)
+                && !self.streams[s].has_begun()
+            {
+                self.streams[s].start(holding.first);
+                self.streams[s].is_untouched = true;
+            }
+        }
+        self.begin_unknown();
+        for s in self.streams.places() {
+            let theirs = self.links[at].ends_of(s).theirs;
+            if self.streams[s].kind == Kind::Room && theirs > self.streams[s].next() {
+                self.want(at, s, theirs);
+            }
+        }
     }
 
     /// Both ends of a link know how far the other is: what one lacks begins to go over it.
@@ -179,6 +215,7 @@ impl Courier {
             self.counters.fresh += 1;
             stream.log.push(bytes, 0, self.now);
             stream.fresh_at = self.now;
+            stream.is_untouched = false;
             self.came_by(at, s);
             self.deliver(at, s, seq, accepted);
             self.spread(s, Some(at));
@@ -347,10 +384,16 @@ impl Courier {
         }
     }
 
-    /// Chunks below `upto` are not to be had.
+    /// Chunks below `upto` are not to be had. For a newcomer that had none yet the stream begins there.
     pub(super) fn give_up_below(&mut self, s: usize, upto: u64) {
-        let lost = self.streams[s].start(upto);
-        self.lost(s, lost);
+        let stream = &mut self.streams[s];
+        if stream.is_untouched {
+            stream.window = window::Window::default();
+            stream.start(upto);
+        } else {
+            let lost = stream.start(upto);
+            self.lost(s, lost);
+        }
         self.spread(s, None);
     }
 

@@ -38,6 +38,10 @@ pub(super) struct Stream {
     pub window: Window,
     /// What waits for room in the log, of one's own.
     pub waiting: Waiting,
+    /// Its origin is known to be in the room.
+    pub is_named: bool,
+    /// It was met in the middle, and nothing of it came yet.
+    pub is_untouched: bool,
     /// The link that it comes by.
     pub parent: Option<usize>,
     /// It had a parent, and lost it.
@@ -77,6 +81,8 @@ impl Stream {
             log: Log::at(1),
             window: Window::default(),
             waiting: Waiting::default(),
+            is_named: false,
+            is_untouched: false,
             parent: None,
             bereft: false,
             hop: if matches!(kind, Kind::Own | Kind::Sent) { 0 } else { HOP_UNKNOWN },

@@ -35,23 +35,68 @@ impl Member {
         if payload.len() > limits::LOSSY_MAX || channel.len() > limits::CHANNEL_NAME_MAX || self.is_mute() {
             return;
         }
-        let stream = Stream { origin: self.id, to };
-        let targets = self.peers.iter_mut().filter(|(id, _)| to.is_none_or(|to| to == **id));
+        let (this, stream, relayed) = (self.id, Stream { origin: self.id, to }, self.is_relayed());
+        let wanted = |id: &MemberId, peer: &Peer| match to {
+            Some(to) => to == *id,
+            None => !relayed || peer.link.role.is_some(),
+        };
+        let targets = self.peers.iter_mut().filter(|(id, peer)| wanted(id, peer));
         match mode {
             Lossy::Latest => {
                 let value = self.published.value(stream, channel, payload);
                 for (id, peer) in targets {
-                    peer.lossy.publish(channel, value.clone());
+                    peer.lossy.publish(this, channel, value.clone());
                     self.dirty.insert(*id);
                 }
             }
             Lossy::Datagram => {
-                let frame = Frame::Datagram { stream, channel: channel.to_owned(), payload }.encode();
+                let seq = self.published.number();
+                let frame = Frame::Datagram { stream, seq, channel: channel.to_owned(), payload }.encode();
                 for (id, peer) in targets.filter(|(_, peer)| peer.link.is_open()) {
-                    peer.lossy.send(frame.clone());
-                    self.dirty.insert(*id);
+                    if to.is_some() || !relayed || self.courier.carries(this, *id) {
+                        peer.lossy.send(frame.clone());
+                        self.dirty.insert(*id);
+                    }
                 }
             }
+        }
+    }
+
+    /// Lets a peer have the newest value of each `latest` channel; where members pass on what others say, also of theirs.
+    pub(super) fn publish_all(&mut self, id: MemberId) {
+        let own = self.published.all().map(|(name, value)| (self.id, name.clone(), value));
+        let due = self.now + limits::LATEST_LAZY;
+        let others = self.peers.iter().filter(|(origin, _)| self.is_relayed() && **origin != id);
+        let others = others.flat_map(|(origin, peer)| {
+            peer.heard.kept().map(|(name, seq, frame)| (*origin, name.clone(), Value::of(seq, frame.clone(), due)))
+        });
+        let all: Vec<_> = own.chain(others).collect();
+        if let Some(peer) = self.peers.get_mut(&id) {
+            all.into_iter().for_each(|(origin, name, value)| peer.lossy.publish(origin, &name, value));
+        }
+    }
+
+    /// Passes on what another member says to the room on a lossy channel: along the ways of its stream now, and a value
+    /// later over all other links, too.
+    pub(super) fn pass_on(&mut self, from: MemberId, stream: Stream, channel: &str, seq: u64, frame: &Frame) {
+        if stream.to.is_some() || !self.is_relayed() {
+            return;
+        }
+        let bytes = frame.encode();
+        let is_value = matches!(frame, Frame::Latest { .. });
+        if is_value && let Some(origin) = self.peers.get_mut(&stream.origin) {
+            origin.heard.keep(channel, bytes.clone());
+        }
+        let open = |(id, peer): &(&MemberId, &mut Peer)| peer.link.is_open() && ![from, stream.origin].contains(id);
+        for (id, peer) in self.peers.iter_mut().filter(open) {
+            let carries = self.courier.carries(stream.origin, *id);
+            if is_value {
+                let due = if carries { Time(0) } else { self.now + limits::LATEST_LAZY };
+                peer.lossy.publish(stream.origin, channel, Value::of(seq, bytes.clone(), due));
+            } else if carries {
+                peer.lossy.send(bytes.clone());
+            }
+            self.dirty.insert(*id);
         }
     }
 

@@ -39,9 +39,13 @@ impl Member {
                 courier::Event::Message { origin, addressed, head, payload, .. } => {
                     self.message(origin, addressed, head, payload);
                 }
-                courier::Event::Gap { origin, addressed, from, to } => {
+                // Of somebody who left before this member came there is nothing to tell.
+                courier::Event::Gap { origin, addressed, from, to }
+                    if self.peers.contains_key(&origin) || self.leaving.contains_key(&origin) =>
+                {
                     self.event(Event::Gap { member: origin, addressed, from_seq: from, to_seq: to });
                 }
+                courier::Event::Gap { .. } => {}
                 courier::Event::Unroutable { to } => {
                     let patience = if self.is_planned(to) { limits::CONNECT_TIMEOUT } else { Micros(0) };
                     self.unrouted.insert(to, self.now + patience);
@@ -91,7 +95,6 @@ impl Member {
     fn lossy_frame(&mut self, id: MemberId, frame: Frame) -> Result<(), LinkError> {
         let this = self.id;
         let Some(peer) = self.peers.get_mut(&id) else { return Ok(()) };
-        let ours = |stream: Stream| stream.origin == id && stream.to.is_none_or(|to| to == this);
         match frame {
             Frame::Ping { token } => peer.lossy.send(Frame::Pong { token }.encode()),
             Frame::Pong { token } => {
@@ -99,20 +102,52 @@ impl Member {
                     self.link_event(id, LinkState::Open, None);
                 }
             }
-            Frame::Latest { stream, seq, channel, payload } if ours(stream) => {
-                if !peer.info.mute && peer.lossy.value(id, &channel, seq, payload.len()) {
-                    self.event(Event::Lossy { from: id, mode: Lossy::Latest, channel, payload });
+            Frame::Seen { origin, seq, channel } => peer.lossy.acknowledged(origin, &channel, seq),
+            Frame::Latest { stream, .. } | Frame::Datagram { stream, .. } if stream.to.is_some_and(|to| to != this) => {
+                return Err(LinkError::Forged);
+            }
+            Frame::Latest { stream, seq, ref channel, ref payload } => {
+                peer.lossy.acknowledged(stream.origin, channel, seq);
+                let came = match self.peers.get_mut(&stream.origin) {
+                    Some(origin) => origin.heard.value(channel, seq, payload.len()),
+                    None if stream.origin == this => Came::Again,
+                    // Whoever it is, it will be sent again when the hub has told of it.
+                    None => Came::Refused,
+                };
+                if came != Came::Refused
+                    && let Some(peer) = self.peers.get_mut(&id)
+                {
+                    let seen = Frame::Seen { origin: stream.origin, seq, channel: channel.clone() };
+                    peer.lossy.send(seen.encode());
+                }
+                if came == Came::Fresh {
+                    self.pass_on(id, stream, channel, seq, &frame);
+                    self.lossy(stream.origin, Lossy::Latest, frame);
                 }
             }
-            Frame::Seen { origin, seq, channel } if origin == this => peer.lossy.acknowledged(&channel, seq),
-            Frame::Datagram { stream, channel, payload } if ours(stream) => {
-                if !peer.info.mute && peer.lossy.hold(payload.len()) {
-                    self.event(Event::Lossy { from: id, mode: Lossy::Datagram, channel, payload });
+            Frame::Datagram { stream, seq, ref channel, ref payload } => {
+                let origin = self.peers.get_mut(&stream.origin);
+                if origin.is_some_and(|origin| origin.heard.datagram(seq, payload.len())) {
+                    self.pass_on(id, stream, channel, seq, &frame);
+                    self.lossy(stream.origin, Lossy::Datagram, frame);
                 }
             }
             _ => return Err(LinkError::Forged),
         }
         Ok(())
+    }
+
+    /// Hands a lossy message to the application, unless its sender may not send.
+    fn lossy(&mut self, from: MemberId, mode: Lossy, frame: Frame) {
+        if let Frame::Latest { channel, payload, .. } | Frame::Datagram { channel, payload, .. } = frame
+            && let Some(peer) = self.peers.get_mut(&from)
+        {
+            if peer.info.mute {
+                peer.heard.consumed(payload.len());
+            } else {
+                self.event(Event::Lossy { from, mode, channel, payload });
+            }
+        }
     }
 
     /// Hands on what came before the hub's word that its sender is here.
@@ -162,7 +197,7 @@ impl Member {
         if !lossy {
             self.courier.consumed(self.now, from, bytes);
         } else if let Some(peer) = self.peers.get_mut(&from) {
-            peer.lossy.consumed(bytes);
+            peer.heard.consumed(bytes);
         }
     }
 

@@ -99,13 +99,11 @@ impl Member {
     fn joined(&mut self, welcome: &Welcome) {
         self.this = Some(welcome.this.clone());
         self.session.topology.clone_from(&welcome.topology);
-        if welcome.members.is_empty() {
-            self.courier.first_in_room();
-        }
         self.session.room_state.clone_from(&welcome.state);
         for info in &welcome.members {
             self.entered(info.clone(), true);
         }
+        self.courier.met_all();
         self.event(Event::Joined(Box::new(Joined {
             this: welcome.this.clone(),
             members: welcome.members.clone(),
@@ -172,7 +170,7 @@ impl Member {
         let known = self.departed.iter().position(|(id, ..)| *id == info.id);
         let known = known.and_then(|at| self.departed.remove(at));
         self.parted(info.id);
-        self.courier.entered(self.now, info.id);
+        self.courier.entered(self.now, info.id, !quietly);
         let mut link = Link::new(self.now);
         // The other side may still have its end of the last connection, and takes none that is older.
         link.attempt = known.map_or(0, |(_, attempt)| attempt);
@@ -183,12 +181,14 @@ impl Member {
             elder: quietly,
             since: self.now,
             link,
-            lossy: LossyFlow::new(&self.published),
+            lossy: LossyFlow::default(),
+            heard: Heard::default(),
         };
         let id = info.id;
         self.peers.insert(id, peer);
-        if self.session.topology == MESH {
+        if !self.is_relayed() {
             self.courier.expect(self.now, id);
+            self.publish_all(id);
         }
         if !quietly {
             self.event(Event::MemberJoin(info));
@@ -211,7 +211,7 @@ impl Member {
         for ticket in self.calls.member_left(id) {
             self.call_failed(ticket, "member_left", "the member left before it answered");
         }
-        let until = if self.session.topology == MESH { self.now } else { self.now + limits::PARTING_WORDS };
+        let until = if self.is_relayed() { self.now + limits::PARTING_WORDS } else { self.now };
         self.courier.gone(self.now, id);
         self.leaving.insert(id, Leaving { info: peer.info, reason, until });
         if until <= self.now {

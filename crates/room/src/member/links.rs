@@ -32,10 +32,15 @@ impl Member {
         }
     }
 
+    /// Whether members pass on what others say.
+    pub(super) fn is_relayed(&self) -> bool {
+        self.session.topology != MESH
+    }
+
     /// Lets the courier know how the room is linked. In a mesh everybody has what others say over a link of their own, and
     /// is waited for until it is there.
     pub(super) fn plan_courier(&mut self) {
-        let relayed = self.session.topology != MESH;
+        let relayed = self.is_relayed();
         let plan = courier::Plan { epoch: self.session.epoch, relayed, eager: self.eager.clone() };
         self.courier.plan(self.now, plan);
         for id in self.peers.keys() {
@@ -73,6 +78,9 @@ impl Member {
             let offer_from = (!peer.elder).then_some(Time(peer.since.0.saturating_sub(limits::ENTRY_MARGIN.0)));
             let vouches = peer.elder && self.session.topology != MESH;
             self.courier.link_up(self.now, id, LinkUp { vouches, offer_from });
+            if self.is_relayed() {
+                self.publish_all(id);
+            }
             self.dirty.insert(id);
         }
     }
@@ -163,4 +171,4 @@ impl Member {
 }
 
 /// The topology in which every pair has a link.
-pub(super) const MESH: &str = "mesh";
+const MESH: &str = "mesh";

@@ -1,5 +1,8 @@
-//! Lossy channels towards and from one peer: the newest value of each `latest` channel until it was seen, datagrams
-//! that are sent once, and the small frames that keep a link's pulse.
+//! Lossy channels: the newest value of each `latest` channel, sent over each link until it was seen there; datagrams,
+//! sent once; and the small frames that keep a link's pulse.
+//!
+//! Where members pass on what others say, a new value goes along the ways of its origin's stream at once, and after a
+//! while over all other links to whoever has not got it meanwhile.
 
 use std::collections::BTreeMap;
 
@@ -12,88 +15,108 @@ use crate::{
     wire::frame::{self, Frame, Stream},
 };
 
-/// The values that this member keeps for whoever enters later.
+/// What this member said last on its own lossy channels, for whoever enters later.
 #[derive(Debug, Default)]
 pub(super) struct Published {
-    /// Numbers all values of this member, so that each channel's rise.
+    /// Numbers all values and datagrams of this member, so that each channel's rise.
     seq: u64,
     latest: BTreeMap<String, (u64, Bytes)>,
 }
 
 impl Published {
+    /// The next number.
+    pub fn number(&mut self) -> u64 {
+        self.seq += 1;
+        self.seq
+    }
+
     /// Numbers a value and makes its frame; keeps it where it is for everybody.
     pub fn value(&mut self, stream: Stream, channel: &str, payload: Bytes) -> Value {
-        self.seq += 1;
-        let frame = Frame::Latest { stream, seq: self.seq, channel: channel.to_owned(), payload }.encode();
+        let seq = self.number();
+        let frame = Frame::Latest { stream, seq, channel: channel.to_owned(), payload }.encode();
         if stream.to.is_none() {
             if !self.latest.contains_key(channel) && self.latest.len() >= limits::LATEST_CHANNELS {
                 let oldest = self.latest.iter().min_by_key(|(_, (seq, _))| *seq).map(|(name, _)| name.clone());
                 self.latest.remove(&oldest.expect("it is full, so not empty"));
             }
-            self.latest.insert(channel.to_owned(), (self.seq, frame.clone()));
+            self.latest.insert(channel.to_owned(), (seq, frame.clone()));
         }
-        Value { seq: self.seq, frame, sent: None }
+        Value { seq, frame, due: Time(0) }
     }
 
-    fn all(&self) -> impl Iterator<Item = (&String, Value)> {
-        self.latest.iter().map(|(name, (seq, frame))| (name, Value { seq: *seq, frame: frame.clone(), sent: None }))
+    pub fn all(&self) -> impl Iterator<Item = (&String, Value)> {
+        self.latest.iter().map(|(name, (seq, frame))| (name, Value { seq: *seq, frame: frame.clone(), due: Time(0) }))
     }
 }
 
-/// A value on its way to one peer.
+/// A value on its way over one link.
 #[derive(Clone, Debug)]
 pub(super) struct Value {
     seq: u64,
     frame: Bytes,
-    sent: Option<Time>,
+    /// When it is to be sent (again).
+    due: Time,
 }
 
+impl Value {
+    /// A value that somebody else said.
+    pub fn of(seq: u64, frame: Bytes, due: Time) -> Value {
+        Value { seq, frame, due }
+    }
+}
+
+/// Towards one peer.
 #[derive(Debug, Default)]
 pub(super) struct LossyFlow {
-    /// The newest value of each channel that the peer has not seen.
-    unseen: BTreeMap<String, Value>,
-    /// The newest number seen of each of the peer's channels, of those used last.
-    seen: BTreeMap<String, u64>,
-    /// The highest number that was forgotten of the others: nothing up to it is news.
-    forgotten: u64,
+    /// The newest value of each member's channels that the peer has not seen, as far as is known.
+    unseen: BTreeMap<(MemberId, String), Value>,
     queue: Vec<Bytes>,
     queued: usize,
     /// Bytes in the lossy lane's send buffer.
     pub buffered: usize,
-    /// Bytes of lossy messages that the application has not consumed.
-    held: u64,
 }
 
 impl LossyFlow {
-    /// A flow to a peer that has just entered.
-    pub fn new(published: &Published) -> LossyFlow {
-        let unseen = published.all().map(|(name, value)| (name.clone(), value)).collect();
-        LossyFlow { unseen, ..LossyFlow::default() }
-    }
-
     /// A new link: whatever was under way is sent again.
     pub fn link_up(&mut self) {
         self.buffered = 0;
         self.queue.clear();
         self.queued = 0;
         for value in self.unseen.values_mut() {
-            value.sent = None;
+            value.due = Time(0);
         }
     }
 
     /// Supersedes a channel's value.
-    pub fn publish(&mut self, channel: &str, value: Value) {
-        if !self.unseen.contains_key(channel) && self.unseen.len() >= limits::LATEST_CHANNELS {
-            let oldest = self.unseen.iter().min_by_key(|(_, value)| value.seq).map(|(name, _)| name.clone());
-            self.unseen.remove(&oldest.expect("it is full, so not empty"));
+    pub fn publish(&mut self, origin: MemberId, channel: &str, value: Value) {
+        let key = (origin, channel.to_owned());
+        if self.unseen.get(&key).is_some_and(|old| old.seq >= value.seq) {
+            return;
         }
-        self.unseen.insert(channel.to_owned(), value);
+        let room = if self.unseen.contains_key(&key) {
+            true
+        } else {
+            let of_origin = self.unseen.range((origin, String::new())..).take_while(|((id, _), _)| *id == origin);
+            let (count, oldest) =
+                of_origin.fold((0, None), |(count, oldest): (usize, Option<(u64, String)>), ((_, name), value)| {
+                    let older = oldest.as_ref().is_none_or(|(seq, _)| value.seq < *seq);
+                    (count + 1, if older { Some((value.seq, name.clone())) } else { oldest })
+                });
+            if let Some((_, oldest)) = oldest.filter(|_| count >= limits::LATEST_CHANNELS) {
+                self.unseen.remove(&(origin, oldest));
+            }
+            self.unseen.len() < limits::LATEST_UNSEEN
+        };
+        if room {
+            self.unseen.insert(key, value);
+        }
     }
 
-    /// The peer has seen a value.
-    pub fn acknowledged(&mut self, channel: &str, seq: u64) {
-        if self.unseen.get(channel).is_some_and(|value| value.seq <= seq) {
-            self.unseen.remove(channel);
+    /// The peer has a value, or a newer one.
+    pub fn acknowledged(&mut self, origin: MemberId, channel: &str, seq: u64) {
+        let key = (origin, channel.to_owned());
+        if self.unseen.get(&key).is_some_and(|value| value.seq <= seq) {
+            self.unseen.remove(&key);
         }
     }
 
@@ -106,22 +129,22 @@ impl LossyFlow {
     }
 
     /// When a value is to be sent (again).
-    pub fn resend_at(&self, rtt: Option<Micros>) -> Option<Time> {
+    pub fn resend_at(&self) -> Option<Time> {
         if self.buffered >= limits::LOSSY_PAUSE {
             return None;
         }
-        self.unseen.values().map(|value| value.sent.map_or(Time(0), |sent| sent + resend_after(rtt))).min()
+        self.unseen.values().map(|value| value.due).min()
     }
 
     /// Builds the next packet for the lossy lane.
     pub fn next_packet(&mut self, rtt: Option<Micros>, now: Time) -> Option<Bytes> {
-        if self.queue.is_empty() && self.buffered < limits::LOSSY_PAUSE {
-            let due = |value: &Value| value.sent.is_none_or(|sent| sent + resend_after(rtt) <= now);
-            if let Some(value) = self.unseen.values_mut().find(|value| due(value)) {
-                value.sent = Some(now);
-                self.queued += value.frame.len();
-                self.queue.push(value.frame.clone());
-            }
+        if self.queue.is_empty()
+            && self.buffered < limits::LOSSY_PAUSE
+            && let Some(value) = self.unseen.values_mut().find(|value| value.due <= now)
+        {
+            value.due = now + resend_after(rtt);
+            self.queued += value.frame.len();
+            self.queue.push(value.frame.clone());
         }
         let mut packet = BytesMut::new();
         let mut taken = 0;
@@ -136,25 +159,79 @@ impl LossyFlow {
         self.buffered += packet.len();
         (!packet.is_empty()).then(|| packet.freeze())
     }
+}
 
-    /// A `latest` value came. `fresh`: newer than what was seen, and the application has room for it.
-    pub fn value(&mut self, origin: MemberId, channel: &str, seq: u64, length: usize) -> bool {
-        let fresh = seq > self.seen.get(channel).copied().unwrap_or(self.forgotten);
-        if fresh {
-            if !self.hold(length) {
-                return false;
-            }
-            if !self.seen.contains_key(channel) && self.seen.len() >= limits::LATEST_CHANNELS {
-                self.forget_oldest();
-            }
-            self.seen.insert(channel.to_owned(), seq);
+/// What came of one member's lossy channels, over whatever links.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    /// The newest number of each channel, of those used last, and its value where it is for everybody and passed on.
+    seen: BTreeMap<String, (u64, Option<Bytes>)>,
+    /// The highest number that was forgotten of the others: nothing up to it is news.
+    forgotten: u64,
+    /// The highest number of its datagrams, and which of the 64 before it came.
+    datagram: u64,
+    datagrams: u64,
+    /// Bytes of lossy messages that the application has not consumed.
+    held: u64,
+}
+
+/// What became of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Came {
+    /// It is news.
+    Fresh,
+    /// It is not.
+    Again,
+    /// The application has not taken enough of the earlier ones.
+    Refused,
+}
+
+impl Heard {
+    /// A `latest` value came.
+    pub fn value(&mut self, channel: &str, seq: u64, length: usize) -> Came {
+        if seq <= self.seen.get(channel).map_or(self.forgotten, |(seen, _)| *seen) {
+            return Came::Again;
         }
-        self.send(Frame::Seen { origin, seq, channel: channel.to_owned() }.encode());
-        fresh
+        if !self.hold(length) {
+            return Came::Refused;
+        }
+        if !self.seen.contains_key(channel) && self.seen.len() >= limits::LATEST_CHANNELS {
+            self.forget_oldest();
+        }
+        self.seen.insert(channel.to_owned(), (seq, None));
+        Came::Fresh
+    }
+
+    /// Keeps a value's frame for those who come later.
+    pub fn keep(&mut self, channel: &str, frame: Bytes) {
+        if let Some((_, kept)) = self.seen.get_mut(channel) {
+            *kept = Some(frame);
+        }
+    }
+
+    /// The values that are kept.
+    pub fn kept(&self) -> impl Iterator<Item = (&String, u64, &Bytes)> {
+        self.seen.iter().filter_map(|(name, (seq, frame))| Some((name, *seq, frame.as_ref()?)))
+    }
+
+    /// A datagram came: whether for the first time, as far as that is remembered, and there is room for it.
+    pub fn datagram(&mut self, seq: u64, length: usize) -> bool {
+        let bit = |back: u64| 1_u64.checked_shl(u32::try_from(back).unwrap_or(u32::MAX)).unwrap_or(0);
+        if seq > self.datagram {
+            self.datagrams =
+                self.datagrams.checked_shl(u32::try_from(seq - self.datagram).unwrap_or(u32::MAX)).unwrap_or(0);
+            self.datagram = seq;
+        }
+        let mark = bit(self.datagram - seq);
+        if mark == 0 || self.datagrams & mark != 0 {
+            return false;
+        }
+        self.datagrams |= mark;
+        self.hold(length)
     }
 
     fn forget_oldest(&mut self) {
-        let oldest = self.seen.iter().min_by_key(|(_, seq)| **seq).map(|(name, seq)| (name.clone(), *seq));
+        let oldest = self.seen.iter().min_by_key(|(_, (seq, _))| *seq).map(|(name, (seq, _))| (name.clone(), *seq));
         if let Some((name, seq)) = oldest {
             self.seen.remove(&name);
             self.forgotten = self.forgotten.max(seq);
@@ -162,7 +239,7 @@ impl LossyFlow {
     }
 
     /// Makes room for a message; false where the application has not taken enough of the earlier ones.
-    pub fn hold(&mut self, length: usize) -> bool {
+    fn hold(&mut self, length: usize) -> bool {
         if self.held >= limits::LOSSY_HELD {
             return false;
         }
@@ -180,4 +257,16 @@ const LOSSY_PACKET: usize = 1_100;
 
 fn resend_after(rtt: Option<Micros>) -> Micros {
     rtt.map_or(limits::LATEST_RESEND, |rtt| rtt.times(2).max(limits::LATEST_RESEND))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_datagram_comes_once_in_any_order() {
+        let mut heard = Heard::default();
+        let came: Vec<bool> = [5, 4, 5, 9, 4, 7, 100, 100, 37, 36, 35].map(|seq| heard.datagram(seq, 0)).into();
+        assert_eq!(came, [true, true, false, true, false, true, true, false, true, false, false]);
+    }
 }

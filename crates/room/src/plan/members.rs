@@ -80,17 +80,19 @@ pub(super) struct Members {
     pub(super) live: Vec<Slot>,
     arrivals: u64,
     relays: BTreeSet<Slot>,
+    draining: BTreeSet<Slot>,
     pub(super) supply: Supply,
 }
 
+/// Half a cache line, and never across two: a newcomer looks at dozens.
 #[derive(Debug)]
+#[repr(align(32))]
 pub(super) struct Node {
     id: MemberId,
     arrival: u64,
     /// Place in `live`; `AWAY` while away.
     live: u32,
     profile: Profile,
-    draining: bool,
 }
 
 const AWAY: u32 = u32::MAX;
@@ -145,7 +147,7 @@ impl Members {
             return None;
         }
         self.arrivals += 1;
-        let node = Node { id, arrival: self.arrivals, live: AWAY, profile: bounded(profile), draining: false };
+        let node = Node { id, arrival: self.arrivals, live: AWAY, profile: bounded(profile) };
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slab[slot.index()] = node;
@@ -166,6 +168,7 @@ impl Members {
     pub(super) fn leave(&mut self, slot: Slot) {
         self.away(slot);
         self.count(slot, false);
+        self.draining.remove(&slot);
         self.slots.remove(&self.id(slot));
         self.free.push(slot);
     }
@@ -195,12 +198,12 @@ impl Members {
     }
 
     pub(super) fn drain(&mut self, slot: Slot) {
-        self.slab[slot.index()].draining = true;
+        self.draining.insert(slot);
         self.relays.remove(&slot);
     }
 
     fn count(&mut self, slot: Slot, more: bool) {
-        let Node { profile, draining, .. } = self.slab[slot.index()];
+        let (profile, draining) = (self.slab[slot.index()].profile, self.draining(slot));
         self.supply.count(&profile, more);
         if more && profile.relay && !draining {
             self.relays.insert(slot);
@@ -232,7 +235,7 @@ impl Members {
     }
 
     pub(super) fn draining(&self, slot: Slot) -> bool {
-        self.slab[slot.index()].draining
+        self.draining.contains(&slot)
     }
 
     pub(super) fn present(&self, slot: Slot) -> bool {

@@ -201,6 +201,8 @@ pub enum Frame {
     Datagram {
         /// Who sends, and to whom.
         stream: Stream,
+        /// Counted per origin.
+        seq: u64,
         /// The channel.
         channel: String,
         /// At most [`limits::LOSSY_MAX`] bytes.
@@ -277,6 +279,7 @@ impl Frame {
             7 => Frame::Seen { origin: reader.id()?, seq: reader.varint()?, channel: reader.channel()? },
             8 => Frame::Datagram {
                 stream: reader.stream()?,
+                seq: reader.varint()?,
                 channel: reader.channel()?,
                 payload: reader.rest(limits::LOSSY_MAX)?,
             },
@@ -342,9 +345,10 @@ impl Frame {
                 put_varint(&mut out, *seq);
                 put_text(&mut out, channel);
             }
-            Frame::Datagram { stream, channel, payload } => {
+            Frame::Datagram { stream, seq, channel, payload } => {
                 out.put_u8(8);
                 put_stream(&mut out, *stream);
+                put_varint(&mut out, *seq);
                 put_text(&mut out, channel);
                 out.put_slice(payload);
             }

@@ -59,8 +59,8 @@ fn it_survives_those_who_pass_it_on() {
 #[test]
 fn what_one_says_to_all_and_to_one_keeps_its_order_over_their_link() {
     let mut net = Net::new(1);
-    net.add(1).first_in_room();
-    net.add(2).first_in_room();
+    net.add(1).met_all();
+    net.add(2).met_all();
     net.link(1, 2, 10, true);
     net.run(Micros::from_secs(1));
     let mut order = Vec::new();
@@ -80,7 +80,7 @@ fn what_one_says_to_all_and_to_one_keeps_its_order_over_their_link() {
 fn a_full_way_holds_its_origin_back_and_loses_nothing() {
     let mut net = Net::new(1);
     for member in 1..=4 {
-        net.add(member).first_in_room();
+        net.add(member).met_all();
     }
     for (a, b) in [(1, 2), (2, 3), (3, 4)] {
         net.link(a, b, 20, true);

@@ -314,7 +314,7 @@ impl Net {
         let mut net = Net::new(seed);
         for member in 1..=members {
             let courier = net.add(member);
-            courier.first_in_room();
+            courier.met_all();
             if member > 1 {
                 let parent = (member + 1) / 3;
                 let ms = 5 + net.below(60);

@@ -124,7 +124,7 @@ fn a_change_of_plan_loses_nothing() {
 fn what_is_in_no_cache_any_more_is_a_gap() {
     let mut net = Net::new(1);
     for member in 1..=3 {
-        net.add(member).first_in_room();
+        net.add(member).met_all();
     }
     net.link(1, 2, 10, true);
     net.link(2, 3, 10, true);

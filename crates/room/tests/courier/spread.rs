@@ -76,7 +76,7 @@ fn in_a_mesh_everybody_pushes_its_own_and_tells_nobody_else() {
     let mut net = Net::new(5);
     let members: Vec<u64> = (1..=6).collect();
     for member in &members {
-        net.add(*member).first_in_room();
+        net.add(*member).met_all();
     }
     for a in &members {
         for b in members.iter().filter(|b| *b > a) {
@@ -113,7 +113,7 @@ fn in_a_mesh_everybody_pushes_its_own_and_tells_nobody_else() {
 fn whoever_does_not_consume_holds_its_origin_back_and_nobody_else() {
     let mut net = Net::new(6);
     for member in 1..=3 {
-        net.add(member).first_in_room();
+        net.add(member).met_all();
     }
     net.link(1, 2, 10, true);
     net.link(2, 3, 10, true);
