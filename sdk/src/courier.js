@@ -28,10 +28,11 @@
  * @module
  */
 
-import { PacketWriter, VERSION } from "./frame.js";
+import { PacketWriter } from "./frame.js";
 import { ANNOUNCE_DELAY, PACKET_TARGET, RECEIVE_WINDOW } from "./limits.js";
 import { loseRoutes, route } from "./courier/addressed.js";
-import { Core, defaultPush } from "./courier/core.js";
+import { Core, defaultPush, pushes } from "./courier/core.js";
+import { greeting, settleBeginnings } from "./courier/greeting.js";
 import { Link } from "./courier/link.js";
 import { consumed, fillOwn, hold, isFlushed, publish, send } from "./courier/own.js";
 import { take } from "./courier/receive.js";
@@ -39,10 +40,9 @@ import { nextFrame } from "./courier/send.js";
 import { forget, gone, sweep, trim } from "./courier/upkeep.js";
 import { bereave, detour, repairDue, settleGap } from "./courier/ways.js";
 
-/** @import {Head, Holding} from "./frame.js" */
+/** @import {Head} from "./frame.js" */
 /** @import {MemberId} from "./id.js" */
 /** @import {Counters, CourierEvent, LinkUp, Plan} from "./courier/core.js" */
-/** @import {Stream} from "./courier/stream.js" */
 
 /** Reliable delivery to the whole room, for one member. Times are in µs. */
 export class Courier {
@@ -60,9 +60,13 @@ export class Courier {
 
   // ---- the room ------------------------------------------------------------------------------------
 
-  /** This member entered an empty room: all streams begin with their first chunk. */
-  firstInRoom() {
-    this.#core.vouched = true;
+  /**
+   * All who were in the room before this member have been named by {@link Courier.entered}: any other stream begins with its
+   * first chunk.
+   */
+  metAll() {
+    this.#core.metAll = true;
+    settleBeginnings(this.#core);
   }
 
   /**
@@ -96,21 +100,32 @@ export class Courier {
   }
 
   /**
-   * A member is in the room, or there again after it was believed to be gone.
+   * A member is in the room, or there again after it was believed to be gone. `later`: it entered after this one, which so is
+   * owed all that it says.
    *
    * @param {number} now
    * @param {MemberId} id
+   * @param {boolean} later
    */
-  entered(now, id) {
+  entered(now, id, later) {
     const core = this.#core;
     core.now = now;
+    core.namesMembers = true;
+    const s = core.departed.has(id) ? undefined : core.stream({ origin: id }, "room");
+    if (s !== undefined) {
+      const stream = core.streams.at(s);
+      stream.isNamed = true;
+      if (later && !stream.hasBegun) stream.start(1);
+    }
     const known = core.known({ origin: id });
     if (known !== undefined) core.streams.at(known).forgetAt = undefined;
     const position = core.departed.get(id);
     if (!position) return;
     core.departed.delete(id);
     const resume = (/** @type {number | undefined} */ s, /** @type {number} */ next) => {
-      if (s !== undefined) core.streams.at(s).resume(next);
+      if (s === undefined) return;
+      core.streams.at(s).resume(next);
+      core.streams.at(s).isNamed = true;
     };
     const { room, received, sent } = position;
     if (room !== undefined) resume(core.stream({ origin: id }, "room"), room);
@@ -152,47 +167,13 @@ export class Courier {
   linkUp(now, peer, how) {
     const core = this.#core;
     this.linkDown(now, peer);
-    const toPeer = core.stream({ origin: core.id, to: peer }, "sent");
+    core.stream({ origin: core.id, to: peer }, "sent");
     const granted = Math.max(0, RECEIVE_WINDOW - (core.unconsumed.get(peer)?.cost ?? 0));
-    const link = new Link(peer, core.plan.eager.has(peer), how.vouches, granted);
-    /** @type {Holding[]} */
-    const holdings = [];
-    for (const s of core.streams.places()) {
-      const stream = core.streams.at(s);
-      if (!stream.hasBegun) continue;
-      const first = this.#offered(stream, s === toPeer, peer, how);
-      if (first === undefined) continue;
-      link.ends(s).cursor = first;
-      holdings.push({ stream: stream.id, first, next: stream.next });
-    }
-    link.control.push({ type: "hello", version: VERSION, epoch: core.plan.epoch, credit: granted, holdings });
+    const link = new Link(peer, core.plan.eager.has(peer), how, granted, core.vouched);
     const at = core.links.insert(link);
     core.byPeer.set(peer, at);
+    link.control.push(greeting(core, at));
     core.list(at);
-  }
-
-  /**
-   * The first chunk of a stream that is offered to a peer; undefined where the stream is none of its business.
-   *
-   * @param {Stream} stream
-   * @param {boolean} isToPeer whether it is what this member says to that one only
-   * @param {MemberId} peer
-   * @param {LinkUp} how
-   */
-  #offered({ kind, id, log, next }, isToPeer, peer, { offerFrom }) {
-    const since = () => (offerFrom === undefined ? log.first : log.firstSince(offerFrom));
-    switch (kind) {
-      case "own":
-        return Math.max(this.#core.expected.get(peer)?.from ?? since(), log.first);
-      case "room":
-        return since();
-      case "sent":
-        return isToPeer ? log.first : undefined;
-      case "received":
-        return id.origin === peer ? next : undefined;
-      case "passing":
-        return undefined;
-    }
   }
 
   /**
@@ -518,5 +499,19 @@ export class Courier {
     if (s === undefined) return undefined;
     const { next, hop, parent } = core.streams.at(s);
     return { next, hop, parent: parent === undefined ? undefined : core.links.at(parent).peer };
+  }
+
+  /**
+   * Whether an origin's stream goes, or would go, from here to a member.
+   *
+   * @param {MemberId} origin
+   * @param {MemberId} peer
+   */
+  carries(origin, peer) {
+    const core = this.#core;
+    const at = core.byPeer.get(peer);
+    if (at === undefined) return false;
+    const s = core.known({ origin });
+    return s === undefined ? core.plan.relayed && core.links.at(at).eager : pushes(core, at, s);
   }
 }

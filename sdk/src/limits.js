@@ -190,6 +190,10 @@ export const FIN_GRACE = secs(5);
  * offered that, too.
  */
 export const ENTRY_MARGIN = secs(1);
+/** How long a `latest` value of somebody else waits before it goes over links that its origin's stream does not take. */
+export const LATEST_LAZY = millis(500);
+/** `latest` values, of all members, that wait to go over one link. */
+export const LATEST_UNSEEN = 4_096;
 /** Messages of members of whom the hub has not told yet. */
 export const EARLY_MAX = 256;
 /** How long what a member said before it went may still be on its way from link to link. */

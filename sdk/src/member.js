@@ -103,7 +103,7 @@ export class Member {
       consider(link.timeout);
       consider(returning);
       consider(parting?.until);
-      if (link.isOpen) consider(lossy.resendAt(link.rtt));
+      if (link.isOpen) consider(lossy.resendAt);
     }
     if (core.session.isJoined) for (const at of core.unrouted.values()) consider(at);
     for (const { until } of core.leaving.values()) consider(until);
@@ -213,7 +213,7 @@ export class Member {
     const { link, lossy } = peer;
     const todo = link.tick(core.now, core.session.isJoined);
     const isDue = (/** @type {number | undefined} */ time) => time !== undefined && time <= core.now;
-    if (isDue(lossy.resendAt(link.rtt))) core.dirty.add(id);
+    if (isDue(lossy.resendAt)) core.dirty.add(id);
     if (isDue(peer.returning)) gone(core, id, "timeout");
     tellParted(core, id);
     apply(core, id, todo);

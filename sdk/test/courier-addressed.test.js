@@ -52,8 +52,8 @@ test("it survives those who pass it on", () => {
 
 test("what one says to all and to one keeps its order over their link", () => {
   const net = new Net(1);
-  net.add(1).firstInRoom();
-  net.add(2).firstInRoom();
+  net.add(1).metAll();
+  net.add(2).metAll();
   net.link(1, 2, 10, true);
   net.run(1_000_000);
   const order = Array.from({ length: 200 }, (_, n) => n);
@@ -67,7 +67,7 @@ test("what one says to all and to one keeps its order over their link", () => {
 
 test("a full way holds its origin back and loses nothing", () => {
   const net = new Net(1);
-  for (const member of [1, 2, 3, 4]) net.add(member).firstInRoom();
+  for (const member of [1, 2, 3, 4]) net.add(member).metAll();
   for (const [a, b] of [[1, 2], [2, 3], [3, 4]]) net.link(a, b, 20, true);
   const said = Array.from({ length: 200 }, (_, n) => new Uint8Array(100_000).fill(n));
   for (const text of said) net.tell(1, 4, text);

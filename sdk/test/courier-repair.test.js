@@ -104,7 +104,7 @@ test("a change of plan loses nothing", () => {
 
 test("what is in no cache any more is a gap", () => {
   const net = new Net(1);
-  for (const member of [1, 2, 3]) net.add(member).firstInRoom();
+  for (const member of [1, 2, 3]) net.add(member).metAll();
   net.link(1, 2, 10, true);
   net.link(2, 3, 10, true);
   net.say(1, "a");

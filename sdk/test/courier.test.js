@@ -71,7 +71,7 @@ test("a newcomer hears what is said from then on", () => {
 test("in a mesh everybody pushes its own and tells nobody else", () => {
   const net = new Net(5);
   const members = range(1, 6);
-  for (const member of members) net.add(member).firstInRoom();
+  for (const member of members) net.add(member).metAll();
   for (const a of members) for (const b of members) if (a < b) net.link(a, b, 10, false);
   for (const member of members) net.node(member).courier.plan(net.now, { epoch: 0, relayed: false, eager: new Set() });
   for (let n = 0; n < 10; n++) {
@@ -96,7 +96,7 @@ test("in a mesh everybody pushes its own and tells nobody else", () => {
 
 test("whoever does not consume holds its origin back and nobody else", () => {
   const net = new Net(6);
-  for (const member of range(1, 3)) net.add(member).firstInRoom();
+  for (const member of range(1, 3)) net.add(member).metAll();
   net.link(1, 2, 10, true);
   net.link(2, 3, 10, true);
   net.node(3).consumes = false;

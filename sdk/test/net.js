@@ -47,7 +47,7 @@ export class Net {
   static random(seed, members, lazy) {
     const net = new Net(seed);
     for (let member = 1; member <= members; member++) {
-      net.add(member).firstInRoom();
+      net.add(member).metAll();
       if (member > 1) net.link(member, Math.floor((member + 1) / 3), 5 + net.below(60), true);
     }
     for (let n = 0; n < lazy; n++) {

@@ -75,12 +75,12 @@ function courierTurns(id) {
 function takeInput(courier, at, input) {
   const [type, body] = typeof input === "string" ? [input] : Object.entries(input)[0];
   switch (type) {
-    case "first_in_room":
-      return courier.firstInRoom();
+    case "met_all":
+      return courier.metAll();
     case "plan":
       return courier.plan(at, { ...body, eager: new Set(body.eager) });
     case "entered":
-      return courier.entered(at, body);
+      return courier.entered(at, body.id, body.later);
     case "gone":
       return courier.gone(at, body);
     case "forget":

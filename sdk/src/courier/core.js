@@ -98,7 +98,11 @@ export class Core {
   byPeer = new Map();
   /** @type {Plan} */
   plan = { epoch: 0, relayed: false, eager: new Set() };
-  /** Whether it is known where the streams begin of those who were in the room before. */
+  /** Whether members are named at all. */
+  namesMembers = false;
+  /** Whether all who were in the room before have been named. */
+  metAll = false;
+  /** Whether it is known where their streams begin. */
   vouched = false;
   lateness = new Lateness();
   /** Members that went, and where the streams from and to them stood; the oldest first. @type {Map<MemberId, Position>} */

@@ -10,6 +10,7 @@ import { Queue } from "./queue.js";
 
 /** @import {Frame} from "../frame.js" */
 /** @import {MemberId} from "../id.js" */
+/** @import {LinkUp} from "./core.js" */
 
 /** The two ends of a link, with regard to one stream. */
 export class Ends {
@@ -68,12 +69,18 @@ export class Link {
   peer;
   /** Whether the other end has said HELLO. */
   open = false;
+  /** Whether it said that it does not know where streams begin. */
+  isUnsure = false;
   /** Whether it has fallen silent. */
   suspect = false;
   /** Whether the plan wants streams of which nothing was said to go over it. */
   eager;
   /** Whether the other end was in the room before this member: its HELLO says where streams begin for us. */
   vouches;
+  /** Since when the other end is offered what there is. @type {number | undefined} */
+  offerFrom;
+  /** Whether the other end was told where streams begin, by a member that knew. */
+  vouchedFor;
   /** What is known of each stream's ends, by the stream's place. @type {(Ends | undefined)[]} */
   #streams = [];
   /** Goes before anything else. @type {Queue<Frame>} */
@@ -101,13 +108,16 @@ export class Link {
   /**
    * @param {MemberId} peer
    * @param {boolean} eager
-   * @param {boolean} vouches
+   * @param {LinkUp} how
    * @param {number} granted
+   * @param {boolean} vouchedFor
    */
-  constructor(peer, eager, vouches, granted) {
+  constructor(peer, eager, { vouches, offerFrom }, granted, vouchedFor) {
     this.peer = peer;
     this.eager = eager;
     this.vouches = vouches;
+    this.offerFrom = offerFrom;
+    this.vouchedFor = vouchedFor;
     this.granted = granted;
   }
 

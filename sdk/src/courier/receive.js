@@ -5,21 +5,20 @@
  * @module
  */
 
-import { FrameError, HOP_UNKNOWN, VERSION, decodeFrame } from "../frame.js";
-import { ANNOUNCE_DELAY, RECEIVE_WINDOW, SWEEP_EVERY } from "../limits.js";
+import { FrameError, HOP_UNKNOWN, decodeFrame } from "../frame.js";
+import { RECEIVE_WINDOW, SWEEP_EVERY } from "../limits.js";
 import { acknowledged, broken, pass, routed } from "./addressed.js";
-import { pushes } from "./core.js";
 import { LinkError, helloOutOfPlace, neverSent } from "./error.js";
+import { hello, helloAgain } from "./greeting.js";
 import { cost } from "./log.js";
 import { fillOwn } from "./own.js";
 import { acknowledge, prune, spread } from "./send.js";
 import { trim, weight } from "./upkeep.js";
 import { adopt, ahead, nearer, repaired, settleGap, want } from "./ways.js";
 
-/** @import {Data, Have, Holding, Stream as StreamId} from "../frame.js" */
+/** @import {Data, Have, Stream as StreamId} from "../frame.js" */
 /** @import {MemberId} from "../id.js" */
 /** @import {Core} from "./core.js" */
-/** @import {StreamKind} from "./stream.js" */
 /** @import {Accepted, Lost} from "./window.js" */
 
 /**
@@ -34,7 +33,7 @@ export function take(core, at, bytes) {
   const frame = read(bytes);
   if (!core.links.at(at).open) {
     if (frame.type !== "hello") throw helloOutOfPlace();
-    hello(core, at, frame.version, frame.credit, frame.holdings);
+    hello(core, at, frame.version, frame.credit, frame.epoch > 0, frame.holdings);
     return;
   }
   switch (frame.type) {
@@ -59,6 +58,8 @@ export function take(core, at, bytes) {
     case "credit":
       core.links.at(at).credit = Math.max(core.links.at(at).credit, frame.total);
       return core.list(at);
+    case "hello":
+      return helloAgain(core, at, frame.epoch > 0, frame.holdings);
     default:
       throw helloOutOfPlace();
   }
@@ -71,110 +72,6 @@ function read(bytes) {
   } catch (error) {
     throw error instanceof FrameError ? new LinkError(`bad_frame: ${error.message}`) : error;
   }
-}
-
-/**
- * The other end says how far it is, and what it can supply.
- *
- * @param {Core} core
- * @param {number} at
- * @param {number} version
- * @param {number} credit
- * @param {Holding[]} holdings
- */
-function hello(core, at, version, credit, holdings) {
-  if (version !== VERSION) throw new LinkError(`bad_frame: version ${version}`);
-  const { id: self, now } = core;
-  const link = core.links.at(at);
-  const { peer } = link;
-  const vouches = link.vouches && !core.vouched;
-  link.open = true;
-  link.credit = credit;
-  if (core.expected.has(peer)) core.expected.set(peer, undefined);
-  core.events.push({ type: "open", peer });
-  const to = core.known({ origin: self, to: peer });
-  if (to !== undefined) {
-    const stream = core.streams.at(to);
-    stream.toward = at;
-    stream.bereft = false;
-    stream.route = [];
-    const ends = link.ends(to);
-    ends.routed = true;
-    ends.moved = now;
-  }
-  for (const { stream: id, first, next } of holdings) {
-    if (first > next) throw neverSent();
-    const kind = kindOf(core, id, peer);
-    const s = kind && core.stream(id, kind);
-    if (s === undefined) continue;
-    const stream = core.streams.at(s);
-    if (stream.isOwn && next > stream.next) throw neverSent();
-    const ends = link.ends(s);
-    ends.offered = first;
-    if (kind === "received") {
-      stream.parent = at;
-      lost(core, s, stream.start(first));
-      continue;
-    }
-    ends.has(next, now);
-    ends.cursor = next;
-    // An origin knows best where it begins.
-    if (kind === "room" && !stream.hasBegun && (vouches || id.origin === peer)) stream.start(first);
-  }
-  if (vouches) {
-    core.vouched = true;
-    for (const stream of core.streams.things()) if (stream.kind === "room" && !stream.hasBegun) stream.start(1);
-  }
-  greet(core, at);
-  fillOwn(core);
-}
-
-/**
- * What a stream that a peer holds is to this member; undefined where it is none of both's business.
- *
- * @param {Core} core
- * @param {StreamId} id
- * @param {MemberId} peer
- * @returns {StreamKind | undefined}
- */
-function kindOf(core, { origin, to }, peer) {
-  if (to === undefined) return origin === core.id ? "own" : "room";
-  if (origin === core.id && to === peer) return "sent";
-  return origin === peer && to === core.id ? "received" : undefined;
-}
-
-/**
- * Both ends of a link know how far the other is: what one lacks begins to go over it.
- *
- * @param {Core} core
- * @param {number} at
- */
-function greet(core, at) {
-  const link = core.links.at(at);
-  for (const s of core.streams.places()) {
-    const stream = core.streams.at(s);
-    const { theirs } = link.endsOf(s);
-    if (pushes(core, at, s)) {
-      link.ends(s).moved = core.now;
-      link.ready(s);
-    } else if (stream.isOfRoom && core.plan.relayed && theirs < stream.next) {
-      link.tell(s, core.now + ANNOUNCE_DELAY);
-    }
-    if (stream.kind !== "room") {
-      trim(core, s);
-      continue;
-    }
-    if (stream.hasBegun && theirs > stream.next) want(core, at, s, theirs);
-    // In a mesh there is no better way than the origin's own.
-    if (core.plan.relayed || stream.id.origin !== link.peer) continue;
-    const old = stream.parent;
-    stream.parent = at;
-    if (old !== undefined && old !== at) prune(core, old, s);
-    stream.bereft = false;
-    link.ends(s).hop = 0;
-    measure(core, s);
-  }
-  core.list(at);
 }
 
 /**
@@ -219,6 +116,7 @@ function roomChunk(core, at, data, bytes) {
     core.counters.fresh += 1;
     stream.log.push(bytes, 0, core.now);
     stream.freshAt = core.now;
+    stream.isUntouched = false;
     cameBy(core, at, s);
     deliver(core, at, s, seq, accepted);
     spread(core, s, at);
@@ -293,7 +191,7 @@ function cameBy(core, at, s) {
  * @param {Core} core
  * @param {number} s
  */
-function measure(core, s) {
+export function measure(core, s) {
   const stream = core.streams.at(s);
   if (stream.parent === undefined) return;
   const { hop } = core.links.at(stream.parent).endsOf(s);
@@ -416,14 +314,16 @@ function skipped(core, at, id, upto) {
 }
 
 /**
- * Chunks below `upto` are not to be had.
+ * Chunks below `upto` are not to be had. For a newcomer that had none yet the stream begins there.
  *
  * @param {Core} core
  * @param {number} s
  * @param {number} upto
  */
 export function giveUpBelow(core, s, upto) {
-  lost(core, s, core.streams.at(s).start(upto));
+  const stream = core.streams.at(s);
+  if (stream.isUntouched) stream.beginAt(upto);
+  else lost(core, s, stream.start(upto));
   spread(core, s);
 }
 

@@ -36,6 +36,10 @@ export class Stream {
   window = new Window();
   /** What waits for room in the log, of one's own. */
   waiting = new Waiting();
+  /** Its origin is known to be in the room. */
+  isNamed = false;
+  /** It was met in the middle, and nothing of it came yet. */
+  isUntouched = false;
   /** The link that it comes by. @type {number | undefined} */
   parent = undefined;
   /** It had a parent, and lost it. */
@@ -97,6 +101,16 @@ export class Stream {
     const lost = this.window.start(next);
     if (next > this.log.next || this.log.isEmpty) this.log.restart(this.window.next ?? next);
     return lost;
+  }
+
+  /**
+   * Begins at `next`, whatever was believed before.
+   *
+   * @param {number} next
+   */
+  beginAt(next) {
+    this.window = new Window();
+    this.start(next);
   }
 
   /**

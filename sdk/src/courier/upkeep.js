@@ -8,6 +8,7 @@
 import { CACHE_BYTES, CACHE_TOTAL, FIN_GRACE, STALL_LINKING, STALL_OPEN, SWEEP_EVERY } from "../limits.js";
 import { doubtRoute } from "./addressed.js";
 import { pushes } from "./core.js";
+import { settleBeginnings } from "./greeting.js";
 import { fillOwn } from "./own.js";
 import { grant } from "./receive.js";
 
@@ -57,6 +58,7 @@ export function forget(core, id) {
   core.unconsumed.delete(id);
   core.expected.delete(id);
   core.depart(id, position);
+  settleBeginnings(core);
   fillOwn(core);
   return unsent;
 }
@@ -73,7 +75,9 @@ export function sweep(core) {
   for (const s of core.streams.places()) {
     const stream = core.streams.get(s);
     if (!stream) continue;
-    if (stream.forgetAt !== undefined && stream.forgetAt <= core.now) {
+    // Somebody who was gone before this member came, of whom others had not forgotten everything.
+    const stranger = core.namesMembers && stream.kind === "room" && !stream.isNamed;
+    if ((stream.forgetAt !== undefined && stream.forgetAt <= core.now) || (stranger && !stream.isActive(core.now))) {
       forget(core, stream.id.origin);
       continue;
     }

@@ -6,11 +6,11 @@
  */
 
 import { encodeFrame } from "../frame.js";
-import { CALL_TIMEOUT, CHANNEL_NAME_MAX, LOSSY_MAX, MESSAGE_MAX } from "../limits.js";
+import { CALL_TIMEOUT, CHANNEL_NAME_MAX, LATEST_LAZY, LOSSY_MAX, MESSAGE_MAX } from "../limits.js";
 import { byteLength } from "../wire.js";
 import { encodeAnswer } from "./call.js";
 
-/** @import {Head, Stream} from "../frame.js" */
+/** @import {Frame, Head, Stream} from "../frame.js" */
 /** @import {MemberId} from "../id.js" */
 /** @import {Core} from "./core.js" */
 /** @import {Answer, Input, NotSent} from "./io.js" */
@@ -66,20 +66,66 @@ export function publish(core, { mode, channel, to, payload }) {
   if (payload.length > LOSSY_MAX || byteLength(channel) > CHANNEL_NAME_MAX || isMute(core)) return;
   /** @type {Stream} */
   const stream = to === undefined ? { origin: core.id } : { origin: core.id, to };
-  const targets = [...core.peers].filter(([id]) => to === undefined || to === id);
+  const { isRelayed } = core;
+  const targets = [...core.peers].filter(([id, { link }]) =>
+    to === undefined ? !isRelayed || link.role !== undefined : to === id,
+  );
   if (mode === "latest") {
     const value = core.published.value(stream, channel, payload);
     for (const [id, { lossy }] of targets) {
-      lossy.publish(channel, value);
+      lossy.publish(core.id, channel, value);
       core.dirty.add(id);
     }
   } else {
-    const frame = encodeFrame({ type: "datagram", stream, channel, payload });
+    const seq = core.published.number();
+    const frame = encodeFrame({ type: "datagram", stream, seq, channel, payload });
     for (const [id, { lossy, link }] of targets) {
-      if (!link.isOpen) continue;
+      const carried = to !== undefined || !isRelayed || core.courier.carries(core.id, id);
+      if (!link.isOpen || !carried) continue;
       lossy.send(frame);
       core.dirty.add(id);
     }
+  }
+}
+
+/**
+ * Lets a peer have the newest value of each `latest` channel; where members pass on what others say, also of theirs.
+ *
+ * @param {Core} core
+ * @param {MemberId} id
+ */
+export function publishAll(core, id) {
+  const lossy = core.peers.get(id)?.lossy;
+  if (!lossy) return;
+  for (const [channel, value] of core.published.all()) lossy.publish(core.id, channel, value);
+  if (!core.isRelayed) return;
+  const due = core.now + LATEST_LAZY;
+  for (const [origin, { heard }] of core.sortedPeers()) {
+    if (origin === id) continue;
+    for (const { channel, seq, frame } of heard.kept()) lossy.publish(origin, channel, { seq, frame, due });
+  }
+}
+
+/**
+ * Passes on what another member says to the room on a lossy channel: along the ways of its stream now, and a value later
+ * over all other links, too.
+ *
+ * @param {Core} core
+ * @param {MemberId} from whom it came from
+ * @param {Frame & { type: "latest" | "datagram" }} frame
+ */
+export function passOn(core, from, frame) {
+  const { stream: { origin, to }, channel, seq } = frame;
+  if (to !== undefined || !core.isRelayed) return;
+  const bytes = encodeFrame(frame);
+  const isValue = frame.type === "latest";
+  if (isValue) core.peers.get(origin)?.heard.keep(channel, bytes);
+  for (const [id, { link, lossy }] of core.peers) {
+    if (!link.isOpen || id === from || id === origin) continue;
+    const carries = core.courier.carries(origin, id);
+    if (isValue) lossy.publish(origin, channel, { seq, frame: bytes, due: carries ? 0 : core.now + LATEST_LAZY });
+    else if (carries) lossy.send(bytes);
+    core.dirty.add(id);
   }
 }
 

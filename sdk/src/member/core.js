@@ -10,7 +10,7 @@ import { Queue } from "../courier/queue.js";
 import { fromHex, memberIdOf } from "../id.js";
 import { Calls } from "./call.js";
 import { Link } from "./link.js";
-import { LossyFlow, Published } from "./lossy.js";
+import { Heard, LossyFlow, Published } from "./lossy.js";
 import { compareTexts } from "./order.js";
 import { Session } from "./session.js";
 
@@ -39,7 +39,8 @@ export class Peer {
   /** When this member heard that it entered. */
   since;
   link;
-  lossy;
+  lossy = new LossyFlow();
+  heard = new Heard();
 
   /**
    * @param {Core} core
@@ -54,9 +55,11 @@ export class Peer {
     this.link = new Link(core.now);
     // The other side may still have its end of the last connection, and takes none that is older.
     this.link.attempt = attempt;
-    this.lossy = new LossyFlow(core.published);
   }
 }
+
+/** The topology in which every pair has a link. */
+const MESH = "mesh";
 
 export class Core {
   /** @readonly @type {MemberId} */
@@ -95,6 +98,11 @@ export class Core {
     this.session = new Session(config, now);
     this.courier = new Courier(this.id, now);
     this.now = now;
+  }
+
+  /** Whether members pass on what others say. */
+  get isRelayed() {
+    return this.session.topology !== MESH;
   }
 
   /** Everybody else, in the order of their ids. @returns {[MemberId, Peer][]} */

@@ -8,12 +8,13 @@
 import { forged } from "../courier/error.js";
 import { encodeFrame, framesIn, framesOf } from "../frame.js";
 import { CONNECT_TIMEOUT, EARLY_MAX, ROUTE_EVERY, ROUTE_MAX } from "../limits.js";
+import { passOn } from "./app.js";
 import { trySplit } from "./call.js";
 import { apply, isCurrent, linkEvent } from "./links.js";
 
 /** @import {Frame, Stream} from "../frame.js" */
 /** @import {MemberId} from "../id.js" */
-/** @import {Core, Early} from "./core.js" */
+/** @import {Core, Early, Peer} from "./core.js" */
 /** @import {Lane} from "./io.js" */
 
 /**
@@ -58,8 +59,10 @@ export function hearCourier(core) {
         messageCame(core, { from: event.origin, addressed: event.addressed, head: event.head, payload: event.payload });
         break;
       case "gap": {
-        const { origin, addressed, from, to } = event;
-        core.event({ type: "gap", member: origin, addressed, from_seq: from, to_seq: to });
+        const { origin: member, addressed, from, to } = event;
+        // Of somebody who left before this member came there is nothing to tell.
+        if (!core.peers.has(member) && !core.leaving.has(member)) break;
+        core.event({ type: "gap", member, addressed, from_seq: from, to_seq: to });
         break;
       }
       case "unroutable":
@@ -129,7 +132,6 @@ function greeted(core, id) {
 function lossyFrame(core, id, frame) {
   const peer = core.peers.get(id);
   if (!peer) return;
-  const isTheirs = (/** @type {Stream} */ { origin, to }) => origin === id && (to === undefined || to === core.id);
   switch (frame.type) {
     case "ping":
       peer.lossy.send(encodeFrame({ type: "pong", token: frame.token }));
@@ -137,28 +139,61 @@ function lossyFrame(core, id, frame) {
     case "pong":
       if (peer.link.ponged(frame.token, core.now)) linkEvent(core, id, "open");
       return;
-    case "latest": {
-      const { stream, channel, seq, payload } = frame;
-      if (!isTheirs(stream)) break;
-      if (!peer.info.mute && peer.lossy.value(id, channel, seq, payload.length)) {
-        core.event({ type: "lossy", from: id, mode: "latest", channel, payload });
-      }
-      return;
-    }
     case "seen":
-      if (frame.origin !== core.id) break;
-      peer.lossy.acknowledged(frame.channel, frame.seq);
+      peer.lossy.acknowledged(frame.origin, frame.channel, frame.seq);
+      return;
+    case "latest":
+      if (!isForThis(core, frame.stream)) break;
+      latestCame(core, id, peer, frame);
       return;
     case "datagram": {
-      const { stream, channel, payload } = frame;
-      if (!isTheirs(stream)) break;
-      if (!peer.info.mute && peer.lossy.hold(payload.length)) {
-        core.event({ type: "lossy", from: id, mode: "datagram", channel, payload });
-      }
+      if (!isForThis(core, frame.stream)) break;
+      const origin = core.peers.get(frame.stream.origin);
+      if (origin?.heard.datagram(frame.seq, frame.payload.length)) lossyCame(core, id, origin, frame);
       return;
     }
   }
   throw forged();
+}
+
+/**
+ * @param {Core} core
+ * @param {Stream} stream
+ */
+function isForThis(core, { to }) {
+  return to === undefined || to === core.id;
+}
+
+/**
+ * @param {Core} core
+ * @param {MemberId} id
+ * @param {Peer} peer
+ * @param {Frame & { type: "latest" }} frame
+ */
+function latestCame(core, id, peer, frame) {
+  const { stream: { origin: from }, seq, channel, payload } = frame;
+  peer.lossy.acknowledged(from, channel, seq);
+  const origin = core.peers.get(from);
+  // Whoever it is, it will be sent again when the hub has told of it.
+  const unknown = from === core.id ? "again" : "refused";
+  const came = origin ? origin.heard.value(channel, seq, payload.length) : unknown;
+  if (came !== "refused") peer.lossy.send(encodeFrame({ type: "seen", origin: from, seq, channel }));
+  if (came === "fresh" && origin) lossyCame(core, id, origin, frame);
+}
+
+/**
+ * A lossy message is passed on, and handed to the application unless its sender may not send.
+ *
+ * @param {Core} core
+ * @param {MemberId} id
+ * @param {Peer} origin
+ * @param {Frame & { type: "latest" | "datagram" }} frame
+ */
+function lossyCame(core, id, origin, frame) {
+  passOn(core, id, frame);
+  const { type: mode, channel, payload } = frame;
+  if (origin.info.mute) origin.heard.consumed(payload.length);
+  else core.event({ type: "lossy", from: origin.info.id, mode, channel, payload });
 }
 
 /**
@@ -214,7 +249,7 @@ function messageCame(core, message) {
  * @param {boolean} lossy
  */
 export function consumed(core, from, bytes, lossy) {
-  if (lossy) core.peers.get(from)?.lossy.consumed(bytes);
+  if (lossy) core.peers.get(from)?.heard.consumed(bytes);
   else core.courier.consumed(core.now, from, bytes);
 }
 

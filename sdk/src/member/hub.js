@@ -7,10 +7,10 @@
 
 import { DEPARTED_MAX, PARTING_WORDS, RECONNECT_MAX, RESUME_WINDOW } from "../limits.js";
 import { mayReturn } from "../wire.js";
-import { callFailed } from "./app.js";
+import { callFailed, publishAll } from "./app.js";
 import { Peer } from "./core.js";
 import { hearEarly, routed } from "./frames.js";
-import { MESH, closeConnections, planCourier, planned, signal } from "./links.js";
+import { closeConnections, planCourier, planned, signal } from "./links.js";
 import { sortedEntries } from "./order.js";
 
 /** @import {MemberId} from "../id.js" */
@@ -140,9 +140,9 @@ function welcomed(core, welcome) {
  */
 function joined(core, { self, members, topology, state }) {
   core.session.topology = topology;
-  if (members.length === 0) core.courier.firstInRoom();
   core.session.roomState = new Map(Object.entries(state));
   for (const info of members) entered(core, info, true);
+  core.courier.metAll();
   core.event({ type: "joined", self, members, topology, state });
 }
 
@@ -209,9 +209,12 @@ function entered(core, info, quietly) {
   const attempt = core.departed.get(id) ?? 0;
   core.departed.delete(id);
   parted(core, id);
-  core.courier.entered(core.now, id);
+  core.courier.entered(core.now, id, !quietly);
   core.peers.set(id, new Peer(core, info, quietly, attempt));
-  if (core.session.topology === MESH) core.courier.expect(core.now, id);
+  if (!core.isRelayed) {
+    core.courier.expect(core.now, id);
+    publishAll(core, id);
+  }
   if (!quietly) core.event({ type: "member_join", member: info });
   hearEarly(core, id);
 }
@@ -238,7 +241,7 @@ export function gone(core, id, reason) {
   for (const ticket of core.calls.memberLeft(id)) {
     callFailed(core, ticket, "member_left", "the member left before it answered");
   }
-  const until = core.session.topology === MESH ? core.now : core.now + PARTING_WORDS;
+  const until = core.isRelayed ? core.now + PARTING_WORDS : core.now;
   core.courier.gone(core.now, id);
   core.leaving.set(id, { info: peer.info, reason, until });
   if (until <= core.now) parted(core, id);

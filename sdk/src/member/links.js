@@ -8,6 +8,7 @@
 import { DESCRIPTION_MAX, ENTRY_MARGIN, PARTING_GRACE } from "../limits.js";
 import { encodeFrame } from "../frame.js";
 import { byteLength, readNegotiation } from "../wire.js";
+import { publishAll } from "./app.js";
 import { gone } from "./hub.js";
 
 /** @import {MemberId} from "../id.js" */
@@ -37,9 +38,6 @@ export function isUp(core, { peer, attempt }) {
   return link !== undefined && link.isUp && link.attempt === attempt;
 }
 
-/** The topology in which every pair has a link. */
-export const MESH = "mesh";
-
 /**
  * @param {Core} core
  * @param {{ open?: LinkTo[], close?: MemberId[], eager?: MemberId[], lazy?: MemberId[] }} plan
@@ -68,11 +66,10 @@ export function planned(core, { open = [], close = [], eager = [], lazy = [] }) 
  * @param {Core} core
  */
 export function planCourier(core) {
-  const { courier, now } = core;
-  const relayed = core.session.topology !== MESH;
-  courier.plan(now, { epoch: core.session.epoch, relayed, eager: new Set(core.eager) });
+  const { courier, now, isRelayed } = core;
+  courier.plan(now, { epoch: core.session.epoch, relayed: isRelayed, eager: new Set(core.eager) });
   for (const [id] of core.sortedPeers()) {
-    if (relayed) courier.expectNoMore(now, id);
+    if (isRelayed) courier.expectNoMore(now, id);
     else courier.expect(now, id);
   }
 }
@@ -114,8 +111,8 @@ export function linkUp(core, id, attempt, path) {
   peer.link.up(path, core.now);
   peer.lossy.linkUp();
   const offerFrom = peer.elder ? undefined : Math.max(0, peer.since - ENTRY_MARGIN);
-  const vouches = peer.elder && core.session.topology !== MESH;
-  core.courier.linkUp(core.now, id, { vouches, offerFrom });
+  core.courier.linkUp(core.now, id, { vouches: peer.elder && core.isRelayed, offerFrom });
+  if (core.isRelayed) publishAll(core, id);
   core.dirty.add(id);
 }
 

@@ -1,29 +1,40 @@
 // @ts-check
 /**
- * Lossy channels towards and from one peer: the newest value of each `latest` channel until it was seen, datagrams that
- * are sent once, and the small frames that keep a link's pulse.
+ * Lossy channels: the newest value of each `latest` channel, sent over each link until it was seen there; datagrams, sent
+ * once; and the small frames that keep a link's pulse.
+ *
+ * Where members pass on what others say, a new value goes along the ways of its origin's stream at once, and after a while
+ * over all other links to whoever has not got it meanwhile.
  *
  * @module
  */
 
 import { PacketWriter, encodeFrame } from "../frame.js";
-import { FRAME_COST, LATEST_CHANNELS, LATEST_RESEND, LOSSY_HELD, LOSSY_PAUSE } from "../limits.js";
-import { sortedEntries } from "./order.js";
+import { FRAME_COST, LATEST_CHANNELS, LATEST_RESEND, LATEST_UNSEEN, LOSSY_HELD, LOSSY_PAUSE } from "../limits.js";
+import { compareTexts, sortedEntries } from "./order.js";
 
 /** @import {Stream} from "../frame.js" */
 /** @import {MemberId} from "../id.js" */
 
-/** A value on its way to one peer. @typedef {{ seq: number, frame: Uint8Array, sent?: number }} Value */
+/** A value on its way over one link; `due`: when it is to be sent (again). @typedef {{ seq: number, frame: Uint8Array, due: number }} Value */
+/** A value that is on its way to a peer, and whose it is. @typedef {Value & { origin: MemberId }} Unseen */
+/** A value that came: `frame` where it is for everybody and passed on. @typedef {{ seq: number, frame?: Uint8Array }} Seen */
+/** What became of a value: it is news, it is not, or the application has not taken enough of the earlier ones. @typedef {"fresh" | "again" | "refused"} Came */
 
 /** One lossy packet fits one datagram where its frames do. */
 const LOSSY_PACKET = 1_100;
 
-/** The values that this member keeps for whoever enters later. */
+/** What this member said last on its own lossy channels, for whoever enters later. */
 export class Published {
-  /** Numbers all values of this member, so that each channel's rise. */
+  /** Numbers all values and datagrams of this member, so that each channel's rise. */
   #seq = 0;
   /** @type {Map<string, Value>} */
   #latest = new Map();
+
+  /** The next number. */
+  number() {
+    return ++this.#seq;
+  }
 
   /**
    * Numbers a value and makes its frame; keeps it where it is for everybody.
@@ -34,8 +45,8 @@ export class Published {
    * @returns {Value}
    */
   value(stream, channel, payload) {
-    const seq = ++this.#seq;
-    const value = { seq, frame: encodeFrame({ type: "latest", stream, seq, channel, payload }) };
+    const seq = this.number();
+    const value = { seq, frame: encodeFrame({ type: "latest", stream, seq, channel, payload }), due: 0 };
     if (stream.to === undefined) {
       makeRoom(this.#latest, channel);
       this.#latest.set(channel, value);
@@ -43,64 +54,83 @@ export class Published {
     return value;
   }
 
-  /** @returns {Map<string, Value>} */
+  /** All that is kept, by channel. */
   all() {
-    return new Map([...this.#latest].map(([channel, { seq, frame }]) => [channel, { seq, frame }]));
+    return sortedEntries(this.#latest);
   }
 }
 
+/** Towards one peer. */
 export class LossyFlow {
-  /** The newest value of each channel that the peer has not seen. */
-  #unseen;
-  /** The newest number seen of each of the peer's channels, of those used last. @type {Map<string, { seq: number }>} */
-  #seen = new Map();
-  /** The highest number that was forgotten of the others: nothing up to it is news. */
-  #forgotten = 0;
+  /** The newest value of each member's channels that the peer has not seen, as far as is known. @type {Map<string, Unseen>} */
+  #unseen = new Map();
+  /** When the first of them is due; undefined where that has to be looked up. @type {number | undefined} */
+  #due = undefined;
   /** @type {Uint8Array[]} */
   #queue = [];
   #queued = 0;
   /** Bytes in the lossy lane's send buffer. */
   buffered = 0;
-  /** Bytes of lossy messages that the application has not consumed. */
-  #held = 0;
-
-  /**
-   * A flow to a peer that has just entered.
-   *
-   * @param {Published} published
-   */
-  constructor(published) {
-    this.#unseen = published.all();
-  }
 
   /** A new link: whatever was under way is sent again. */
   linkUp() {
     this.buffered = 0;
     this.#queue = [];
     this.#queued = 0;
-    for (const value of this.#unseen.values()) value.sent = undefined;
+    for (const value of this.#unseen.values()) value.due = 0;
+    this.#due = undefined;
   }
 
   /**
    * Supersedes a channel's value.
    *
+   * @param {MemberId} origin
    * @param {string} channel
    * @param {Value} value
    */
-  publish(channel, { seq, frame }) {
-    makeRoom(this.#unseen, channel);
-    this.#unseen.set(channel, { seq, frame });
+  publish(origin, channel, { seq, frame, due }) {
+    const key = origin + channel;
+    const old = this.#unseen.get(key);
+    if (old && old.seq >= seq) return;
+    if (!old) {
+      this.#makeRoom(origin);
+      if (this.#unseen.size >= LATEST_UNSEEN) return;
+    }
+    this.#unseen.set(key, { seq, frame, due, origin });
+    this.#due = undefined;
   }
 
   /**
-   * The peer has seen a value.
+   * Lets go of the oldest value of a member's channels where one more would be too many.
    *
+   * @param {MemberId} origin
+   */
+  #makeRoom(origin) {
+    let count = 0;
+    let [oldest, least] = ["", Infinity];
+    for (const [key, value] of this.#unseen) {
+      if (value.origin !== origin) continue;
+      count += 1;
+      if (value.seq < least) [oldest, least] = [key, value.seq];
+    }
+    if (count < LATEST_CHANNELS) return;
+    this.#unseen.delete(oldest);
+    this.#due = undefined;
+  }
+
+  /**
+   * The peer has a value, or a newer one.
+   *
+   * @param {MemberId} origin
    * @param {string} channel
    * @param {number} seq
    */
-  acknowledged(channel, seq) {
-    const value = this.#unseen.get(channel);
-    if (value && value.seq <= seq) this.#unseen.delete(channel);
+  acknowledged(origin, channel, seq) {
+    const key = origin + channel;
+    const value = this.#unseen.get(key);
+    if (!value || value.seq > seq) return;
+    this.#unseen.delete(key);
+    this.#due = undefined;
   }
 
   /**
@@ -117,14 +147,15 @@ export class LossyFlow {
   /**
    * When a value is to be sent (again).
    *
-   * @param {number | undefined} rtt
    * @returns {number | undefined}
    */
-  resendAt(rtt) {
+  get resendAt() {
     if (this.buffered >= LOSSY_PAUSE || this.#unseen.size === 0) return undefined;
-    let due = Infinity;
-    for (const { sent } of this.#unseen.values()) due = Math.min(due, sent === undefined ? 0 : sent + resendAfter(rtt));
-    return due;
+    if (this.#due === undefined) {
+      this.#due = Infinity;
+      for (const { due } of this.#unseen.values()) this.#due = Math.min(this.#due, due);
+    }
+    return this.#due;
   }
 
   /**
@@ -135,7 +166,7 @@ export class LossyFlow {
    * @returns {Uint8Array<ArrayBuffer> | undefined}
    */
   nextPacket(rtt, now) {
-    if (this.#queue.length === 0 && this.buffered < LOSSY_PAUSE) this.#queueDueValue(rtt, now);
+    if (this.#queue.length === 0 && (this.resendAt ?? Infinity) <= now) this.#queueDueValue(rtt, now);
     const packet = new PacketWriter();
     let taken = 0;
     for (const frame of this.#queue) {
@@ -149,36 +180,90 @@ export class LossyFlow {
   }
 
   /**
+   * Of the values that are due, the first in the order of origins and channels.
+   *
    * @param {number | undefined} rtt
    * @param {number} now
    */
   #queueDueValue(rtt, now) {
-    if (this.#unseen.size === 0) return;
-    const isDue = (/** @type {Value} */ { sent }) => sent === undefined || sent + resendAfter(rtt) <= now;
-    const due = sortedEntries(this.#unseen).find(([, value]) => isDue(value))?.[1];
-    if (!due) return;
-    due.sent = now;
-    this.#queued += due.frame.length;
-    this.#queue.push(due.frame);
+    /** @type {string | undefined} */
+    let first;
+    for (const [key, { due }] of this.#unseen) {
+      if (due <= now && (first === undefined || compareTexts(key, first) < 0)) first = key;
+    }
+    const value = first === undefined ? undefined : this.#unseen.get(first);
+    if (!value) return;
+    value.due = now + resendAfter(rtt);
+    this.#due = undefined;
+    this.#queued += value.frame.length;
+    this.#queue.push(value.frame);
   }
+}
+
+/** Datagrams before the last one of which it is remembered whether they came. */
+const DATAGRAMS = 64;
+
+/** What came of one member's lossy channels, over whatever links. */
+export class Heard {
+  /** The newest value of each channel, of those used last. @type {Map<string, Seen>} */
+  #seen = new Map();
+  /** The highest number that was forgotten of the others: nothing up to it is news. */
+  #forgotten = 0;
+  /** The highest number of its datagrams, and which of those before it came: the lowest bit is its own. */
+  #datagram = 0;
+  #datagrams = 0n;
+  /** Bytes of lossy messages that the application has not consumed. */
+  #held = 0;
 
   /**
-   * A `latest` value came. True where it is newer than what was seen, and the application has room for it.
+   * A `latest` value came.
    *
-   * @param {MemberId} origin
    * @param {string} channel
    * @param {number} seq
    * @param {number} length
+   * @returns {Came}
    */
-  value(origin, channel, seq, length) {
-    const fresh = seq > (this.#seen.get(channel)?.seq ?? this.#forgotten);
-    if (fresh) {
-      if (!this.hold(length)) return false;
-      this.#forgotten = Math.max(this.#forgotten, makeRoom(this.#seen, channel));
-      this.#seen.set(channel, { seq });
+  value(channel, seq, length) {
+    if (seq <= (this.#seen.get(channel)?.seq ?? this.#forgotten)) return "again";
+    if (!this.#hold(length)) return "refused";
+    this.#forgotten = Math.max(this.#forgotten, makeRoom(this.#seen, channel));
+    this.#seen.set(channel, { seq });
+    return "fresh";
+  }
+
+  /**
+   * Keeps a value's frame for those who come later.
+   *
+   * @param {string} channel
+   * @param {Uint8Array} frame
+   */
+  keep(channel, frame) {
+    const seen = this.#seen.get(channel);
+    if (seen) seen.frame = frame;
+  }
+
+  /** The values that are kept, by channel. */
+  kept() {
+    return sortedEntries(this.#seen).flatMap(([channel, { seq, frame }]) => (frame ? [{ channel, seq, frame }] : []));
+  }
+
+  /**
+   * A datagram came: whether for the first time, as far as that is remembered, and there is room for it.
+   *
+   * @param {number} seq
+   * @param {number} length
+   */
+  datagram(seq, length) {
+    if (seq > this.#datagram) {
+      const ahead = seq - this.#datagram;
+      this.#datagrams = ahead < DATAGRAMS ? BigInt.asUintN(DATAGRAMS, this.#datagrams << BigInt(ahead)) : 0n;
+      this.#datagram = seq;
     }
-    this.send(encodeFrame({ type: "seen", origin, seq, channel }));
-    return fresh;
+    const back = this.#datagram - seq;
+    const mark = back < DATAGRAMS ? 1n << BigInt(back) : 0n;
+    if (mark === 0n || (this.#datagrams & mark) !== 0n) return false;
+    this.#datagrams |= mark;
+    return this.#hold(length);
   }
 
   /**
@@ -186,7 +271,7 @@ export class LossyFlow {
    *
    * @param {number} length
    */
-  hold(length) {
+  #hold(length) {
     if (this.#held >= LOSSY_HELD) return false;
     this.#held += length + FRAME_COST;
     return true;

@@ -49,8 +49,8 @@ pub(super) struct Odds {
     pub garble: u64,
 }
 
-/// The member that is recorded.
-const RECORDED: usize = 0;
+/// The member that is recorded: others were there before it, and have spoken.
+const RECORDED: usize = 2;
 
 pub(super) struct Room {
     weather: Weather,
@@ -137,6 +137,9 @@ impl Room {
         };
         for _ in 0..weather.members {
             room.enter();
+            room.say();
+            let end = room.now + room.dice.around(weather.every);
+            room.until(end);
         }
         room
     }
@@ -308,7 +311,7 @@ impl Room {
 
     fn someone(&mut self) -> usize {
         // The recorded one has most to do.
-        if self.dice.chance(0.3) {
+        if self.dice.chance(0.3) && self.members.len() > RECORDED {
             return RECORDED;
         }
         let alive: Vec<usize> = (0..self.members.len()).filter(|at| self.members[*at].is_some()).collect();
@@ -357,14 +360,16 @@ impl Room {
     }
 
     fn link(&mut self, a: usize, b: usize, eager: bool) {
-        self.connections += 1;
         for (a, b) in [(a, b), (b, a)] {
-            let latency = Micros::from_millis(3) + self.dice.around(Micros::from_millis(30));
-            self.ways.insert((a, b), Way { connection: self.connections, latency, free: self.now, unsaid: 0 });
             let Some(member) = &mut self.members[a] else { continue };
             if eager && member.eager.insert(b) {
                 self.planned(a);
             }
+        }
+        self.connections += 1;
+        for (a, b) in [(a, b), (b, a)] {
+            let latency = Micros::from_millis(3) + self.dice.around(Micros::from_millis(30));
+            self.ways.insert((a, b), Way { connection: self.connections, latency, free: self.now, unsaid: 0 });
         }
         for (a, b) in [(a, b), (b, a)] {
             // Whoever was there before knows how it began.
@@ -441,7 +446,8 @@ impl Room {
                 self.happening.push(when, Happening::Forgotten { by, id });
             }
             if self.dice.chance(0.2) {
-                self.act(by, Input::Entered(id));
+                let later = self.dice.chance(0.5);
+                self.act(by, Input::Entered { id, later });
             }
         }
     }
@@ -457,12 +463,16 @@ impl Room {
         }
         let (eager, suspects) = (BTreeSet::new(), BTreeSet::new());
         self.members.push(Some(Member { turning: Turning::new(id), wake: None, eager, suspects }));
-        if at < 2 {
-            self.act(at, Input::FirstInRoom);
+        for peer in 0..at {
+            let earlier = self.ids[peer];
+            if self.members[peer].is_some() || self.dice.chance(0.2) {
+                self.act(at, Input::Entered { id: earlier, later: false });
+            }
         }
+        self.act(at, Input::MetAll);
         self.planned(at);
         for peer in 0..at {
-            self.act(peer, Input::Entered(id));
+            self.act(peer, Input::Entered { id, later: true });
             if !self.relayed {
                 self.act(peer, Input::Expect(id));
             }
@@ -483,7 +493,7 @@ impl Room {
             0 => Input::Expect(id),
             1 => Input::ExpectNoMore(id),
             2 => Input::Detour(id),
-            _ => Input::Entered(id),
+            _ => Input::Entered { id, later: at < self.number(id) },
         };
         if at != self.number(id) {
             self.act(at, input);
