@@ -29,9 +29,9 @@ pub(super) const BEGINNING: &str = "{\"courier\"";
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[allow(missing_docs)]
 pub enum Input {
-    FirstInRoom,
+    MetAll,
     Plan { epoch: u64, relayed: bool, eager: Vec<MemberId> },
-    Entered(MemberId),
+    Entered { id: MemberId, later: bool },
     Gone(MemberId),
     Forget(MemberId),
     LinkUp { peer: MemberId, vouches: bool, offer_from: Option<Time> },
@@ -153,17 +153,19 @@ impl Turning {
     fn take(&mut self, now: Time, input: &Input) -> Result<Vec<u64>, LinkError> {
         let courier = &mut self.courier;
         match input.clone() {
-            Input::FirstInRoom => courier.first_in_room(),
+            Input::MetAll => courier.met_all(),
             Input::Plan { epoch, relayed, eager } => {
                 courier.plan(now, Plan { epoch, relayed, eager: eager.into_iter().collect() });
             }
-            Input::Entered(id) => courier.entered(now, id),
+            Input::Entered { id, later } => courier.entered(now, id, later),
             Input::Gone(id) => courier.gone(now, id),
             Input::Forget(id) => return Ok(courier.forget(now, id)),
             Input::LinkUp { peer, vouches, offer_from } => courier.link_up(now, peer, LinkUp { vouches, offer_from }),
             Input::LinkDown(peer) => courier.link_down(now, peer),
             Input::Suspect { peer, suspect } => courier.suspect(now, peer, suspect),
-            Input::Route { to, path } => courier.route(now, to, &path),
+            Input::Route { to, path } => {
+                courier.route(now, to, &path);
+            }
             Input::Expect(peer) => courier.expect(now, peer),
             Input::ExpectNoMore(peer) => courier.expect_no_more(now, peer),
             Input::Detour(origin) => courier.detour(now, origin),

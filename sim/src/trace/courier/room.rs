@@ -441,7 +441,7 @@ impl Room {
                 self.happening.push(when, Happening::Forgotten { by, id });
             }
             if self.dice.chance(0.2) {
-                self.act(by, Input::Entered(id));
+                self.act(by, Input::Entered { id, later: false });
             }
         }
     }
@@ -457,12 +457,14 @@ impl Room {
         }
         let (eager, suspects) = (BTreeSet::new(), BTreeSet::new());
         self.members.push(Some(Member { turning: Turning::new(id), wake: None, eager, suspects }));
-        if at < 2 {
-            self.act(at, Input::FirstInRoom);
+        for peer in 0..at {
+            let earlier = self.ids[peer];
+            self.act(at, Input::Entered { id: earlier, later: false });
         }
+        self.act(at, Input::MetAll);
         self.planned(at);
         for peer in 0..at {
-            self.act(peer, Input::Entered(id));
+            self.act(peer, Input::Entered { id, later: true });
             if !self.relayed {
                 self.act(peer, Input::Expect(id));
             }
@@ -483,7 +485,7 @@ impl Room {
             0 => Input::Expect(id),
             1 => Input::ExpectNoMore(id),
             2 => Input::Detour(id),
-            _ => Input::Entered(id),
+            _ => Input::Entered { id, later: self.dice.chance(0.5) },
         };
         if at != self.number(id) {
             self.act(at, input);
