@@ -19,6 +19,7 @@ pub(super) struct Script {
     name: &'static str,
     /// Who is recorded.
     actor: usize,
+    topology: &'static str,
     loss: f64,
     actions: Vec<(Time, Action)>,
 }
@@ -39,6 +40,8 @@ pub(super) fn all() -> Vec<Script> {
         latest(),
         calls(),
         state(),
+        relayed("small-world"),
+        relayed("tree"),
     ]
 }
 
@@ -52,7 +55,7 @@ fn join() -> Script {
     actions.push((ms(900), Action::Leave(0)));
     actions.push((ms(1_000), message(1, To::Room, 5)));
     actions.push((ms(1_200), Action::Leave(1)));
-    Script { name: "join", actor: 1, loss: 0.0, actions }
+    Script { name: "join", actor: 1, topology: "mesh", loss: 0.0, actions }
 }
 
 /// Links that their other ends close: of one that leaves, and of one that leaves while its socket is dead, so that the hub
@@ -63,7 +66,7 @@ fn parting() -> Script {
     actions.push((ms(700), Action::Leave(1)));
     actions.push((ms(900), Action::Cut { actor: 2, member_notices: None, hub_notices: None }));
     actions.push((ms(1_000), Action::Leave(2)));
-    Script { name: "parting", actor: 0, loss: 0.0, actions }
+    Script { name: "parting", actor: 0, topology: "mesh", loss: 0.0, actions }
 }
 
 /// A link that does not open at first, loses its path and is mended by ICE; then its peer hangs.
@@ -75,7 +78,7 @@ fn links() -> Script {
     actions.push((ms(12_100), message(1, To::Room, 30)));
     actions.push((ms(12_200), message(0, To::Room, 30)));
     actions.push((ms(17_000), Action::Crash { actor: 1, hangs: true }));
-    Script { name: "links", actor: 0, loss: 0.0, actions }
+    Script { name: "links", actor: 0, topology: "mesh", loss: 0.0, actions }
 }
 
 /// Messages of several chunks, each way.
@@ -83,7 +86,7 @@ fn chunks() -> Script {
     let mut actions = entering(2);
     actions.push((ms(500), message(0, To::Room, limits::CHUNK + 100)));
     actions.push((ms(600), message(1, To::Actor(0), limits::CHUNK + 100)));
-    Script { name: "chunks", actor: 0, loss: 0.0, actions }
+    Script { name: "chunks", actor: 0, topology: "mesh", loss: 0.0, actions }
 }
 
 /// A member is cut off for so long that it is given up, and comes back: what was said meanwhile is a gap.
@@ -94,7 +97,7 @@ fn gap() -> Script {
     actions.push((ms(6_000), message(1, To::Room, 11)));
     actions.push((ms(6_100), message(0, To::Room, 12)));
     actions.push((ms(9_500), message(1, To::Room, 13)));
-    Script { name: "gap", actor: 0, loss: 0.0, actions }
+    Script { name: "gap", actor: 0, topology: "mesh", loss: 0.0, actions }
 }
 
 /// The socket is cut while messages and changes are under way; the session goes on.
@@ -109,7 +112,7 @@ fn resume() -> Script {
     actions.push((ms(730), message(1, To::Room, 10)));
     actions.push((ms(740), Action::Enter(3)));
     actions.push((ms(1_500), message(3, To::Room, 10)));
-    Script { name: "resume", actor: 0, loss: 0.0, actions }
+    Script { name: "resume", actor: 0, topology: "mesh", loss: 0.0, actions }
 }
 
 /// The hub restarts, with a word and without; one member does not survive it.
@@ -122,7 +125,7 @@ fn restart() -> Script {
     actions.push((ms(2_500), Action::Restart { tells: false, down: Micros::from_millis(500) }));
     actions.push((ms(2_550), Action::Crash { actor: 2, hangs: false }));
     actions.push((ms(2_600), write(0, 2, false)));
-    Script { name: "restart", actor: 0, loss: 0.0, actions }
+    Script { name: "restart", actor: 0, topology: "mesh", loss: 0.0, actions }
 }
 
 /// A link falls silent for a moment.
@@ -131,7 +134,7 @@ fn suspicion() -> Script {
     actions.push((ms(700), partition(&[0], false, 2_300)));
     actions.push((ms(1_000), message(0, To::Room, 10)));
     actions.push((ms(1_100), message(1, To::Room, 10)));
-    Script { name: "suspicion", actor: 0, loss: 0.0, actions }
+    Script { name: "suspicion", actor: 0, topology: "mesh", loss: 0.0, actions }
 }
 
 /// A link falls silent for so long that another is made.
@@ -140,7 +143,7 @@ fn relink() -> Script {
     actions.push((ms(700), partition(&[0], false, 9_000)));
     actions.push((ms(1_000), message(0, To::Room, 10)));
     actions.push((ms(1_100), message(1, To::Room, 10)));
-    Script { name: "relink", actor: 0, loss: 0.0, actions }
+    Script { name: "relink", actor: 0, topology: "mesh", loss: 0.0, actions }
 }
 
 /// A member gets no turns for three seconds.
@@ -148,7 +151,7 @@ fn sleep() -> Script {
     let mut actions = entering(2);
     actions.push((ms(700), Action::Sleep { actor: 0, length: Micros::from_secs(3) }));
     actions.push((ms(1_000), message(1, To::Room, 10)));
-    Script { name: "sleep", actor: 0, loss: 0.0, actions }
+    Script { name: "sleep", actor: 0, topology: "mesh", loss: 0.0, actions }
 }
 
 /// Values that supersede each other over a bad line, and datagrams.
@@ -162,7 +165,7 @@ fn latest() -> Script {
         actions.push((ms(505 + 20 * number as u64), Action::Say { actor, saying: datagram }));
     }
     actions.push((ms(900), Action::Enter(2)));
-    Script { name: "latest", actor: 0, loss: 0.3, actions }
+    Script { name: "latest", actor: 0, topology: "mesh", loss: 0.3, actions }
 }
 
 /// Calls each way, and one that its callee's end overtakes.
@@ -173,7 +176,7 @@ fn calls() -> Script {
     actions.push((ms(600), call(1, 0)));
     actions.push((ms(700), Action::Crash { actor: 1, hangs: false }));
     actions.push((ms(710), call(0, 1)));
-    Script { name: "calls", actor: 0, loss: 0.0, actions }
+    Script { name: "calls", actor: 0, topology: "mesh", loss: 0.0, actions }
 }
 
 /// The room's state and attributes, written by both.
@@ -184,7 +187,30 @@ fn state() -> Script {
         let saying = Saying::Attribute { key, remove };
         actions.push((ms(510 + 50 * place), Action::Say { actor, saying }));
     }
-    Script { name: "state", actor: 0, loss: 0.0, actions }
+    Script { name: "state", actor: 0, topology: "mesh", loss: 0.0, actions }
+}
+
+/// A room in which members pass on what others say, on all channels, to the room and to one; some crash, some come.
+fn relayed(topology: &'static str) -> Script {
+    let mut actions = entering(9);
+    for round in 0..4 {
+        let at = 1_500 + 700 * round;
+        for (place, actor) in [1, 4, 7].into_iter().enumerate() {
+            let at = at + 90 * place as u64;
+            actions.push((ms(at), message(actor, To::Room, 20)));
+            actions.push((ms(at + 10), message(actor, To::Actor((actor + 4) % 9), 15)));
+            let latest = Saying::Latest { channel: 1, bytes: 10 };
+            actions.push((ms(at + 20), Action::Say { actor, saying: latest }));
+            actions.push((ms(at + 30), Action::Say { actor, saying: Saying::Datagram { bytes: 10 } }));
+        }
+    }
+    let call = Saying::Call { to: To::Actor(8), bytes: 12 };
+    actions.push((ms(2_000), Action::Say { actor: 4, saying: call }));
+    actions.push((ms(2_700), Action::Crash { actor: 0, hangs: false }));
+    actions.push((ms(3_500), Action::Enter(9)));
+    actions.push((ms(4_000), message(4, To::Room, 300)));
+    actions.push((ms(4_500), Action::Leave(1)));
+    Script { name: topology, actor: 4, topology, loss: 0.0, actions }
 }
 
 impl Script {
@@ -194,6 +220,7 @@ impl Script {
             seed: 7,
             members: 0,
             seconds: 0,
+            topology: self.topology.to_owned(),
             network: Network {
                 span_ms: 20,
                 jitter_ms: 2,
