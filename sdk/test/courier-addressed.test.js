@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { ROUTE_PATIENCE } from "../src/limits.js";
+import { ACTIVE_FOR, ROUTE_PATIENCE } from "../src/limits.js";
 import { Net, assertSame } from "./net.js";
 
 /** All that was said is there, once and in order. */
@@ -73,4 +73,23 @@ test("a full way holds its origin back and loses nothing", () => {
   for (const text of said) net.tell(1, 4, text);
   net.run(60_000_000);
   check(net, 1, 4, said);
+});
+
+test("a way that was long of no use is given up and asked for again", () => {
+  const net = new Net(1);
+  for (const member of [1, 2, 3]) net.add(member).metAll();
+  net.link(1, 2, 10, true);
+  net.link(2, 3, 10, true);
+  const said = [Uint8Array.of(1), Uint8Array.of(2), Uint8Array.of(3)];
+  net.tell(1, 3, said[0]);
+  net.run(ACTIVE_FOR / 2);
+  net.tell(1, 3, said[1]);
+  net.run(45_000);
+  check(net, 1, 3, said.slice(0, 2));
+  net.run(2 * ACTIVE_FOR);
+  net.tell(1, 3, said[2]);
+  net.run(45_000);
+  check(net, 1, 3, said.slice(0, 2));
+  net.run(45_000);
+  check(net, 1, 3, said);
 });

@@ -611,9 +611,12 @@ impl Courier {
             self.pass_over_laggards(s);
             self.trim(s);
             self.doubt_route(s);
+            self.retire_route(s);
         }
         self.fill_own();
-        if self.streams.iter().any(|(_, stream)| !stream.log.is_empty() || stream.forget_at.is_some()) {
+        let is_kept =
+            |stream: &Stream| !stream.log.is_empty() || stream.forget_at.is_some() || stream.kind == Kind::Passing;
+        if self.streams.iter().any(|(_, stream)| is_kept(stream)) {
             self.sweep_by(self.now + limits::SWEEP_EVERY);
         }
     }

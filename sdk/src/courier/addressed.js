@@ -9,7 +9,7 @@
  * @module
  */
 
-import { ACK_DELAY, ROUTE_CHUNKS, ROUTE_PATIENCE } from "../limits.js";
+import { ACK_DELAY, ROUTE_CHUNKS, ROUTE_PATIENCE, SWEEP_EVERY } from "../limits.js";
 import { neverSent } from "./error.js";
 import { fill } from "./own.js";
 import { lost } from "./receive.js";
@@ -78,6 +78,18 @@ export function doubtRoute(core, s) {
   if (stream.log.isEmpty || core.now - moved < ROUTE_PATIENCE) return;
   stream.toward = undefined;
   wantRoute(core, s);
+}
+
+/**
+ * What is passed on here and has long been silent makes room for others. Where there is more of it its origin asks for a way
+ * again.
+ *
+ * @param {Core} core
+ * @param {number} s
+ */
+export function retireRoute(core, s) {
+  const stream = core.streams.at(s);
+  if (stream.kind === "passing" && !stream.isActive(core.now)) breakRoute(core, s);
 }
 
 /**
@@ -156,6 +168,7 @@ export function routed(core, at, id, first, path) {
   const ends = core.links.at(toward).ends(s);
   ends.theirs = first;
   ends.cursor = first;
+  core.sweepBy(core.now + SWEEP_EVERY);
 }
 
 /**

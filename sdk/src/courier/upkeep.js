@@ -6,7 +6,7 @@
  */
 
 import { CACHE_BYTES, CACHE_TOTAL, FIN_GRACE, STALL_LINKING, STALL_OPEN, SWEEP_EVERY } from "../limits.js";
-import { doubtRoute } from "./addressed.js";
+import { doubtRoute, retireRoute } from "./addressed.js";
 import { pushes } from "./core.js";
 import { settleBeginnings } from "./greeting.js";
 import { fillOwn } from "./own.js";
@@ -14,6 +14,7 @@ import { grant } from "./receive.js";
 
 /** @import {MemberId} from "../id.js" */
 /** @import {Core, Position} from "./core.js" */
+/** @import {Stream} from "./stream.js" */
 
 /**
  * A member is gone: what a survivor has of its stream the others get, and then it is forgotten.
@@ -84,9 +85,12 @@ export function sweep(core) {
     passOverLaggards(core, s);
     trim(core, s);
     doubtRoute(core, s);
+    retireRoute(core, s);
   }
   fillOwn(core);
-  if (core.streams.things().some(({ log, forgetAt }) => !log.isEmpty || forgetAt !== undefined)) {
+  const isKept = (/** @type {Stream} */ { kind, log, forgetAt }) =>
+    !log.isEmpty || forgetAt !== undefined || kind === "passing";
+  if (core.streams.things().some(isKept)) {
     core.sweepBy(core.now + SWEEP_EVERY);
   }
 }

@@ -51,6 +51,15 @@ impl Courier {
         }
     }
 
+    /// What is passed on here and has long been silent makes room for others. Where there is more of it its origin asks for
+    /// a way again.
+    pub(super) fn retire_route(&mut self, s: usize) {
+        let stream = &self.streams[s];
+        if stream.kind == Kind::Passing && !stream.is_active(self.now) {
+            self.break_route(s);
+        }
+    }
+
     /// A link is gone, and with it the ways that went over it.
     pub(super) fn lose_routes(&mut self, at: usize) {
         for s in self.streams.places() {
@@ -109,6 +118,7 @@ impl Courier {
         stream.route = rest.to_vec();
         let ends = self.links[toward].ends(s);
         (ends.theirs, ends.cursor) = (first.max(1), first.max(1));
+        self.sweep_by(self.now + limits::SWEEP_EVERY);
     }
 
     /// A member on the way cannot pass a stream on.

@@ -92,3 +92,25 @@ fn a_full_way_holds_its_origin_back_and_loses_nothing() {
     net.run(Micros::from_secs(60));
     check(&net, 1, 4, &said);
 }
+
+#[test]
+fn a_way_that_was_long_of_no_use_is_given_up_and_asked_for_again() {
+    let mut net = Net::new(1);
+    for member in 1..=3 {
+        net.add(member).met_all();
+    }
+    net.link(1, 2, 10, true);
+    net.link(2, 3, 10, true);
+    let said = [vec![1], vec![2], vec![3]];
+    net.tell(1, 3, said[0].clone());
+    net.run(Micros(limits::ACTIVE_FOR.0 / 2));
+    net.tell(1, 3, said[1].clone());
+    net.run(Micros::from_millis(45));
+    check(&net, 1, 3, &said[..2]);
+    net.run(limits::ACTIVE_FOR.times(2));
+    net.tell(1, 3, said[2].clone());
+    net.run(Micros::from_millis(45));
+    check(&net, 1, 3, &said[..2]);
+    net.run(Micros::from_millis(45));
+    check(&net, 1, 3, &said);
+}
