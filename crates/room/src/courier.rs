@@ -320,7 +320,21 @@ impl Courier {
             }
             self.list(at);
         }
-        self.plan = plan;
+        let was_relayed = std::mem::replace(&mut self.plan, plan).relayed;
+        if was_relayed && !self.plan.relayed {
+            self.take_from_origins();
+        }
+    }
+
+    /// The room is a mesh from now on: every stream is asked of its origin, where there is a link to it.
+    fn take_from_origins(&mut self) {
+        for s in self.streams.places() {
+            let stream = &self.streams[s];
+            let origin = self.by_peer.get(&stream.id.origin).copied().filter(|at| self.links[*at].is_sound());
+            if let Some(at) = origin.filter(|at| stream.kind == Kind::Room && stream.parent != Some(*at)) {
+                self.graft(at, s);
+            }
+        }
     }
 
     /// A member is in the room, or there again after it was believed to be gone. `later`: it entered after this one, which
@@ -430,6 +444,8 @@ impl Courier {
                     let expected = self.expected.get(&peer).copied().flatten();
                     expected.map_or(since(), |expected| expected.from).max(log.first())
                 }
+                // Whoever is not told of a stream knows that it has yet to begin.
+                Kind::Room if next <= 1 => continue,
                 Kind::Room => since(),
                 Kind::Sent if stream.id == to_peer => log.first(),
                 Kind::Received if stream.id.origin == peer => next,
@@ -440,7 +456,10 @@ impl Courier {
             }
             holdings.push(Holding { stream: stream.id, first, next });
         }
-        let epoch = if self.vouched { self.plan.epoch.max(1) } else { 0 };
+        // Where there are too many, the other end does not learn from this one where all streams begin.
+        let is_all = holdings.len() <= limits::HOLDINGS_MAX;
+        holdings.truncate(limits::HOLDINGS_MAX);
+        let epoch = if self.vouched && is_all { self.plan.epoch.max(1) } else { 0 };
         Frame::Hello { version: frame::VERSION, epoch, credit: self.links[at].granted, holdings }
     }
 

@@ -57,7 +57,7 @@ impl Courier {
                 Kind::Received | Kind::Passing if acknowledges => {
                     acks.push(Ack { stream: stream.id, next: self.arrived(s) });
                 }
-                Kind::Own | Kind::Room if stream.has_begun() => {
+                Kind::Own | Kind::Room if stream.has_begun() && stream.next() > 1 => {
                     // Whoever has as much, and is not waiting for an acknowledgement, need not be told.
                     let news = ends.theirs < stream.next() || ends.told_hop != stream.hop;
                     if acknowledges || news {
@@ -113,7 +113,7 @@ impl Courier {
     fn has_more(&self, at: usize, s: usize) -> bool {
         let Some(stream) = self.streams.get(s) else { return false };
         let ends = self.links[at].ends_of(s);
-        if ends.cursor >= stream.next() || !self.pushes(at, s) {
+        if ends.cursor.max(1) >= stream.next() || !self.pushes(at, s) {
             return false;
         }
         // Whoever passes it on keeps it until it has arrived.

@@ -71,7 +71,10 @@ impl Courier {
         }
         let untried = holders().filter(|(at, _)| !repair.asked.contains(at));
         let Some(at) = untried.min_by_key(|(_, link)| link.ends_of(s).hop).map(|(at, _)| at) else {
-            self.settle_gap(s);
+            if !self.settle_gap(s) {
+                repair.due = self.now + limits::GRAFT_AGAIN;
+                self.repair(s, repair);
+            }
             return;
         };
         self.graft(at, s);
@@ -90,8 +93,11 @@ impl Courier {
         if origin_may && !self.links.iter().any(|(_, link)| origin_lacks(link)) {
             return false;
         }
-        let holders = self.links.iter().filter(|(_, link)| link.open).map(|(_, link)| link.ends_of(s));
-        let floor = holders.filter(|ends| ends.theirs > next).map(|ends| ends.floor).min();
+        // The parent may be about to bring it.
+        let parent = stream.parent;
+        let holders = self.links.iter().filter(|(_, link)| link.open).map(|(at, link)| (at, link.ends_of(s)));
+        let holders = holders.filter(|(at, ends)| ends.theirs > next || parent == Some(*at));
+        let floor = holders.map(|(_, ends)| ends.floor).min();
         let Some(floor) = floor.filter(|floor| *floor > next) else { return false };
         self.give_up_below(s, floor);
         self.drop_repair(s);
