@@ -38,7 +38,7 @@ import { consumed, fillOwn, hold, isFlushed, publish, send } from "./courier/own
 import { take } from "./courier/receive.js";
 import { nextFrame } from "./courier/send.js";
 import { forget, gone, sweep, trim } from "./courier/upkeep.js";
-import { bereave, detour, repairDue, settleGap } from "./courier/ways.js";
+import { bereave, detour, repairDue, settleGap, takeFromOrigins } from "./courier/ways.js";
 
 /** @import {Head} from "./frame.js" */
 /** @import {MemberId} from "./id.js" */
@@ -96,7 +96,9 @@ export class Courier {
       }
       core.list(at);
     }
+    const wasRelayed = core.plan.relayed;
     core.plan = plan;
+    if (wasRelayed && !plan.relayed) takeFromOrigins(core);
   }
 
   /**

@@ -6,7 +6,7 @@
  */
 
 import { VERSION } from "../frame.js";
-import { ANNOUNCE_DELAY } from "../limits.js";
+import { ANNOUNCE_DELAY, HOLDINGS_MAX } from "../limits.js";
 import { pushes } from "./core.js";
 import { LinkError, helloOutOfPlace, neverSent } from "./error.js";
 import { fillOwn } from "./own.js";
@@ -39,8 +39,10 @@ export function greeting(core, at) {
     if (!link.open) link.ends(s).cursor = first;
     holdings.push({ stream: stream.id, first, next: stream.next });
   }
-  const epoch = core.vouched ? Math.max(core.plan.epoch, 1) : 0;
-  return { type: "hello", version: VERSION, epoch, credit: link.granted, holdings };
+  // Where there are too many, the other end does not learn from this one where all streams begin.
+  const isAll = holdings.length <= HOLDINGS_MAX;
+  const epoch = core.vouched && isAll ? Math.max(core.plan.epoch, 1) : 0;
+  return { type: "hello", version: VERSION, epoch, credit: link.granted, holdings: holdings.slice(0, HOLDINGS_MAX) };
 }
 
 /**
@@ -56,7 +58,8 @@ function offered(core, { peer, offerFrom }, { kind, id, log, next }) {
     case "own":
       return Math.max(core.expected.get(peer)?.from ?? since(), log.first);
     case "room":
-      return since();
+      // Whoever is not told of a stream knows that it has yet to begin.
+      return next <= 1 ? undefined : since();
     case "sent":
       return id.to === peer ? log.first : undefined;
     case "received":

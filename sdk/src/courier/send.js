@@ -52,7 +52,7 @@ function news(core, at) {
     const acknowledges = stream.parent === at;
     if (!stream.isOfRoom) {
       if (acknowledges && stream.kind !== "sent") acks.push({ stream: stream.id, next: arrived(core, s) });
-    } else if (stream.hasBegun) {
+    } else if (stream.hasBegun && stream.next > 1) {
       // Whoever has as much, and is not waiting for an acknowledgement, need not be told.
       const isNews = ends.theirs < stream.next || ends.toldHop !== stream.hop;
       if (!acknowledges && !isNews) continue;
@@ -123,7 +123,7 @@ function hasMore(core, at, s) {
   const stream = core.streams.get(s);
   if (!stream) return false;
   const { cursor, theirs } = core.links.at(at).endsOf(s);
-  if (cursor >= stream.next || !pushes(core, at, s)) return false;
+  if (Math.max(cursor, 1) >= stream.next || !pushes(core, at, s)) return false;
   // Whoever passes it on keeps it until it has arrived.
   return stream.isOfRoom || stream.route.length === 0 || cursor - theirs < ROUTE_CHUNKS;
 }

@@ -118,7 +118,9 @@ export function repairDue(core, s) {
     if (hop < least && !due.asked.includes(at)) [nearest, least] = [at, hop];
   }
   if (nearest === undefined) {
-    settleGap(core, s);
+    if (settleGap(core, s)) return;
+    due.due = core.now + GRAFT_AGAIN;
+    repair(core, s, due);
     return;
   }
   graft(core, nearest, s);
@@ -141,9 +143,11 @@ export function settleGap(core, s) {
   const originLacks = (/** @type {Link} */ link) => link.peer === stream.id.origin && link.endsOf(s).floor > next;
   if (originMay && !core.links.things().some(originLacks)) return false;
   let least = Infinity;
-  for (const link of core.links.things()) {
+  for (const at of core.links.places()) {
+    const link = core.links.at(at);
     const { theirs, floor } = link.endsOf(s);
-    if (link.open && theirs > next) least = Math.min(least, floor);
+    // The parent may be about to bring it.
+    if (link.open && (theirs > next || stream.parent === at)) least = Math.min(least, floor);
   }
   if (least === Infinity || least <= next) return false;
   giveUpBelow(core, s, least);
@@ -245,6 +249,20 @@ export function detour(core, origin) {
     stream.start(elder.endsOf(s).offered);
   }
   if (stream.parent === undefined) adopt(core, s);
+}
+
+/**
+ * The room is a mesh from now on: every stream is asked of its origin, where there is a link to it.
+ *
+ * @param {Core} core
+ */
+export function takeFromOrigins(core) {
+  for (const s of core.streams.places()) {
+    const { id, kind, parent } = core.streams.at(s);
+    const at = core.byPeer.get(id.origin);
+    if (at === undefined || !core.links.at(at).isSound || kind !== "room" || parent === at) continue;
+    graft(core, at, s);
+  }
 }
 
 /**
