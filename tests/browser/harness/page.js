@@ -67,7 +67,7 @@ export class Page extends Participant {
   /**
    * Enters a room; it is in when this is done.
    * @param {string} room
-   * @param {{ name?: string, token?: string }} [options] as `join` takes them
+   * @param {{ name?: string, token?: string, topology?: string }} [options] as `join` takes them
    * @param {{ reads?: boolean, latest?: string[] }} [habits]
    */
   async enter(room, options = {}, habits = {}) {

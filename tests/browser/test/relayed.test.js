@@ -1,0 +1,52 @@
+// @ts-check
+// Rooms in which browsers and Rust members pass on what others say: each message reaches every other, once and in order, and
+// what is said to one reaches that one.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { Scene, assertQuiet, names } from "../harness/scene.js";
+import { describe, sample } from "../harness/values.js";
+
+const scene = Scene.forFile();
+
+const PAGES = 6;
+const RUST_MEMBERS = 6;
+/** Messages that each says. */
+const COUNT = 40;
+
+for (const topology of ["small-world", "tree"]) {
+  test(`${PAGES} pages and ${RUST_MEMBERS} Rust members of a ${topology} hear each other exactly once, in order`, async (t) => {
+    const room = scene.room();
+    const pages = await scene.pages(t, names("page", PAGES));
+    await Promise.all(pages.map((page) => page.enter(room, { topology }, { latest: ["cursor"] })));
+    const members = await scene.members(t, scene.server.address(room), names("rust", RUST_MEMBERS), ["--topology", topology]);
+    const all = [...pages, ...members];
+    await Promise.all(all.map((one) => one.log.until("everybody", () => one.roster.size === all.length - 1)));
+    await Promise.all(all.map((one) => one.log.until("a link", () => one.linked.size > 0)));
+    assert.ok(all.some((one) => one.linked.size < all.length - 1), "somebody has to pass on");
+
+    await Promise.all([
+      ...pages.map((page) => page.do("saySamples", page.name, 0, COUNT)),
+      ...members.map(async (member) => {
+        for (let at = 0; at < COUNT; at++) await member.say(sample(member.name, at));
+      }),
+    ]);
+    for (const listener of all) {
+      for (const speaker of all.filter((one) => one !== listener)) {
+        const expected = Array.from({ length: COUNT }, (_, at) => describe(sample(speaker.name, at)));
+        assert.deepEqual(await listener.hears(speaker, COUNT), expected, `what ${listener.name} heard from ${speaker.name}`);
+      }
+    }
+
+    const [callee, ...callers] = pages.toSorted((a, b) => a.linked.size - b.linked.size);
+    await callee.page.evaluate(() => Reflect.get(globalThis, "inside").answer("add"));
+    assert.ok(callers.some((caller) => !caller.linked.has(callee.id)), "somebody calls over others");
+    await Promise.all(callers.map(async (caller, n) => assert.equal(await caller.do("call", "add", callee.id, [n, 1]), n + 1)));
+
+    await callee.do("publish", "cursor", 100);
+    const last = describe({ at: 99, pad: "x".repeat(200) });
+    await Promise.all(callers.map((one) => one.log.entry({ event: "message", channel: "cursor", from: callee.id, data: last })));
+    assertQuiet(all);
+  });
+}
