@@ -226,8 +226,8 @@ pub struct Hub {
     state: SharedState,
     /// How far a change of topology has got.
     moving: switch::Move,
-    /// The topology that the room is to have, whatever it is like.
-    pinned: Option<Topology>,
+    /// The topology that the room is to have.
+    pinned: Topology,
     /// When the plan is to be looked at next.
     plan_at: Option<Time>,
     shutting_down: bool,
@@ -249,7 +249,7 @@ impl Hub {
             planner: Planner::new(seed),
             state: SharedState::default(),
             moving: switch::Move::None,
-            pinned: None,
+            pinned: switch::AUTO,
             plan_at: None,
             shutting_down: false,
             outputs: VecDeque::new(),

@@ -158,6 +158,8 @@ pub const GRAFT_MIN: Micros = Micros::from_millis(100);
 pub const GRAFT_MAX: Micros = Micros::from_millis(500);
 /// How long somebody who was asked for a stream has to send it before somebody else is asked.
 pub const GRAFT_AGAIN: Micros = Micros::from_millis(250);
+/// How long a chunk that no neighbour has any more is waited for, where others may have it.
+pub const GAP_PATIENCE: Micros = Micros::from_secs(5);
 /// How long a stream keeps the way that it comes by before a shorter or faster one is tried.
 pub const IMPROVE_AFTER: Micros = Micros::from_secs(2);
 /// How often that time is doubled for a neighbour that was tried and was not the faster one.
@@ -202,8 +204,6 @@ pub const STREAMS_MAX: usize = 16 * 1024;
 
 /// How often a room's plan is looked after where it is not a small mesh.
 pub const PLAN_EVERY: Micros = Micros::from_secs(1);
-/// Members up to which a mesh is left alone.
-pub const CALM_MEMBERS: usize = 8;
 /// How often a change of topology is looked after.
 pub const SWITCH_LOOK: Micros = Micros::from_millis(100);
 /// How long the links of a new topology have to open.

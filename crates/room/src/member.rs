@@ -60,8 +60,8 @@ pub struct Member {
     /// This member as others see it, once welcomed.
     this: Option<MemberInfo>,
     peers: BTreeMap<MemberId, Peer>,
-    /// The attempts of the links to members that went, oldest first.
-    departed: VecDeque<(MemberId, u32)>,
+    /// The attempts of the links to members that went, and what was heard of them, oldest first.
+    departed: VecDeque<(MemberId, u32, Heard)>,
     courier: Courier,
     /// The other ends of the links along which the plan wants new streams pushed.
     eager: BTreeSet<MemberId>,

@@ -369,7 +369,7 @@ impl Courier {
                     stream.parent = None;
                     stream.bereft = true;
                 }
-                // Where nobody else has it, it is lost; else this one is of no use until that is mended.
+                // Where nobody else has it, it is lost in the end; until then this one is of no use.
                 if !self.settle_gap(s) {
                     self.prune(at, s);
                     self.want(at, s, upto);

@@ -71,10 +71,9 @@ impl Courier {
         }
         let untried = holders().filter(|(at, _)| !repair.asked.contains(at));
         let Some(at) = untried.min_by_key(|(_, link)| link.ends_of(s).hop).map(|(at, _)| at) else {
-            if !self.settle_gap(s) {
-                repair.due = self.now + limits::GRAFT_AGAIN;
-                self.repair(s, repair);
-            }
+            repair.due = self.now + limits::GRAFT_AGAIN;
+            self.repair(s, repair);
+            self.settle_gap(s);
             return;
         };
         self.graft(at, s);
@@ -91,6 +90,12 @@ impl Courier {
         let origin_lacks = |link: &Link| link.peer == stream.id.origin && link.ends_of(s).floor > next;
         let origin_may = !self.plan.relayed && stream.forget_at.is_none();
         if origin_may && !self.links.iter().any(|(_, link)| origin_lacks(link)) {
+            return false;
+        }
+        // Somebody may have it to whom there will be a link: whoever has left its neighbours behind gets others.
+        let since = stream.repair.as_ref().map_or(self.now, |repair| repair.since);
+        let patient = self.plan.relayed && self.now < since + limits::GAP_PATIENCE;
+        if patient && !stream.is_untouched && stream.forget_at.is_none() {
             return false;
         }
         // The parent may be about to bring it.

@@ -15,6 +15,10 @@ use crate::{
     wire::signal::{RefusalCode, Refused, ServerMessage, TopologyChange},
 };
 
+/// How a room is linked where nobody asks for anything. The planner's own choice takes its place when all topologies
+/// bear the faults that a mesh does; see ADR 11.
+pub(super) const AUTO: Topology = Topology::Mesh;
+
 /// How far a change of topology has got.
 #[derive(Debug)]
 pub(super) enum Move {
@@ -41,9 +45,8 @@ impl Hub {
         if !self.roster.get(id).is_some_and(|session| session.grant.admin) {
             return Err(not_allowed("choose how the room is linked"));
         }
-        let wish = self.wish(word)?;
-        self.planner.apply(&Event::Pin(wish), &NoDistance);
-        self.pinned = wish;
+        self.pinned = self.wish(word)?.unwrap_or(AUTO);
+        self.planner.apply(&Event::Pin(Some(self.pinned)), &NoDistance);
         self.plan_at = Some(Time(0));
         Ok(())
     }
@@ -104,9 +107,7 @@ impl Hub {
     /// Whether the plan may come to want another topology, or looks after the one that it has.
     fn is_restless(&self) -> bool {
         let topology = self.planner.topology();
-        topology != Topology::Mesh
-            || self.pinned.is_some_and(|pinned| pinned != topology)
-            || (self.pinned.is_none() && self.roster.len() > limits::CALM_MEMBERS)
+        topology != Topology::Mesh || self.pinned != topology
     }
 
     fn begin(&mut self, now: Time, to: Topology) {

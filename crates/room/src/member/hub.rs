@@ -173,7 +173,8 @@ impl Member {
         self.courier.entered(self.now, info.id, !quietly);
         let mut link = Link::new(self.now);
         // The other side may still have its end of the last connection, and takes none that is older.
-        link.attempt = known.map_or(0, |(_, attempt)| attempt);
+        let (attempt, heard) = known.map_or((0, Heard::default()), |(_, attempt, heard)| (attempt, heard));
+        link.attempt = attempt;
         let peer = Peer {
             info: info.clone(),
             returning: None,
@@ -182,13 +183,12 @@ impl Member {
             since: self.now,
             link,
             lossy: LossyFlow::default(),
-            heard: Heard::default(),
+            heard,
         };
         let id = info.id;
         self.peers.insert(id, peer);
         if !self.is_relayed() {
             self.courier.expect(self.now, id);
-            self.publish_all(id);
         }
         if !quietly {
             self.event(Event::MemberJoin(info));
@@ -201,7 +201,7 @@ impl Member {
         if self.departed.len() >= limits::DEPARTED_MAX {
             self.departed.pop_front();
         }
-        self.departed.push_back((id, peer.link.attempt));
+        self.departed.push_back((id, peer.link.attempt, peer.heard.remembered()));
         self.session.forget(id);
         self.unrouted.remove(&id);
         self.eager.remove(&id);

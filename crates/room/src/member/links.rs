@@ -78,9 +78,7 @@ impl Member {
             let offer_from = (!peer.elder).then_some(Time(peer.since.0.saturating_sub(limits::ENTRY_MARGIN.0)));
             let vouches = peer.elder && self.session.topology != MESH;
             self.courier.link_up(self.now, id, LinkUp { vouches, offer_from });
-            if self.is_relayed() {
-                self.publish_all(id);
-            }
+            self.publish_all(id);
             self.dirty.insert(id);
         }
     }

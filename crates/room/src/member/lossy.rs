@@ -230,6 +230,13 @@ impl Heard {
         self.hold(length)
     }
 
+    /// What is remembered of a member that goes: so much that nothing old is news where it comes back.
+    pub fn remembered(mut self) -> Heard {
+        self.seen.values_mut().for_each(|(_, kept)| *kept = None);
+        self.held = 0;
+        self
+    }
+
     fn forget_oldest(&mut self) {
         let oldest = self.seen.iter().min_by_key(|(_, (seq, _))| *seq).map(|(name, (seq, _))| (name.clone(), *seq));
         if let Some((name, seq)) = oldest {

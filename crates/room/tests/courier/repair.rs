@@ -137,7 +137,7 @@ fn what_is_in_no_cache_any_more_is_a_gap() {
     }
     net.run(Micros::from_secs(1));
     net.link(2, 3, 10, true);
-    net.run(Micros::from_secs(5));
+    net.run(limits::GAP_PATIENCE.times(2));
     net.say(1, "b");
     net.run(Micros::from_secs(5));
     let node = &net.members[&3];
