@@ -169,6 +169,8 @@ export const GRAFT_MIN = millis(100);
 export const GRAFT_MAX = millis(500);
 /** How long somebody who was asked for a stream has to send it before somebody else is asked. */
 export const GRAFT_AGAIN = millis(250);
+/** How long a chunk that no neighbour has any more is waited for, where others may have it. */
+export const GAP_PATIENCE = secs(5);
 /** How long a stream keeps the way that it comes by before a shorter or faster one is tried. */
 export const IMPROVE_AFTER = secs(2);
 /** How often that time is doubled for a neighbour that was tried and was not the faster one. */

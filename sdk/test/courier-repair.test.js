@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { FIN_GRACE } from "../src/limits.js";
+import { FIN_GRACE, GAP_PATIENCE } from "../src/limits.js";
 import { Net, bytes, id } from "./net.js";
 
 const SEEDS = [0, 1, 2, 3];
@@ -116,7 +116,7 @@ test("what is in no cache any more is a gap", () => {
   }
   net.run(1_000_000);
   net.link(2, 3, 10, true);
-  net.run(5_000_000);
+  net.run(2 * GAP_PATIENCE);
   net.say(1, "b");
   net.run(5_000_000);
   const { gaps, heard } = net.node(3);

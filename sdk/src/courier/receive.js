@@ -303,7 +303,7 @@ function skipped(core, at, id, upto) {
       stream.parent = undefined;
       stream.bereft = true;
     }
-    // Where nobody else has it, it is lost; else this one is of no use until that is mended.
+    // Where nobody else has it, it is lost in the end; until then this one is of no use.
     if (settleGap(core, s)) return;
     prune(core, at, s);
     want(core, at, s, upto);

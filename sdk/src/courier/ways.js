@@ -6,7 +6,7 @@
  */
 
 import { HOP_UNKNOWN } from "../frame.js";
-import { AHEAD_COUNT, GRAFT_AGAIN, IMPROVE_AFTER, IMPROVE_DOUBLINGS } from "../limits.js";
+import { AHEAD_COUNT, GAP_PATIENCE, GRAFT_AGAIN, IMPROVE_AFTER, IMPROVE_DOUBLINGS } from "../limits.js";
 import { giveUpBelow } from "./receive.js";
 import { graft } from "./send.js";
 
@@ -118,9 +118,9 @@ export function repairDue(core, s) {
     if (hop < least && !due.asked.includes(at)) [nearest, least] = [at, hop];
   }
   if (nearest === undefined) {
-    if (settleGap(core, s)) return;
     due.due = core.now + GRAFT_AGAIN;
     repair(core, s, due);
+    settleGap(core, s);
     return;
   }
   graft(core, nearest, s);
@@ -142,6 +142,10 @@ export function settleGap(core, s) {
   const originMay = !core.plan.relayed && stream.forgetAt === undefined;
   const originLacks = (/** @type {Link} */ link) => link.peer === stream.id.origin && link.endsOf(s).floor > next;
   if (originMay && !core.links.things().some(originLacks)) return false;
+  // Somebody may have it to whom there will be a link: whoever has left its neighbours behind gets others.
+  const since = stream.repair?.since ?? core.now;
+  const patient = core.plan.relayed && core.now < since + GAP_PATIENCE;
+  if (patient && !stream.isUntouched && stream.forgetAt === undefined) return false;
   let least = Infinity;
   for (const at of core.links.places()) {
     const link = core.links.at(at);

@@ -19,6 +19,7 @@ import { Session } from "./session.js";
 /** @import {ClientMessage, GoneReason, MemberInfo} from "../wire.js" */
 /** @import {Config, MemberEvent, Output} from "./io.js" */
 
+/** The attempt of the link to a member that went, and what was heard of it. @typedef {{ attempt: number, heard: Heard }} Departed */
 /** A member that is gone; the application is told when its last words have had time to come. @typedef {{ info: MemberInfo, reason: GoneReason, until: number }} Leaving */
 /** A message that came before its sender was known. @typedef {{ from: MemberId, addressed: boolean, head: Head, payload: Uint8Array }} Early */
 
@@ -40,21 +41,22 @@ export class Peer {
   since;
   link;
   lossy = new LossyFlow();
-  heard = new Heard();
+  heard;
 
   /**
    * @param {Core} core
    * @param {MemberInfo} info
    * @param {boolean} elder
-   * @param {number} attempt of the last link to it; 0: none
+   * @param {Departed} [known]
    */
-  constructor(core, info, elder, attempt) {
+  constructor(core, info, elder, known) {
     this.info = info;
     this.elder = elder;
     this.since = core.now;
     this.link = new Link(core.now);
     // The other side may still have its end of the last connection, and takes none that is older.
-    this.link.attempt = attempt;
+    this.link.attempt = known?.attempt ?? 0;
+    this.heard = known?.heard ?? new Heard();
   }
 }
 
@@ -69,7 +71,7 @@ export class Core {
   self;
   /** @type {Map<MemberId, Peer>} */
   peers = new Map();
-  /** The attempts of the links to members that went, oldest first. @type {Map<MemberId, number>} */
+  /** What is remembered of members that went, oldest first. @type {Map<MemberId, Departed>} */
   departed = new Map();
   courier;
   /** The other ends of the links along which the plan wants new streams pushed. @type {Set<MemberId>} */

@@ -7,7 +7,7 @@
 
 import { DEPARTED_MAX, PARTING_WORDS, RECONNECT_MAX, RESUME_WINDOW } from "../limits.js";
 import { mayReturn } from "../wire.js";
-import { callFailed, publishAll } from "./app.js";
+import { callFailed } from "./app.js";
 import { Peer } from "./core.js";
 import { hearEarly, routed } from "./frames.js";
 import { closeConnections, planCourier, planned, signal } from "./links.js";
@@ -206,15 +206,12 @@ function entered(core, info, quietly) {
     core.event({ type: "member_update", member: info });
     return;
   }
-  const attempt = core.departed.get(id) ?? 0;
+  const known = core.departed.get(id);
   core.departed.delete(id);
   parted(core, id);
   core.courier.entered(core.now, id, !quietly);
-  core.peers.set(id, new Peer(core, info, quietly, attempt));
-  if (!core.isRelayed) {
-    core.courier.expect(core.now, id);
-    publishAll(core, id);
-  }
+  core.peers.set(id, new Peer(core, info, quietly, known));
+  if (!core.isRelayed) core.courier.expect(core.now, id);
   if (!quietly) core.event({ type: "member_join", member: info });
   hearEarly(core, id);
 }
@@ -232,7 +229,8 @@ export function gone(core, id, reason) {
     const [oldest] = core.departed.keys();
     core.departed.delete(oldest);
   }
-  core.departed.set(id, peer.link.attempt);
+  peer.heard.remember();
+  core.departed.set(id, { attempt: peer.link.attempt, heard: peer.heard });
   core.session.forget(id);
   core.unrouted.delete(id);
   core.eager.delete(id);

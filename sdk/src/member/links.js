@@ -112,7 +112,7 @@ export function linkUp(core, id, attempt, path) {
   peer.lossy.linkUp();
   const offerFrom = peer.elder ? undefined : Math.max(0, peer.since - ENTRY_MARGIN);
   core.courier.linkUp(core.now, id, { vouches: peer.elder && core.isRelayed, offerFrom });
-  if (core.isRelayed) publishAll(core, id);
+  publishAll(core, id);
   core.dirty.add(id);
 }
 

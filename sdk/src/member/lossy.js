@@ -266,6 +266,12 @@ export class Heard {
     return this.#hold(length);
   }
 
+  /** Its member goes: so much is remembered that nothing old is news where it comes back. */
+  remember() {
+    for (const seen of this.#seen.values()) seen.frame = undefined;
+    this.#held = 0;
+  }
+
   /**
    * Makes room for a message; false where the application has not taken enough of the earlier ones.
    *
