@@ -3,7 +3,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { CACHE_BYTES, OUTBOX_MAX, STALL_OPEN } from "../src/limits.js";
+import { Courier } from "../src/courier.js";
+import { VERSION, decodeFrame, encodeFrame } from "../src/frame.js";
+import { CACHE_BYTES, HOLDINGS_MAX, OUTBOX_MAX, STALL_OPEN } from "../src/limits.js";
 import { Net, assertSame, bytes, id, number } from "./net.js";
 
 const range = (from, to) => Array.from({ length: to - from + 1 }, (_, n) => from + n);
@@ -112,4 +114,22 @@ test("whoever does not consume holds its origin back and nobody else", () => {
   net.run(5_000_000);
   assert.equal(net.node(2).heard.get(1).length, said + 1);
   assert.ok(net.node(3).heard.get(1).length < said);
+});
+
+test("a greeting that has no place for all streams names those between the two", () => {
+  const courier = new Courier(id(1), 0);
+  courier.metAll();
+  courier.plan(0, { epoch: 1, relayed: true, eager: new Set() });
+  courier.linkUp(0, id(2), { vouches: false });
+  courier.frame(0, id(2), encodeFrame({ type: "hello", version: VERSION, epoch: 1, credit: 0, holdings: [] }));
+  for (let n = 0; n < HOLDINGS_MAX + 100; n++) {
+    const stream = { origin: id(100 + n) };
+    const head = { kind: "message", channel: "c" };
+    courier.frame(0, id(2), encodeFrame({ type: "data", stream, seq: 1, head, last: true, payload: Uint8Array.of(1) }));
+  }
+  courier.linkUp(0, id(3), { vouches: false });
+  const hello = decodeFrame(courier.nextFrame(0, id(3)));
+  assert.equal(hello.holdings.length, HOLDINGS_MAX);
+  assert.equal(hello.epoch, 0);
+  assert.ok(hello.holdings.some(({ stream }) => stream.to === id(3)));
 });

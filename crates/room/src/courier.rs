@@ -458,6 +458,10 @@ impl Courier {
         }
         // Where there are too many, the other end does not learn from this one where all streams begin.
         let is_all = holdings.len() <= limits::HOLDINGS_MAX;
+        if !is_all {
+            // What goes between the two goes no other way.
+            holdings.sort_by_key(|holding| holding.stream.to.is_none());
+        }
         holdings.truncate(limits::HOLDINGS_MAX);
         let epoch = if self.vouched && is_all { self.plan.epoch.max(1) } else { 0 };
         Frame::Hello { version: frame::VERSION, epoch, credit: self.links[at].granted, holdings }

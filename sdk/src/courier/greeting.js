@@ -41,6 +41,8 @@ export function greeting(core, at) {
   }
   // Where there are too many, the other end does not learn from this one where all streams begin.
   const isAll = holdings.length <= HOLDINGS_MAX;
+  // What goes between the two goes no other way.
+  if (!isAll) holdings.sort((a, b) => Number(a.stream.to === undefined) - Number(b.stream.to === undefined));
   const epoch = core.vouched && isAll ? Math.max(core.plan.epoch, 1) : 0;
   return { type: "hello", version: VERSION, epoch, credit: link.granted, holdings: holdings.slice(0, HOLDINGS_MAX) };
 }

@@ -1,6 +1,13 @@
 //! Streams without anything going wrong.
 
-use room::{courier::Plan, id::MemberId, limits, time::Micros};
+use bytes::Bytes;
+use room::{
+    courier::{Courier, LinkUp, Plan},
+    id::MemberId,
+    limits,
+    time::{Micros, Time},
+    wire::frame::{self, Data, Frame, Head, Kind, Stream},
+};
 
 use crate::net::Net;
 
@@ -133,4 +140,26 @@ fn whoever_does_not_consume_holds_its_origin_back_and_nobody_else() {
 
     assert_eq!(net.members[&2].heard[&1].len(), said + 1);
     assert!(net.members[&3].heard[&1].len() < said);
+}
+
+#[test]
+fn a_greeting_that_has_no_place_for_all_streams_names_those_between_the_two() {
+    let (now, from, to) = (Time(0), MemberId::from(2), MemberId::from(3));
+    let mut courier = Courier::new(MemberId::from(1), now);
+    courier.met_all();
+    courier.plan(now, Plan { epoch: 1, relayed: true, ..Plan::default() });
+    courier.link_up(now, from, LinkUp::default());
+    let hello = Frame::Hello { version: frame::VERSION, epoch: 1, credit: 0, holdings: Vec::new() };
+    courier.frame(now, from, hello.encode()).expect("a greeting");
+    for n in 0..limits::HOLDINGS_MAX as u64 + 100 {
+        let stream = Stream::room(MemberId::from(100 + n));
+        let head = Some(Head { kind: Kind::Message, channel: "c".to_owned() });
+        let data = Data { stream, seq: 1, head, last: true, payload: Bytes::from_static(b"x") };
+        courier.frame(now, from, data.encode()).expect("a chunk");
+    }
+    courier.link_up(now, to, LinkUp::default());
+    let hello = courier.next_frame(now, to).and_then(|bytes| Frame::decode(bytes).ok());
+    let Some(Frame::Hello { epoch, holdings, .. }) = hello else { panic!("{hello:?}") };
+    assert_eq!((epoch, holdings.len()), (0, limits::HOLDINGS_MAX));
+    assert!(holdings.iter().any(|holding| holding.stream.to == Some(to)));
 }
