@@ -101,6 +101,8 @@ pub struct Faults {
     pub sleeps_per_min: f64,
     /// Applications that take nothing for some seconds, a minute.
     pub stalls_per_min: f64,
+    /// Changes of topology that somebody asks for, a minute.
+    pub pins_per_min: f64,
     /// Links whose path changes, so that only an ICE restart or another attempt mends them, a minute.
     pub rebinds_per_min: f64,
     /// Whether many members crash in one instant, once.
@@ -168,6 +170,7 @@ impl Default for Faults {
             restart_s: 5,
             sleeps_per_min: 0.0,
             stalls_per_min: 0.0,
+            pins_per_min: 0.0,
             rebinds_per_min: 0.0,
             massacre: false,
         }
@@ -192,6 +195,7 @@ impl Scenario {
             restart_s: 10,
             sleeps_per_min: rate(0.25, 6),
             stalls_per_min: rate(0.3, 6),
+            pins_per_min: 0.0,
             rebinds_per_min: rate(0.25, 10),
             massacre: rate(0.1, 1) > 0.0,
         };
@@ -235,6 +239,20 @@ impl Scenario {
             network: Network { close_notices: dice.unit(), ..network },
             work,
             faults,
+        }
+    }
+
+    /// The same, in a room that is moved from one topology to another.
+    pub fn moving(seed: u64) -> Scenario {
+        let mut dice = Dice::new(seed, 0, 0x0070_b010_6e00);
+        let base = Scenario::random(seed);
+        let pins_per_min = dice.between(1, 12) as f64;
+        Scenario {
+            members: base.members + usize::try_from(dice.below(12)).unwrap_or(0),
+            topology: "auto".to_owned(),
+            seconds: base.seconds + 20,
+            faults: Faults { pins_per_min, ..base.faults.clone() },
+            ..base
         }
     }
 }

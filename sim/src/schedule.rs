@@ -45,6 +45,8 @@ pub(crate) enum Saying {
     Datagram { bytes: usize },
     /// A write to the room's state; to an entry that others write too, or to the actor's own.
     State { key: u64, own: bool, remove: bool, bytes: usize },
+    /// The room is to be linked so from now on.
+    Pin(&'static str),
     /// A change of own attributes.
     Attribute { key: u64, remove: bool },
 }
@@ -211,6 +213,13 @@ impl<'a> Draw<'a> {
                 && a != b
             {
                 self.actions.push((at, Action::Rebind { a, b }));
+            }
+        }
+        for at in self.times(faults.pins_per_min) {
+            if let Some(actor) = self.somebody(at)
+                && let Some(topology) = self.dice.pick(&["mesh", "small-world", "tree", "auto"]).copied()
+            {
+                self.actions.push((at, Action::Say { actor, saying: Saying::Pin(topology) }));
             }
         }
         for at in self.times(faults.partitions_per_min) {

@@ -125,6 +125,7 @@ impl World {
                 }
                 Some(Input::SetState { key, value })
             }
+            Saying::Pin(topology) => Some(Input::Pin { topology: topology.to_owned() }),
             Saying::Attribute { key, remove } => {
                 let (key, value) = (format!("key-{key}"), (!remove).then(|| format!("at {}", self.now)));
                 self.actors[actor].app.own_attributes.insert(key.clone(), value.clone());

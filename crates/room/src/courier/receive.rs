@@ -246,7 +246,11 @@ impl Courier {
         self.lost(s, accepted.lost);
         let Some((head, payload)) = accepted.message else { return };
         let (id, hop) = (self.streams[s].id, self.streams[s].hop);
-        self.unconsumed.entry(id.origin).or_default().link = at;
+        let old = std::mem::replace(&mut self.unconsumed.entry(id.origin).or_default().link, at);
+        if old != at {
+            // What the application has yet to take holds that link back no longer.
+            self.grant(old);
+        }
         let addressed = id.to.is_some();
         self.events.push_back(Event::Message { origin: id.origin, addressed, seq, hop, head, payload });
     }

@@ -99,7 +99,7 @@ impl Courier {
             return false;
         }
         // The parent may be about to bring it.
-        let parent = stream.parent;
+        let parent = stream.parent.filter(|_| self.plan.relayed);
         let holders = self.links.iter().filter(|(_, link)| link.open).map(|(at, link)| (at, link.ends_of(s)));
         let holders = holders.filter(|(at, ends)| ends.theirs > next || parent == Some(*at));
         let floor = holders.map(|(_, ends)| ends.floor).min();
