@@ -159,9 +159,12 @@ function deliver(core, at, s, seq, accepted) {
   if (!accepted.message) return;
   const { head, payload } = accepted.message;
   const { id, hop } = core.streams.at(s);
-  const unconsumed = core.unconsumed.get(id.origin);
-  if (unconsumed) unconsumed.link = at;
-  else core.unconsumed.set(id.origin, { cost: 0, link: at });
+  let unconsumed = core.unconsumed.get(id.origin);
+  if (!unconsumed) core.unconsumed.set(id.origin, (unconsumed = { cost: 0, link: 0 }));
+  const old = unconsumed.link;
+  unconsumed.link = at;
+  // What the application has yet to take holds that link back no longer.
+  if (old !== at) grant(core, old);
   core.events.push({ type: "message", origin: id.origin, addressed: id.to !== undefined, seq, hop, head, payload });
 }
 

@@ -151,7 +151,7 @@ export function settleGap(core, s) {
     const link = core.links.at(at);
     const { theirs, floor } = link.endsOf(s);
     // The parent may be about to bring it.
-    if (link.open && (theirs > next || stream.parent === at)) least = Math.min(least, floor);
+    if (link.open && (theirs > next || (core.plan.relayed && stream.parent === at))) least = Math.min(least, floor);
   }
   if (least === Infinity || least <= next) return false;
   giveUpBelow(core, s, least);
