@@ -21,6 +21,7 @@
 //! of members who pass it on (`addressed`). Its origin keeps it until the addressee has it.
 
 mod addressed;
+mod greeting;
 mod link;
 mod log;
 mod own;
@@ -269,31 +270,6 @@ impl Courier {
         self.settle_beginnings();
     }
 
-    /// Where all streams of earlier members have begun, it is known where streams begin.
-    fn settle_beginnings(&mut self) {
-        let unknown = |stream: &Stream| stream.kind == Kind::Room && !stream.has_begun();
-        if self.met_all && !self.vouched && !self.streams.iter().any(|(_, stream)| unknown(stream)) {
-            self.begin_unknown();
-        }
-    }
-
-    /// It is known now where streams begin: those that have not been heard of begin with their first chunk. Whoever was
-    /// told that this member did not know is told again.
-    fn begin_unknown(&mut self) {
-        self.vouched = true;
-        let unknown = |stream: &&mut Stream| stream.kind == Kind::Room && !stream.has_begun();
-        self.streams.iter_mut().map(|(_, stream)| stream).filter(unknown).for_each(|stream| {
-            stream.start(1);
-        });
-        for at in self.links.places() {
-            if !std::mem::replace(&mut self.links[at].vouched_for, true) {
-                let hello = self.greeting(at);
-                self.links[at].control.push_back(hello);
-                self.list(at);
-            }
-        }
-    }
-
     /// The plan changed. Streams keep the ways that they have; new ones take the links that are eager now.
     pub fn plan(&mut self, now: Time, plan: Plan) {
         self.now = now;
@@ -429,42 +405,6 @@ impl Courier {
         let hello = self.greeting(at);
         self.links[at].control.push_back(hello);
         self.list(at);
-    }
-
-    /// HELLO: what this member has, and where it can begin to supply it.
-    fn greeting(&mut self, at: usize) -> Frame {
-        let (peer, from) = (self.links[at].peer, self.links[at].offer_from);
-        let to_peer = StreamId::addressed(self.this, peer);
-        let mut holdings = Vec::new();
-        for (s, stream) in self.streams.iter().filter(|(_, stream)| stream.has_begun()) {
-            let (log, next) = (&stream.log, stream.next());
-            let since = || from.map_or(log.first(), |since| log.first_since(since));
-            let first = match stream.kind {
-                Kind::Own => {
-                    let expected = self.expected.get(&peer).copied().flatten();
-                    expected.map_or(since(), |expected| expected.from).max(log.first())
-                }
-                // Whoever is not told of a stream knows that it has yet to begin.
-                Kind::Room if next <= 1 => continue,
-                Kind::Room => since(),
-                Kind::Sent if stream.id == to_peer => log.first(),
-                Kind::Received if stream.id.origin == peer => next,
-                _ => continue,
-            };
-            if !self.links[at].open {
-                self.links[at].ends(s).cursor = first;
-            }
-            holdings.push(Holding { stream: stream.id, first, next });
-        }
-        // Where there are too many, the other end does not learn from this one where all streams begin.
-        let is_all = holdings.len() <= limits::HOLDINGS_MAX;
-        if !is_all {
-            // What goes between the two goes no other way.
-            holdings.sort_by_key(|holding| holding.stream.to.is_none());
-        }
-        holdings.truncate(limits::HOLDINGS_MAX);
-        let epoch = if self.vouched && is_all { self.plan.epoch.max(1) } else { 0 };
-        Frame::Hello { version: frame::VERSION, epoch, credit: self.links[at].granted, holdings }
     }
 
     /// A link is no more.

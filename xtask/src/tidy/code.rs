@@ -53,7 +53,7 @@ const ROOM_MODULES: &[(&str, &[&str])] = &[
     ("wire", &["wire", "id", "limits", "time"]),
     ("plan", &["plan", "id", "limits", "time", "wire"]),
     ("hub", &["hub", "plan", "id", "limits", "time", "wire"]),
-    ("courier", &["courier", "member", "id", "limits", "time", "wire"]),
+    ("courier", &["courier", "id", "limits", "time", "wire"]),
     ("member", &["member", "courier", "plan", "id", "limits", "time", "wire"]),
 ];
 
