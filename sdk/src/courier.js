@@ -32,7 +32,7 @@ import { PacketWriter } from "./frame.js";
 import { ANNOUNCE_DELAY, PACKET_TARGET, RECEIVE_WINDOW } from "./limits.js";
 import { loseRoutes, route } from "./courier/addressed.js";
 import { Core, defaultPush, pushes } from "./courier/core.js";
-import { greeting, settleBeginnings } from "./courier/greeting.js";
+import { beginUnknown, greeting, settleBeginnings } from "./courier/greeting.js";
 import { Link } from "./courier/link.js";
 import { consumed, fillOwn, hold, isFlushed, publish, send } from "./courier/own.js";
 import { take } from "./courier/receive.js";
@@ -99,6 +99,7 @@ export class Courier {
     const wasRelayed = core.plan.relayed;
     core.plan = plan;
     if (wasRelayed && !plan.relayed) takeFromOrigins(core);
+    else if (!wasRelayed && plan.relayed && core.vouched) beginUnknown(core);
   }
 
   /**
@@ -113,26 +114,22 @@ export class Courier {
     const core = this.#core;
     core.now = now;
     core.namesMembers = true;
-    const s = core.departed.has(id) ? undefined : core.stream({ origin: id }, "room");
-    if (s !== undefined) {
-      const stream = core.streams.at(s);
-      stream.isNamed = true;
-      if (later && !stream.hasBegun) stream.start(1);
-    }
     const known = core.known({ origin: id });
     if (known !== undefined) core.streams.at(known).forgetAt = undefined;
     const position = core.departed.get(id);
-    if (!position) return;
     core.departed.delete(id);
     const resume = (/** @type {number | undefined} */ s, /** @type {number} */ next) => {
-      if (s === undefined) return;
-      core.streams.at(s).resume(next);
-      core.streams.at(s).isNamed = true;
+      if (s !== undefined) core.streams.at(s).resume(next);
     };
-    const { room, received, sent } = position;
+    const { room, received, sent } = position ?? {};
     if (room !== undefined) resume(core.stream({ origin: id }, "room"), room);
     if (received !== undefined) resume(core.stream({ origin: id, to: core.id }, "received"), received);
     if (sent !== undefined) resume(core.stream({ origin: core.id, to: id }, "sent"), sent);
+    const s = core.stream({ origin: id }, "room");
+    if (s === undefined) return;
+    const stream = core.streams.at(s);
+    stream.isNamed = true;
+    if (later && core.plan.relayed && !position && !stream.hasBegun) stream.start(1);
   }
 
   /**

@@ -299,6 +299,8 @@ impl Courier {
         let was_relayed = std::mem::replace(&mut self.plan, plan).relayed;
         if was_relayed && !self.plan.relayed {
             self.take_from_origins();
+        } else if !was_relayed && self.plan.relayed && self.vouched {
+            self.begin_unknown();
         }
     }
 
@@ -318,31 +320,29 @@ impl Courier {
     pub fn entered(&mut self, now: Time, id: MemberId, later: bool) {
         self.now = now;
         self.names_members = true;
-        if !self.departed.iter().any(|(departed, _)| *departed == id)
-            && let Some(s) = self.stream(StreamId::room(id), Kind::Room)
-        {
-            let stream = &mut self.streams[s];
-            stream.is_named = true;
-            if later && !stream.has_begun() {
-                stream.start(1);
-            }
-        }
         if let Some(s) = self.by_id.get(&StreamId::room(id)) {
             self.streams[*s].forget_at = None;
         }
-        let Some(at) = self.departed.iter().position(|(departed, _)| *departed == id) else { return };
-        let Some((_, position)) = self.departed.remove(at) else { return };
+        let departed = self.departed.iter().position(|(departed, _)| *departed == id);
+        let position = departed.and_then(|at| self.departed.remove(at)).map(|(_, position)| position);
+        let Position { room, received, sent } = position.unwrap_or_default();
         let streams = [
-            (StreamId::room(id), Kind::Room, position.room),
-            (StreamId::addressed(id, self.this), Kind::Received, position.received),
-            (StreamId::addressed(self.this, id), Kind::Sent, position.sent),
+            (StreamId::room(id), Kind::Room, room),
+            (StreamId::addressed(id, self.this), Kind::Received, received),
+            (StreamId::addressed(self.this, id), Kind::Sent, sent),
         ];
         for (stream, kind, next) in streams {
             if let Some(next) = next
                 && let Some(s) = self.stream(stream, kind)
             {
                 self.streams[s].resume(next);
-                self.streams[s].is_named = true;
+            }
+        }
+        if let Some(s) = self.stream(StreamId::room(id), Kind::Room) {
+            let stream = &mut self.streams[s];
+            stream.is_named = true;
+            if later && self.plan.relayed && position.is_none() && !stream.has_begun() {
+                stream.start(1);
             }
         }
     }
@@ -536,8 +536,8 @@ impl Courier {
             return None;
         }
         let mut stream = Stream::new(id, kind, self.now);
-        if kind == Kind::Room && self.vouched {
-            // Whoever vouched did not know of it: it has only begun.
+        if kind == Kind::Room && self.vouched && self.plan.relayed {
+            // Whoever vouched did not know of it: it has only begun. In a mesh its origin says where.
             stream.start(1);
         }
         let s = self.streams.insert(stream);

@@ -144,8 +144,8 @@ export class Core {
     if (known !== undefined) return known;
     if (this.byId.size >= STREAMS_MAX || this.departed.has(id.origin)) return undefined;
     const stream = new Stream(id, kind, this.now);
-    // Whoever vouched did not know of it: it has only begun.
-    if (kind === "room" && this.vouched) stream.start(1);
+    // Whoever vouched did not know of it: it has only begun. In a mesh its origin says where.
+    if (kind === "room" && this.vouched && this.plan.relayed) stream.start(1);
     const s = this.streams.insert(stream);
     this.byId.set(key, s);
     return s;

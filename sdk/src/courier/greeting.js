@@ -88,7 +88,7 @@ export function settleBeginnings(core) {
  *
  * @param {Core} core
  */
-function beginUnknown(core) {
+export function beginUnknown(core) {
   core.vouched = true;
   for (const stream of core.streams.things()) if (stream.kind === "room" && !stream.hasBegun) stream.start(1);
   for (const at of core.links.places()) {
@@ -148,7 +148,7 @@ export function hello(core, at, version, credit, isSure, holdings) {
     ends.has(next, now);
     ends.cursor = next;
     // An origin knows best where it begins.
-    if (kind === "room" && id.origin === peer) meet(stream, first);
+    if (kind === "room" && id.origin === peer && !stream.hasBegun) stream.start(first);
   }
   if (link.vouches && isSure) vouchedBy(core, at, holdings);
   settleBeginnings(core);

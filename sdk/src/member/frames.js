@@ -66,6 +66,8 @@ export function hearCourier(core) {
         break;
       }
       case "unroutable":
+        // In a mesh there will be a link.
+        if (!core.isRelayed) break;
         core.unrouted.set(event.to, core.now + (isPlanned(core, event.to) ? CONNECT_TIMEOUT : 0));
         askWays(core);
         break;

@@ -107,7 +107,6 @@ impl Courier {
                 // An origin knows best where it begins.
                 Kind::Room if !stream.has_begun() && id.origin == peer => {
                     stream.start(holding.first);
-                    stream.is_untouched = true;
                 }
                 Kind::Received => {
                     stream.parent = Some(at);

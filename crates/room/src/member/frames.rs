@@ -46,11 +46,13 @@ impl Member {
                     self.event(Event::Gap { member: origin, addressed, from_seq: from, to_seq: to });
                 }
                 courier::Event::Gap { .. } => {}
-                courier::Event::Unroutable { to } => {
+                // In a mesh there will be a link.
+                courier::Event::Unroutable { to } if self.is_relayed() => {
                     let patience = if self.is_planned(to) { limits::CONNECT_TIMEOUT } else { Micros(0) };
                     self.unrouted.insert(to, self.now + patience);
                     self.ask_ways();
                 }
+                courier::Event::Unroutable { .. } => {}
             }
         }
     }
