@@ -15,8 +15,7 @@ fn scenario(name: &str, members: usize, seconds: u64, bounds: Bounds) -> Scenari
     let text = fs::read_to_string(&path).expect("it can be read");
     let File { overlay } = toml::from_str(&text).expect("it is a scenario");
     let file = Some(format!("sim/scenarios/{name}.toml"));
-    let warm_up_s = overlay.warm_up_s.min(seconds / 2);
-    Scenario { members, seconds, warm_up_s, bounds, file, ..overlay }
+    Scenario { members, seconds, bounds, file, ..overlay }
 }
 
 fn good(scenario: &Scenario) -> Report {

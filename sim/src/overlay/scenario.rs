@@ -1,6 +1,6 @@
 //! What an overlay run is made of.
 
-use room::plan::Topology;
+use room::{plan::Topology, time::Time};
 use serde::{Deserialize, Serialize};
 
 use crate::dice::Dice;
@@ -243,6 +243,11 @@ impl Scenario {
             switches,
             ..Scenario::default()
         }
+    }
+
+    /// From when on what is published counts in the figures: after the warm-up, or in the second half of a run that is shorter.
+    pub(super) fn figures_from(&self) -> Time {
+        Time(self.warm_up_s.min(self.seconds / 2) * 1_000_000)
     }
 
     /// Why this cannot be run, if it cannot.

@@ -125,7 +125,7 @@ impl<'a, P: Protocol> World<'a, P> {
             hub,
             members: Vec::new(),
             links: Vec::new(),
-            tally: Tally::new(P::ORDERED, Time(scenario.warm_up_s * 1_000_000)),
+            tally: Tally::new(P::ORDERED, scenario.figures_from()),
             events: 0,
             lives: Lives::new(scenario),
             living: Vec::new(),
