@@ -783,22 +783,18 @@ fn packets_that_break_the_protocol_end_the_link_and_nothing_else() {
 
 #[test]
 fn what_is_said_of_strangers_changes_nothing() {
-    let harmless: [&[u8]; 6] = [
+    let harmless: [&[u8]; 4] = [
         b"\x0c\x03\x01\x00AAAAAAAA\x01",        // acknowledges a stranger's stream
         b"\x0e\x02\x06AAAAAAAA\x01\x00\x01xhi", // a stranger's message
         b"\x0b\x05\x00AAAAAAAA\x09",            // skips a stranger's stream
         b"\x0c\x10\x01AAAAAAAA\x05\x01",        // has a stranger's stream
-        b"\x0a\x11AAAAAAAA\x05",                // asks for a stranger's stream
-        b"\x09\x12AAAAAAAA",                    // asks for it no more
     ];
     for packet in harmless {
         let (mut world, a, b) = pair();
-        let attempt = world.transports[&(a, b)];
-        let bytes = Bytes::from_static(packet);
+        let (attempt, bytes) = (world.transports[&(a, b)], Bytes::from_static(packet));
         world.give(a, Input::Packet { peer: b, attempt, lane: Lane::Reliable, bytes });
         world.pass(Micros::from_secs(2));
         assert!(world.is_open(a, b), "{packet:02x?}");
-        let news = |event: &Event| matches!(event, Event::Message { .. } | Event::Gap { .. });
-        assert_eq!(world.count(a, news), 0, "{packet:02x?}");
+        assert_eq!(world.count(a, |event| matches!(event, Event::Message { .. } | Event::Gap { .. })), 0);
     }
 }
