@@ -79,8 +79,8 @@ impl Distance for Towns {
         let place = |id: MemberId| {
             let town = mix(mix(id.to_u64()) % 100 + 1);
             let within = mix(id.to_u64());
-            let axis =
-                |shift: u32| ((town >> shift & 0xffff) * 115_000 >> 16) + ((within >> shift & 0xffff) * 5_000 >> 16);
+            let part = |of: u64, shift: u32, most: u64| (((of >> shift) & 0xffff) * most) >> 16;
+            let axis = |shift: u32| part(town, shift, 115_000) + part(within, shift, 5_000);
             (axis(0), axis(20))
         };
         let ((ax, ay), (bx, by)) = (place(a), place(b));

@@ -39,7 +39,7 @@ fn a_small_world_under_churn() {
         rmr: Some(0.08),
         rmr_first: Some(0.1),
         last_hop_mean: Some(11.0),
-        p50_of_flooding: Some(1.25),
+        p50_of_flooding: Some(1.35),
         p999_ms: Some(600.0),
         links_per_join: Some(6.0),
         links_per_leave: Some(3.0),

@@ -60,12 +60,12 @@ impl Hub {
             Ok(topology) if self.planner.offers(topology) => Ok(Some(topology)),
             Ok(topology) => {
                 let message = format!("nobody is in this room whom it could be linked by as `{topology}`");
-                unavailable(message, "lend a machine with `roomful relay`, or ask for `auto`")
+                unavailable(message, "ask for `auto`, `mesh`, `small-world` or `tree`")
             }
             Err(_) => {
                 let shown: String = word.chars().filter(|c| !c.is_control()).take(limits::NAME_MAX).collect();
                 let message = format!("this server cannot link a room as `{shown}`");
-                unavailable(message, "ask for `auto`, `mesh`, `small-world`, `tree` or `star`")
+                unavailable(message, "ask for `auto`, `mesh`, `small-world` or `tree`")
             }
         }
     }
