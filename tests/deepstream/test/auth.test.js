@@ -111,7 +111,10 @@ each("who logged in with a token is sent away when its time is over, and comes b
   // It connects again by itself, and is told that its token is not good any more.
   await client.reaches("AWAITING_AUTHENTICATION");
   assert.deepEqual(await watcher.client.users(), []);
-  const again = await client.login({ token: token({ sub: "carol", attributes: { role: "admin" } }) });
+  // The client may offer the old token once more by itself, and take what is said to that for the answer.
+  const login = () => client.login({ token: token({ sub: "carol", attributes: { role: "admin" } }) });
+  let again = await login();
+  if (!again.success) again = await login();
   assert.equal(again.success, true, JSON.stringify(again.data));
   await client.reaches("OPEN");
   await client.eventually("its subscription", () => {
