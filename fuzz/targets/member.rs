@@ -14,11 +14,11 @@ use room::{
     member::{Answer, Config, Event, Input, Lane, LinkState, Lossy, Member, Output},
     time::{Micros, Time},
     wire::{
-        frame::{self, Ack, Data, Frame, Head, Holding, Kind, PacketReader, Stream},
+        frame::{self, Ack, Data, Frame, Have, Head, Holding, Kind, PacketReader, Stream},
         signal::{
             Candidate, ClientMessage, Closing, Gone, GoneReason, Json, LinkPlan, LinkTo, Member as MemberInfo,
-            Negotiation, RefusalCode, Refused, Role, ServerMessage, SignalFrom, StateChange, StateEntry, Update, VERSION,
-            Welcome,
+            Negotiation, RefusalCode, Refused, Role, RouteVia, ServerMessage, SignalFrom, StateChange, StateEntry,
+            TopologyChange, Update, VERSION, Welcome,
         },
     },
 };
@@ -36,35 +36,138 @@ type Few = u8;
 #[derive(Arbitrary, Debug)]
 enum Step {
     Connected,
-    Disconnected { code: Option<Few> },
-    Welcome { hub: Few, members: Few, links: Few, offers: Few, resumed: bool, op: Few, state: Vec<(Few, Few)>, mute: bool },
-    MemberIs { who: Few, mute: bool },
-    Gone { who: Few, reason: Few },
-    Update { who: Few, op: Few },
-    Plan { open: Few, offers: Few, close: Few },
-    Signal { from: Few, attempt: Few, what: Few },
-    State { key: Few, value: Few, version: Few, by: Few, op: Few },
-    Refused { code: Few, fatal: bool },
-    Closing { retry_ms: u64 },
-    HubText { text: String },
-    Local { who: Few, what: Few },
-    Up { who: Few },
-    Down { who: Few },
-    Stale { who: Few, attempt: Few, what: Few },
-    Frames { who: Few, lossy: bool, frames: Vec<Said> },
-    Raw { who: Few, lossy: bool, bytes: Vec<u8> },
-    Buffered { who: Few, lossy: bool, kib: u16 },
-    Send { to: Option<Few>, length: u32 },
-    Publish { datagram: bool, to: Option<Few>, channel: Few, length: u16 },
-    Call { to: Few, length: u16, timeout_ms: Option<u16> },
-    Cancel { which: Few },
-    Reply { to: Few, call: Few, fails: bool, length: u16 },
-    SetState { key: Few, length: u16 },
-    SetAttributes { key: Few, length: Option<u8> },
-    Consume { all: bool },
+    Disconnected {
+        code: Option<Few>,
+    },
+    Welcome {
+        hub: Few,
+        members: Few,
+        links: Few,
+        offers: Few,
+        resumed: bool,
+        op: Few,
+        state: Vec<(Few, Few)>,
+        mute: bool,
+    },
+    MemberIs {
+        who: Few,
+        mute: bool,
+    },
+    Gone {
+        who: Few,
+        reason: Few,
+    },
+    Update {
+        who: Few,
+        op: Few,
+    },
+    Plan {
+        open: Few,
+        offers: Few,
+        close: Few,
+    },
+    Topology {
+        relayed: bool,
+        epoch: Few,
+    },
+    Way {
+        to: Few,
+        path: Vec<Few>,
+    },
+    Signal {
+        from: Few,
+        attempt: Few,
+        what: Few,
+    },
+    State {
+        key: Few,
+        value: Few,
+        version: Few,
+        by: Few,
+        op: Few,
+    },
+    Refused {
+        code: Few,
+        fatal: bool,
+    },
+    Closing {
+        retry_ms: u64,
+    },
+    HubText {
+        text: String,
+    },
+    Local {
+        who: Few,
+        what: Few,
+    },
+    Up {
+        who: Few,
+    },
+    Down {
+        who: Few,
+    },
+    Stale {
+        who: Few,
+        attempt: Few,
+        what: Few,
+    },
+    Frames {
+        who: Few,
+        lossy: bool,
+        frames: Vec<Said>,
+    },
+    Raw {
+        who: Few,
+        lossy: bool,
+        bytes: Vec<u8>,
+    },
+    Buffered {
+        who: Few,
+        lossy: bool,
+        kib: u16,
+    },
+    Send {
+        to: Option<Few>,
+        length: u32,
+    },
+    Publish {
+        datagram: bool,
+        to: Option<Few>,
+        channel: Few,
+        length: u16,
+    },
+    Call {
+        to: Few,
+        length: u16,
+        timeout_ms: Option<u16>,
+    },
+    Cancel {
+        which: Few,
+    },
+    Reply {
+        to: Few,
+        call: Few,
+        fails: bool,
+        length: u16,
+    },
+    SetState {
+        key: Few,
+        length: u16,
+    },
+    SetAttributes {
+        key: Few,
+        length: Option<u8>,
+    },
+    Consume {
+        all: bool,
+    },
     Leave,
-    Wait { ms: u16 },
-    Sleep { ms: u16 },
+    Wait {
+        ms: u16,
+    },
+    Sleep {
+        ms: u16,
+    },
 }
 
 /// A frame from a peer, which may lie.
@@ -79,10 +182,18 @@ enum Said {
     Skip { whose: Whose, upto: Few },
     Latest { whose: Whose, seq: Few, channel: Few, length: u16 },
     Seen { mine: bool, seq: Few, channel: Few },
-    Datagram { whose: Whose, channel: Few, length: u16 },
+    Datagram { whose: Whose, seq: Few, channel: Few, length: u16 },
+    Have { haves: Vec<(Few, Few, u8)> },
+    Graft { origin: Few, next: Few },
+    Prune { origin: Few },
+    Route { from: Few, to: Few, first: Few, path: Vec<Few> },
+    Broken { whose: Whose },
     Ping { token: u32 },
     Pong { token: u32 },
 }
+
+/// A room is linked in one of these ways; the second has members pass on what others say.
+const TOPOLOGIES: [&str; 2] = ["mesh", "small-world"];
 
 /// The stream that a frame is about.
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -212,14 +323,15 @@ impl World {
                     room: "standup".parse().expect("a room's name"),
                     members: ids(members).map(|(_, id)| info(id, false)).collect(),
                     links: links_to(links, offers),
+                    eager: ids(links).map(|(_, id)| id).collect(),
                     state: state
                         .into_iter()
                         .map(|(key, version)| {
                             (channel(key), StateEntry { value: json(version), version: version.into() })
                         })
                         .collect(),
-                    topology: "mesh".to_owned(),
-                    epoch: 0,
+                    topology: TOPOLOGIES[usize::from(hub % 2)].to_owned(),
+                    epoch: 1,
                     resumed,
                     op: op.into(),
                     ping_ms: 10_000,
@@ -238,10 +350,20 @@ impl World {
             }
             Step::Plan { open, offers, close } => {
                 let close = ids(close).map(|(_, id)| id).collect();
-                self.hub(ServerMessage::Links(LinkPlan { open: links_to(open, offers), close }));
+                let (eager, lazy) = (ids(offers).map(|(_, id)| id).collect(), ids(!offers).map(|(_, id)| id).collect());
+                self.hub(ServerMessage::Links(LinkPlan { open: links_to(open, offers), close, eager, lazy }));
+            }
+            Step::Topology { relayed, epoch } => self.hub(ServerMessage::Topology(TopologyChange {
+                from: TOPOLOGIES[usize::from(!relayed)].to_owned(),
+                to: TOPOLOGIES[usize::from(relayed)].to_owned(),
+                epoch: epoch.into(),
+            })),
+            Step::Way { to, path } => {
+                self.hub(ServerMessage::Route(RouteVia { to: id(to), path: path.into_iter().map(id).collect() }))
             }
             Step::Signal { from, attempt, what } => {
-                let data = if what == 255 { json(what) } else { Json::from(&negotiation(what)).expect("it has a form") };
+                let data =
+                    if what == 255 { json(what) } else { Json::from(&negotiation(what)).expect("it has a form") };
                 let attempt = if attempt == 255 { u32::MAX } else { attempt.into() };
                 self.hub(ServerMessage::Signal(SignalFrom { from: id(from), attempt, data }));
             }
@@ -456,9 +578,26 @@ impl World {
                 Said::Seen { mine, seq, channel: name } => {
                     Frame::Seen { origin: if mine { this } else { peer }, seq: seq.into(), channel: channel(name) }
                 }
-                Said::Datagram { whose, channel: name, length } => {
-                    Frame::Datagram { stream: stream(whose), seq: self.seq(), channel: channel(name), payload: lossy_payload(length) }
-                }
+                Said::Datagram { whose, seq, channel: name, length } => Frame::Datagram {
+                    stream: stream(whose),
+                    seq: seq.into(),
+                    channel: channel(name),
+                    payload: lossy_payload(length),
+                },
+                Said::Have { haves } => Frame::Have(
+                    haves
+                        .into_iter()
+                        .map(|(who, next, hop)| Have { origin: id(who), next: next.into(), hop })
+                        .collect(),
+                ),
+                Said::Graft { origin, next } => Frame::Graft { origin: id(origin), next: next.into() },
+                Said::Prune { origin } => Frame::Prune { origin: id(origin) },
+                Said::Route { from, to, first, path } => Frame::Route {
+                    stream: Stream::addressed(id(from), if to == 255 { this } else { id(to) }),
+                    first: first.into(),
+                    path: path.into_iter().take(limits::ROUTE_MAX).map(id).collect(),
+                },
+                Said::Broken { whose } => Frame::Broken { stream: stream(whose) },
                 Said::Ping { token } => Frame::Ping { token: token.into() },
                 Said::Pong { token } => Frame::Pong { token: token.into() },
             };
@@ -537,11 +676,23 @@ impl World {
                 }
                 (
                     Lane::Reliable,
-                    Frame::Hello { .. } | Frame::Ack(_) | Frame::Credit { .. } | Frame::Skip { .. },
+                    Frame::Hello { .. }
+                    | Frame::Ack(_)
+                    | Frame::Credit { .. }
+                    | Frame::Skip { .. }
+                    | Frame::Have(_)
+                    | Frame::Graft { .. }
+                    | Frame::Prune { .. }
+                    | Frame::Route { .. }
+                    | Frame::Broken { .. },
                 )
                 | (
                     Lane::Lossy,
-                    Frame::Latest { .. } | Frame::Seen { .. } | Frame::Datagram { .. } | Frame::Ping { .. } | Frame::Pong { .. },
+                    Frame::Latest { .. }
+                    | Frame::Seen { .. }
+                    | Frame::Datagram { .. }
+                    | Frame::Ping { .. }
+                    | Frame::Pong { .. },
                 ) => {}
                 (lane, frame) => panic!("{frame:?} on {lane:?}"),
             }
@@ -580,7 +731,9 @@ impl World {
                 assert!(self.roster.contains(&from));
                 self.unread.push((from, payload.len(), false));
             }
-            Event::Sent { ticket } | Event::NotSent { ticket, .. } => assert!(self.sends.remove(&ticket), "answered once"),
+            Event::Sent { ticket } | Event::NotSent { ticket, .. } => {
+                assert!(self.sends.remove(&ticket), "answered once")
+            }
             Event::Called { ticket, .. } => assert!(self.calls.remove(&ticket), "answered once"),
             Event::Gap { from_seq, to_seq, .. } => assert!(from_seq <= to_seq),
             Event::Closed { .. } => self.closed = true,
