@@ -19,3 +19,13 @@ fn a_small_world_and_a_tree_lose_nothing_while_members_come_and_go() {
         }
     }
 }
+
+#[test]
+fn rooms_that_are_moved_about_lose_nothing_while_members_come_and_go() {
+    for seed in 1..=10 {
+        let base = churning("auto", seed);
+        let faults = Faults { pins_per_min: 10.0, ..base.faults.clone() };
+        let report = sim::run(&Scenario { faults, ..base });
+        assert!(report.is_good() && report.gaps == 0, "{report}");
+    }
+}

@@ -116,10 +116,12 @@ export function publishAll(core, id) {
  */
 export function passOn(core, from, frame) {
   const { stream: { origin, to }, channel, seq } = frame;
-  if (to !== undefined || !core.isRelayed) return;
-  const bytes = encodeFrame(frame);
   const isValue = frame.type === "latest";
+  if (to !== undefined || !(isValue || core.isRelayed)) return;
+  const bytes = encodeFrame(frame);
+  // Also in a mesh: the room may come to be linked otherwise.
   if (isValue) core.peers.get(origin)?.heard.keep(channel, bytes);
+  if (!core.isRelayed) return;
   for (const [id, { link, lossy }] of core.peers) {
     if (!link.isOpen || id === from || id === origin) continue;
     const carries = core.courier.carries(origin, id);

@@ -7,7 +7,7 @@
 
 import { DEPARTED_MAX, PARTING_WORDS, RECONNECT_MAX, RESUME_WINDOW } from "../limits.js";
 import { mayReturn } from "../wire.js";
-import { callFailed } from "./app.js";
+import { callFailed, publishAll } from "./app.js";
 import { Peer } from "./core.js";
 import { hearEarly, routed } from "./frames.js";
 import { closeConnections, planCourier, planned, signal } from "./links.js";
@@ -100,6 +100,12 @@ export function hubSaid(core, message) {
       session.epoch = message.epoch;
       topologyIs(core, message.to);
       planCourier(core);
+      // What an origin had no link to bring to somebody, its neighbours bring now.
+      for (const [id, { link }] of core.sortedPeers()) {
+        if (!link.isOpen) continue;
+        publishAll(core, id);
+        core.dirty.add(id);
+      }
       break;
     case "route":
       routed(core, message.to, message.path);

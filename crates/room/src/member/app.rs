@@ -79,13 +79,17 @@ impl Member {
     /// Passes on what another member says to the room on a lossy channel: along the ways of its stream now, and a value
     /// later over all other links, too.
     pub(super) fn pass_on(&mut self, from: MemberId, stream: Stream, channel: &str, seq: u64, frame: &Frame) {
-        if stream.to.is_some() || !self.is_relayed() {
+        let is_value = matches!(frame, Frame::Latest { .. });
+        if stream.to.is_some() || !(is_value || self.is_relayed()) {
             return;
         }
         let bytes = frame.encode();
-        let is_value = matches!(frame, Frame::Latest { .. });
+        // Also in a mesh: the room may come to be linked otherwise.
         if is_value && let Some(origin) = self.peers.get_mut(&stream.origin) {
             origin.heard.keep(channel, bytes.clone());
+        }
+        if !self.is_relayed() {
+            return;
         }
         let open = |(id, peer): &(&MemberId, &mut Peer)| peer.link.is_open() && ![from, stream.origin].contains(id);
         for (id, peer) in self.peers.iter_mut().filter(open) {

@@ -68,6 +68,13 @@ impl Member {
                 self.session.epoch = change.epoch.min(NUMBER_MAX);
                 self.topology_is(change.to);
                 self.plan_courier();
+                // What an origin had no link to bring to somebody, its neighbours bring now.
+                let open: Vec<MemberId> =
+                    self.peers.iter().filter(|(_, peer)| peer.link.is_open()).map(|(id, _)| *id).collect();
+                for id in open {
+                    self.publish_all(id);
+                    self.dirty.insert(id);
+                }
             }
             ServerMessage::Route(route) => self.routed(route.to, &route.path),
             ServerMessage::Refused(refused) if refused.fatal => self.session.refusal = Some(refused),
