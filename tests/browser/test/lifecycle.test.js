@@ -42,8 +42,10 @@ for (const death of /** @type {const} */ (["tab", "browser"])) {
     for (const { name, reason, after_ms } of await Promise.all(gone)) {
       t.diagnostic(`${name}: ${reason} after ${after_ms} ms`);
       assert.ok(after_ms <= GONE_WITHIN_MS, `${name} lost it after ${after_ms} ms`);
-      // Chromium closes the socket of a tab that crashed, as if it had been left; that of a browser nobody closes.
-      assert.equal(reason, death === "tab" ? "left" : "crashed");
+      // The browser outlives its tab, and mostly closes the tab's socket as if the page had been left, but now and then
+      // just drops it. The socket of a dead browser nobody closes.
+      const reasons = death === "tab" ? ["left", "crashed"] : ["crashed"];
+      assert.ok(reasons.includes(reason), `${name} lost it as ${reason}`);
     }
     await meshed([newcomer, ...survivors]);
     for (const one of [newcomer, ...survivors]) assert.ok(!one.roster.has(victim.id), `${one.name} has no ghost`);
