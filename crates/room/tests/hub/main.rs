@@ -5,4 +5,5 @@ mod properties;
 mod refusals;
 mod sessions;
 mod shared;
+mod switch;
 mod table;

@@ -1,0 +1,117 @@
+//! Moving a room from one topology to another, and ways through it.
+
+use room::{
+    hub::{ConnId, Grant},
+    limits,
+    time::Micros,
+    wire::signal::{ClientMessage, PinTopology, RefusalCode, RouteTo, ServerMessage},
+};
+
+use crate::table::{Table, id, join};
+
+const MEMBERS: [u8; 10] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
+
+fn pin(table: &mut Table, conn: ConnId, topology: &str) {
+    table.say(conn, ClientMessage::Topology(PinTopology { pin: topology.to_owned() }));
+}
+
+/// What was said of the plan on a connection: how many links were to open, close, become eager, and the new topology.
+fn told(table: &mut Table, conn: ConnId) -> (usize, usize, usize, Option<String>) {
+    let mut told = (0, 0, 0, None);
+    for message in table.inbox(conn) {
+        match message {
+            ServerMessage::Links(plan) => {
+                told.0 += plan.open.len();
+                told.1 += plan.close.len();
+                told.2 += plan.eager.len();
+            }
+            ServerMessage::Topology(change) => told.3 = Some(change.to),
+            _ => {}
+        }
+    }
+    told
+}
+
+/// Members keep talking to the hub, so that it suspects nobody, for whole seconds.
+fn pass(table: &mut Table, conns: &[ConnId], seconds: u64) {
+    table.pass_alive(Micros::from_secs(seconds), conns);
+}
+
+#[test]
+fn a_room_moves_when_its_new_links_are_up_and_closes_the_old_ones_later() {
+    let mut table = Table::new();
+    let conns = table.linked(&MEMBERS);
+    pin(&mut table, conns[0], "small-world");
+    // All links of the small world are among those of the mesh: it takes over at once, and nothing closes yet.
+    pass(&mut table, &conns, 1);
+    let (open, close, eager, topology) = told(&mut table, conns[0]);
+    assert_eq!((open, close, topology.as_deref()), (0, 0, Some("small-world")));
+    assert!(eager > 0);
+    pass(&mut table, &conns, 3);
+    assert!(told(&mut table, conns[0]).1 > 0);
+    assert!(table.hub.planner().links_of(id(1)).count() <= limits::SMALL_WORLD_DEGREE_MAX);
+
+    // Back to the mesh, links have to open first.
+    conns.iter().for_each(|conn| drop(table.inbox(*conn)));
+    pin(&mut table, conns[0], "auto");
+    pass(&mut table, &conns, 1);
+    let (open, close, _, topology) = told(&mut table, conns[0]);
+    assert!(open > 0 && close == 0 && topology.is_none(), "{open} {close} {topology:?}");
+    for (conn, number) in conns.iter().zip(MEMBERS) {
+        let others: Vec<u8> = MEMBERS.into_iter().filter(|other| *other != number).collect();
+        table.report(*conn, &others, &[], &[]);
+    }
+    pass(&mut table, &conns, 1);
+    assert_eq!(told(&mut table, conns[0]).3.as_deref(), Some("mesh"));
+}
+
+#[test]
+fn a_room_stays_as_it_is_where_most_new_links_do_not_open() {
+    let mut table = Table::new();
+    let conns = table.linked(&MEMBERS);
+    pin(&mut table, conns[0], "small-world");
+    pass(&mut table, &conns, 5);
+    conns.iter().for_each(|conn| drop(table.inbox(*conn)));
+    pin(&mut table, conns[0], "mesh");
+    pass(&mut table, &conns, 1);
+    assert!(told(&mut table, conns[0]).0 > 0);
+    table.pass_alive(limits::SWITCH_TIMEOUT, &conns);
+    let (_, close, _, topology) = told(&mut table, conns[0]);
+    assert!(close > 0 && topology.is_none(), "{close} {topology:?}");
+    assert_eq!(table.hub.planner().topology().as_str(), "small-world");
+}
+
+#[test]
+fn only_those_who_may_choose_and_only_what_can_be_had() {
+    let mut table = Table::new();
+    let a = table.join(1);
+    let b = table.join_as(join(2), Some(Grant { admin: false, ..Grant::open() }));
+    drop((table.inbox(a), table.inbox(b)));
+    pin(&mut table, b, "tree");
+    assert_eq!(table.refusal(b), (RefusalCode::NotAllowed, false));
+    for topology in ["star", "ring"] {
+        pin(&mut table, a, topology);
+        assert_eq!(table.refusal(a), (RefusalCode::TopologyUnavailable, false), "{topology}");
+    }
+}
+
+#[test]
+fn a_way_leads_over_links_that_are_up() {
+    let mut table = Table::new();
+    let conns = table.linked(&MEMBERS);
+    pin(&mut table, conns[0], "tree");
+    pass(&mut table, &conns, 5);
+    for (conn, from) in conns.iter().zip(MEMBERS) {
+        for to in MEMBERS.into_iter().filter(|to| *to != from) {
+            drop(table.inbox(*conn));
+            table.say(*conn, ClientMessage::Route(RouteTo { to: id(to) }));
+            let [ServerMessage::Route(route)] = &table.inbox(*conn)[..] else { panic!("a way is told") };
+            assert_eq!(route.path.last(), Some(&id(to)));
+            let ends = [id(from)].into_iter().chain(route.path.iter().copied());
+            assert!(ends.zip(&route.path).all(|(a, b)| table.hub.planner().linked(a, *b)), "{from} {to}");
+        }
+    }
+    table.say(conns[0], ClientMessage::Route(RouteTo { to: id(99) }));
+    let [ServerMessage::Route(route)] = &table.inbox(conns[0])[..] else { panic!("no way is told") };
+    assert!(route.path.is_empty());
+}
