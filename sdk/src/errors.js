@@ -12,6 +12,7 @@
  *
  * - A {@link RefusalCode}: the server's word, as in PROTOCOL.md.
  * - `bad_address`: the address is not a room's. `unreachable`: the server did not answer.
+ * - Pinning: `not_allowed`, `topology_unavailable`, `rate_limited`, `unreachable` (the server may have taken it before).
  * - `token_failed`: the token function threw; see `cause`.
  * - Sending: `too_large`, `too_many` (await each send), `unknown_member`, `not_allowed`, `closed` (the room was left).
  * - Calling: `no_handler`, `handler_failed`, `timeout`, `member_left`, `too_many_calls`, and as for sending.

@@ -148,6 +148,8 @@ export const LATEST_RESEND = millis(100);
 export const LOSSY_PAUSE = 64 * 1024;
 /** Bytes of lossy messages that the application has not consumed yet; beyond, they are dropped. */
 export const LOSSY_HELD = 256 * 1024;
+/** Wishes how the room should be linked that a member's hub has yet to answer. */
+export const PINS_MAX = 16;
 /** Calls under way, a caller. */
 export const CALLS_MAX = 1_024;
 /** Time for a call's reply, unless the caller says otherwise. */

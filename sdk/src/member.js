@@ -20,7 +20,7 @@ import { LEAVE_FLUSH, SLEPT_AFTER } from "./limits.js";
 import { call, callFailed, publish, reply, send } from "./member/app.js";
 import { Core } from "./member/core.js";
 import { askWays, buffered, consumed, hearCourier, packetCame, pump } from "./member/frames.js";
-import { close, connected, disconnected, giveUpEntering, gone, hubSaid, parted, tellChange } from "./member/hub.js";
+import { close, connected, disconnected, giveUpEntering, gone, hubSaid, parted, pin, tellChange } from "./member/hub.js";
 import { apply, failLink, isCurrent, isUp, linkUp, local, partLink, tellParted } from "./member/links.js";
 import { LinkError } from "./courier/error.js";
 
@@ -150,8 +150,7 @@ export class Member {
       case "set_attributes":
         return tellChange(core, core.session.setAttributes(input.set));
       case "pin":
-        if (core.session.isJoined) core.tell({ type: "topology", pin: input.topology });
-        return undefined;
+        return pin(core, input.ticket, input.topology);
       case "set_token":
         core.session.config.token = input.token;
         return undefined;
@@ -229,5 +228,6 @@ export class Member {
   #refuseClosed(input) {
     if (input.type === "send") this.#core.event({ type: "not_sent", ticket: input.ticket, why: "closed" });
     if (input.type === "call") callFailed(this.#core, input.ticket, "closed", "the room is closed");
+    if (input.type === "pin") this.#core.event({ type: "not_pinned", ticket: input.ticket, why: "closed" });
   }
 }

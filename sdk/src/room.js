@@ -8,7 +8,7 @@
 import { Driver } from "./driver.js";
 import { RoomError } from "./errors.js";
 import { toHex } from "./id.js";
-import { ATTRIBUTES_BYTES, CALLS_MAX, LOSSY_MAX } from "./limits.js";
+import { ATTRIBUTES_BYTES, CALLS_MAX, CHANNEL_NAME_MAX, LOSSY_MAX } from "./limits.js";
 import { Channel, Held, checkName, keyOf } from "./room/channel.js";
 import {
   Emitter, GapEvent, LinkEvent, MemberEvent, MemberLeaveEvent, ReconnectedEvent, ReconnectingEvent, RefusedEvent,
@@ -22,9 +22,11 @@ import { byteLength } from "./wire.js";
 /** @import {TokenSource} from "./driver.js" */
 /** @import {RoomErrorCode} from "./errors.js" */
 /** @import {MemberId} from "./id.js" */
-/** @import {Answer, Joined, Lossy, MemberEvent as Heard, NotSent} from "./member/io.js" */
+/** @import {Answer, Joined, Lossy, MemberEvent as Heard, NotPinned, NotSent} from "./member/io.js" */
 /** @import {ChannelMode} from "./room/channel.js" */
 /** @import {GoneReason, MemberInfo, RefusalCode} from "./wire.js" */
+
+/** How a room can be linked. @typedef {"mesh" | "small-world" | "tree" | "star"} Topology */
 
 /**
  * What answers calls of a method: gets the argument, who calls, and a signal that is aborted when they leave. What it
@@ -84,6 +86,7 @@ export class Room extends Emitter {
   /** @type {Map<MemberId, Member>} */
   #members = new Map();
   #topology = "";
+  #admin = false;
   /**
    * Settled once the member is in the room again after its page was put aside; undefined where it was not.
    *
@@ -94,7 +97,7 @@ export class Room extends Emitter {
   #channels = new Map();
   #held = new Held();
   #tickets = 0;
-  /** Sends and calls under way, by ticket. @type {Map<number, Waiter>} */
+  /** Sends, calls and pins under way, by ticket. @type {Map<number, Waiter>} */
   #waiters = new Map();
   /** @type {Map<string, Handler>} */
   #handlers = new Map();
@@ -133,9 +136,30 @@ export class Room extends Emitter {
     return this.#status === "entering" ? "reconnecting" : this.#status;
   }
 
-  /** How the room is linked: `mesh`, … */
+  /** How the room is linked: `mesh`, `small-world`, `tree` or `star`. `topologychange` tells of another. */
   get topology() {
     return this.#topology;
+  }
+
+  /** Whether this member may choose how the room is linked, as its token says. */
+  get mayPin() {
+    return this.#admin;
+  }
+
+  /**
+   * Has the room linked in this way from now on. Fulfilled when the server has taken it; `topologychange` tells when the room
+   * is linked so. Nothing is lost on the way.
+   *
+   * @param {Topology | "auto"} topology `auto`: as it fits
+   * @returns {Promise<void>}
+   * @throws {RoomError} `not_allowed`, `topology_unavailable`, `rate_limited`, `unreachable`, `closed`
+   */
+  async pin(topology) {
+    const ticket = ++this.#tickets;
+    const word = String(topology).toWellFormed();
+    const hint = "ask for `auto`, `mesh`, `small-world` or `tree`";
+    if (word.length > CHANNEL_NAME_MAX) throw new RoomError("topology_unavailable", "no topology has so long a name", hint);
+    await this.#ask(ticket, () => this.#driver.handle({ type: "pin", ticket, topology: word }));
   }
 
   /**
@@ -347,6 +371,12 @@ export class Room extends Emitter {
       case "not_sent":
         this.#settle(event.ticket)?.reject(notSent(event.why));
         break;
+      case "pinned":
+        this.#settle(event.ticket)?.resolve(undefined);
+        break;
+      case "not_pinned":
+        this.#settle(event.ticket)?.reject(notPinned(event.why));
+        break;
       case "gap": {
         const member = this.#members.get(event.member);
         if (member) this.dispatchEvent(new GapEvent(member, event.from_seq, event.to_seq));
@@ -377,9 +407,10 @@ export class Room extends Emitter {
   }
 
   /** @param {Joined} joined */
-  #joined({ self, members, topology, state }) {
+  #joined({ self, members, topology, admin = false, state }) {
     const again = this.#status !== "entering";
     this.#status = "open";
+    this.#admin = admin;
     if (!again) {
       this.#self._update(self);
       this.#topology = topology;
@@ -623,6 +654,16 @@ function notSent(why) {
     closed: ["the room is closed", "join again"],
   }[why];
   return new RoomError(why, message, hint);
+}
+
+/** Why a room is not linked as was wished. @param {NotPinned} why */
+function notPinned(why) {
+  if (why === "closed") return new RoomError("closed", "the room is closed", "join again");
+  if (why === "unreachable") {
+    return new RoomError("unreachable", "the server is out of reach", "try again when the room is `reconnected`");
+  }
+  const { code, message, hint } = why.refused;
+  return new RoomError(code, message, hint);
 }
 
 /**

@@ -27,6 +27,7 @@ export { RoomState } from "./room/state.js";
 /** @typedef {import("./driver.js").TokenSource} TokenSource */
 /** @typedef {import("./errors.js").RoomErrorCode} RoomErrorCode */
 /** @typedef {import("./room.js").Handler} Handler */
+/** @typedef {import("./room.js").Topology} Topology */
 /** @typedef {import("./room/channel.js").ChannelMode} ChannelMode */
 /** @typedef {import("./room/member.js").Link} Link */
 /** @typedef {import("./room/member.js").LinkState} LinkState */
@@ -43,7 +44,8 @@ export { RoomState } from "./room/state.js";
  *   each time that the server is asked to let the member in
  * @property {Record<string, string>} [attributes] what the member says of itself to everybody
  * @property {AbortSignal} [signal] gives up entering; has no effect once the room is entered
- * @property {string} [topology] how the room is to be linked: `auto` (unless said otherwise), `mesh`, …
+ * @property {string} [topology] how the room is to be linked, as in {@link Room.pin}: asked for on entering, and passed over
+ *   where this member may not choose
  */
 
 /** What the server's log calls this software. */

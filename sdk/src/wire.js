@@ -46,7 +46,7 @@ import { SIGNAL_MAX, WELCOME_MAX } from "./limits.js";
  *
  * @typedef {{ type: "welcome", v: number, hub: string, self: MemberInfo, room: string,
  *   members: MemberInfo[], links: LinkTo[], eager?: MemberId[], state: Record<string, StateEntry>, topology: string, epoch: number,
- *   resumed: boolean, op: number, ping_ms: number, ice: IceServer[] }} Welcome
+ *   resumed: boolean, op: number, ping_ms: number, admin?: boolean, ice: IceServer[] }} Welcome
  */
 /** What was asked was not done; `fatal`: the socket closes now. @typedef {{ type: "refused", code: RefusalCode, message: string, hint: string, fatal: boolean }} Refused */
 
@@ -62,6 +62,7 @@ import { SIGNAL_MAX, WELCOME_MAX } from "./limits.js";
  *   | { type: "signal", from: MemberId, attempt: number, data: Json }
  *   | { type: "state", key: string, value: Json, version: number, by: MemberId, op: number }
  *   | { type: "topology", from: string, to: string, epoch: number }
+ *   | { type: "pinned", pin: string, refused?: Omit<Refused, "type"> }
  *   | { type: "route", to: MemberId, path: MemberId[] }
  *   | Refused
  *   | { type: "closing", reason: string, retry_ms: number }
@@ -351,6 +352,8 @@ const CLIENT = new Map(
   }),
 );
 
+const REFUSED = object({ code: CODE, message: TEXT, hint: TEXT, fatal: FLAG });
+
 const SERVER = new Map(
   Object.entries({
     welcome: object({
@@ -367,6 +370,7 @@ const SERVER = new Map(
       resumed: FLAG,
       op: NUMBER,
       ping_ms: NUMBER,
+      "admin?": FLAG,
       ice: list(object({ urls: list(TEXT), "username?": TEXT, "credential?": TEXT })),
     }),
     member: MEMBER,
@@ -376,8 +380,9 @@ const SERVER = new Map(
     signal: object({ from: ID, attempt: NUMBER_32, data: JSON_VALUE }),
     state: object({ key: TEXT, value: JSON_VALUE, version: NUMBER, by: ID, op: NUMBER }),
     topology: object({ from: TEXT, to: TEXT, epoch: NUMBER }),
+    pinned: object({ pin: TEXT, "refused?": REFUSED }),
     route: object({ to: ID, path: list(ID) }),
-    refused: object({ code: CODE, message: TEXT, hint: TEXT, fatal: FLAG }),
+    refused: REFUSED,
     closing: object({ reason: TEXT, retry_ms: NUMBER }),
     ping: EMPTY,
     pong: EMPTY,

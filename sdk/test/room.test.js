@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { OPEN_TIMEOUT_MS } from "../src/driver.js";
 import { RoomError, join } from "../src/roomful.js";
+import { PINS_MAX } from "../src/limits.js";
 import { HELD_BYTES } from "../src/room/channel.js";
 import { installBrowser } from "./browser.js";
 
@@ -261,6 +262,40 @@ test("state and attributes that the server would put a member out for are refuse
   assert.equal((await once(bob.state, "change")).key, "half \ufffd");
   ada.setAttributes({ mood: "\ud83d" });
   assert.deepEqual((await once(bob, "memberupdate")).member.attributes, { mood: "\ufffd" });
+});
+
+test("the room is linked as is asked for, or the promise says why not", async () => {
+  const [ada, bob] = await meet("Ada", "Bob");
+  const changes = Promise.all([ada, bob].map((room) => once(room, "topologychange")));
+  await ada.pin("tree");
+  for (const [at, { from, to }] of (await changes).entries()) assert.deepEqual([from, to], ["mesh", "tree"], `member ${at}`);
+  assert.deepEqual([ada.topology, bob.topology, (await enter("Eve")).topology], ["tree", "tree", "tree"]);
+
+  assert.equal(await codeOf(ada.pin("ring")), "topology_unavailable");
+  assert.equal(await codeOf(ada.pin("x".repeat(1_000))), "topology_unavailable");
+  await assert.rejects(ada.pin("ring"), { message: "no", hint: "ask" });
+  const many = await Promise.all(Array.from({ length: PINS_MAX + 2 }, () => codeOf(ada.pin("tree"))));
+  assert.deepEqual(many.filter((code) => code !== "fulfilled"), ["rate_limited", "rate_limited"]);
+});
+
+test("a pin that the server may not have heard is rejected", async () => {
+  const [ada] = await meet("Ada", "Bob");
+  const away = once(ada, "reconnecting");
+  // It hears the wish, and its answer is lost.
+  server.repeats = ({ type }) => type === "topology" && server.cut();
+  assert.equal(await codeOf(ada.pin("tree")), "unreachable");
+  server.repeats = () => false;
+  await away;
+  assert.equal(await codeOf(ada.pin("tree")), "unreachable");
+  await once(ada, "reconnected");
+  await ada.pin("tree");
+  await ada.leave();
+  assert.equal(await codeOf(ada.pin("tree")), "closed");
+});
+
+test("members know whether they may choose how the room is linked", async () => {
+  const [ada, eve] = await meet("Ada", "Eve");
+  assert.deepEqual([ada.mayPin, eve.mayPin], [true, false]);
 });
 
 test("members come and go", async () => {

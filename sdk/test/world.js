@@ -300,6 +300,8 @@ export class Hub {
   #present = new Map();
   #state = {};
   #version = 1;
+  #topology = "mesh";
+  #epoch = 1;
 
   constructor(id) {
     this.#id = id;
@@ -338,6 +340,18 @@ export class Hub {
           if (this.#present.get(id)?.away) this.#gone(id, "crashed");
         }
         break;
+      case "topology": {
+        const { pin } = message;
+        if (pin === "ring") {
+          member.fromHub({ type: "pinned", pin, refused: { code: "topology_unavailable", message: "no", hint: "ask", fatal: false } });
+          break;
+        }
+        member.fromHub({ type: "pinned", pin });
+        const [from, to] = [this.#topology, pin === "auto" ? "mesh" : pin];
+        if (from !== to) this.#tellAll({ type: "topology", from, to, epoch: ++this.#epoch });
+        this.#topology = to;
+        break;
+      }
       case "ping":
         member.fromHub({ type: "pong" });
         break;
@@ -370,11 +384,12 @@ export class Hub {
       members: others.map((other) => other.info),
       links: others.map((other) => ({ peer: other.info.id, role: this.#role(member.id, other.info.id) })),
       state: this.#state,
-      topology: "mesh",
-      epoch: 1,
+      topology: this.#topology,
+      epoch: this.#epoch,
       resumed: Boolean(known),
       op: entry.op,
       ping_ms: 10_000,
+      admin: join.name !== "Eve",
       ice: [],
     });
     if (known) return;

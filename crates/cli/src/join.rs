@@ -30,7 +30,8 @@ use screen::{Json, Screen, Text};
 ///
 /// Each line typed, or piped in, is a message on channel "chat", as in the web app; what the others say is shown, with
 /// the channel's name where it is another. It leaves at the end of its input, at Ctrl-C and at SIGTERM, after what was
-/// said has arrived.
+/// said has arrived. Two lines are not messages: `/topology WORD` has the room linked in another way, for all (auto, mesh,
+/// small-world, tree, star), where this member may; `/topology` alone shows how it is linked.
 ///
 /// The others are told whom it is linked to, on channel "links", for the web app's drawing of the room.
 #[derive(Debug, Args)]
@@ -41,12 +42,13 @@ use screen::{Json, Screen, Text};
     roomful join http://127.0.0.1:7800/standup --json --json-input --linger 5
 
 With --json, one object a line, with \"event\": joined, memberjoin, memberleave, memberupdate, link, message, state,
-topology, gap, called, notsent, refused, missed, reconnecting, reconnected, close.
+topology, gap, called, pinned, linked, notsent, refused, missed, reconnecting, reconnected, close.
 
 With --json-input, one object a line, with one of:
   {\"send\": {\"data\": …, \"channel\": \"chat\", \"to\": ID, \"mode\": \"reliable|latest|datagram\"}}
   {\"call\": {\"to\": ID, \"method\": …, \"data\": …}}
-  {\"state\": {\"key\": …, \"value\": …}}    {\"attributes\": {KEY: VALUE or null, …}}    {\"leave\": {}}
+  {\"state\": {\"key\": …, \"value\": …}}    {\"attributes\": {KEY: VALUE or null, …}}
+  {\"topology\": \"auto|mesh|small-world|tree|star\"}    {\"leave\": {}}
 
 Of what JSON lacks, bytes are {\"$bytes\": base64}, typed arrays {\"$float32\": […]} and so on, dates {\"$date\": ms},
 big integers {\"$bigint\": \"…\"}; also {\"$number\": \"NaN\"}, {\"$undefined\": true} and {\"$map\": [[key, value], …]}.

@@ -258,6 +258,36 @@ fn scripts_write_json() {
 }
 
 #[test]
+fn a_line_has_the_room_linked_in_another_way() {
+    let house = House::open();
+    let mut ada = house.join("Ada", &[]);
+    assert_eq!(ada.line(), "* in the room as Ada; nobody else is here");
+    let mut bot = house.join("bot", &["--json", "--json-input"]);
+    bot.event("joined");
+    assert_eq!(ada.line(), "* bot is here");
+
+    ada.say("/topology");
+    assert_eq!(ada.line(), "* the room is linked as mesh");
+    ada.say("/topology tree");
+    assert_eq!(ada.line(), "* the room is now linked as tree");
+    let change = bot.event("topology");
+    assert_eq!((&change["from"], &change["to"]), (&json!("mesh"), &json!("tree")));
+    ada.say("/topology ring");
+    assert!(ada.line().starts_with("! this server cannot link a room as `ring` (ask for "));
+    // What only looks like it is said.
+    ada.say("//topology mesh");
+    assert_eq!(bot.message("chat")["data"], "/topology mesh");
+
+    bot.say(r#"{"topology":"ring"}"#);
+    assert_eq!(bot.event("pinned")["error"]["code"], "topology_unavailable");
+    bot.say(r#"{"topology":"mesh"}"#);
+    let pinned = bot.event("pinned");
+    assert_eq!((&pinned["topology"], pinned.get("error")), (&json!("mesh"), None));
+    assert_eq!(ada.line(), "* the room is now linked as mesh");
+    assert_eq!((ada.end(), bot.end()), (Some(0), Some(0)));
+}
+
+#[test]
 fn input_that_asks_for_nothing_known_is_told() {
     let house = House::open();
     let mut ada = house.join("Ada", &["--json-input"]);

@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use crate::{
-    Closed, Event, JoinError, Link, Message, Payload,
+    Closed, Event, JoinError, Link, Message, Payload, PinError,
     call::{Handling, Incoming, no_handler},
     event::Mode,
     limits::TAKEN_PER_TURN,
@@ -41,6 +41,8 @@ pub(crate) struct Driver {
     handling: Handling,
     /// Who waits for the answer of which call.
     calls: BTreeMap<u64, oneshot::Sender<Answer>>,
+    /// Who waits for the server's word on which wish how the room should be linked; the machine bounds them.
+    pins: BTreeMap<u64, oneshot::Sender<Result<(), PinError>>>,
     /// Inputs that outputs caused: a link that could not be opened.
     caused: VecDeque<Input>,
     /// Who waits to be in the room.
@@ -87,6 +89,7 @@ impl Driver {
             publishes: requests.publishes,
             handling: Handling::default(),
             calls: BTreeMap::new(),
+            pins: BTreeMap::new(),
             caused: VecDeque::new(),
             entering: Some(entering),
             leaving: false,
@@ -231,6 +234,10 @@ impl Driver {
             }
             Command::SetState { key, value } => Input::SetState { key, value },
             Command::SetAttributes { set } => Input::SetAttributes { set },
+            Command::Pin { ticket, topology, answer } => {
+                self.pins.insert(ticket, answer);
+                Input::Pin { ticket, topology }
+            }
         };
         self.handle(input);
     }
@@ -391,10 +398,19 @@ impl Driver {
                 self.application.0.update(|view| view.topology.clone_from(&to));
                 self.tell(Event::Topology { from, to });
             }
+            MachineEvent::Pinned { ticket } => self.pinned(ticket, Ok(())),
+            MachineEvent::NotPinned { ticket, why } => self.pinned(ticket, Err(why.into())),
             MachineEvent::Refused { code, message, hint } => self.tell(Event::Refused { code, message, hint }),
             MachineEvent::Reconnecting { reason } => self.tell(Event::Reconnecting { reason }),
             MachineEvent::Reconnected { resumed } => self.tell(Event::Reconnected { resumed }),
             other => tracing::warn!(?other, "the member tells what this driver does not know"),
+        }
+    }
+
+    fn pinned(&mut self, ticket: u64, answer: Result<(), PinError>) {
+        if let Some(waiting) = self.pins.remove(&ticket) {
+            // Who gave up does not want to know.
+            let _ = waiting.send(answer);
         }
     }
 
@@ -426,6 +442,7 @@ impl Driver {
             view.this = joined.this;
             view.members = joined.members.into_iter().map(|member| (member.id, member)).collect();
             view.topology = joined.topology;
+            view.admin = joined.admin;
             let set = joined.state.into_iter().filter(|(_, entry)| !entry.value.is_null());
             view.state = set.map(|(key, entry)| (key, entry.value)).collect();
         });

@@ -2,6 +2,7 @@
 
 use room::{
     limits::{CHANNEL_NAME_MAX, LOSSY_MAX, MESSAGE_MAX},
+    member::NotPinned,
     wire::signal::RefusalCode,
 };
 
@@ -202,6 +203,58 @@ impl CallError {
             "too_many_calls" => CallError::TooManyCalls,
             "closed" => CallError::Closed,
             _ => CallError::Other { code, message },
+        }
+    }
+}
+
+/// Why a room is not linked as was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PinError {
+    /// The server said no: `not_allowed`, `topology_unavailable`, `rate_limited`.
+    #[error("{message}")]
+    Refused {
+        /// A stable name.
+        code: RefusalCode,
+        /// One plain sentence.
+        message: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// The server is out of reach. It may have taken the wish before it was.
+    #[error("the server is out of reach")]
+    Unreachable,
+    /// The room was left, or this member removed.
+    #[error("the room is closed")]
+    Closed,
+}
+
+impl PinError {
+    /// A stable name.
+    pub fn code(&self) -> &'static str {
+        match self {
+            PinError::Refused { code, .. } => code.as_str(),
+            PinError::Unreachable => "unreachable",
+            PinError::Closed => "closed",
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> &str {
+        match self {
+            PinError::Refused { hint, .. } => hint,
+            PinError::Unreachable => "try again when the server is back",
+            PinError::Closed => "join again",
+        }
+    }
+}
+
+impl From<NotPinned> for PinError {
+    fn from(why: NotPinned) -> PinError {
+        match why {
+            NotPinned::Refused { code, message, hint } => PinError::Refused { code, message, hint },
+            NotPinned::Unreachable => PinError::Unreachable,
+            NotPinned::Closed => PinError::Closed,
         }
     }
 }

@@ -61,7 +61,7 @@ pub use ::room::{
 pub use address::AddressError;
 pub use call::{Call, Request};
 pub use channel::{Channel, Messages};
-pub use error::{CallError, ChangeError, HandlerError, JoinError, LeaveError, SendError};
+pub use error::{CallError, ChangeError, HandlerError, JoinError, LeaveError, PinError, SendError};
 pub use event::{Closed, Event, Link, LinkState, Message, Mode};
 pub use join::{Join, join};
 pub use membership::Membership;

@@ -15,13 +15,13 @@ use room::{
     limits::{ATTRIBUTES_BYTES, CHANNEL_NAME_MAX, LOSSY_MAX, MESSAGE_MAX},
     member::{Answer, Lossy},
     time::Micros,
-    wire::signal::{Json, Member},
+    wire::signal::{Json, Member, RefusalCode},
 };
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::{
-    CallError, ChangeError, Channel, HandlerError, LeaveError, Payload, SendError, State,
+    CallError, ChangeError, Channel, HandlerError, LeaveError, Payload, PinError, SendError, State,
     call::{Call, Request, handler},
     event::Mode,
     limits::{COMMAND_BYTES, COMMAND_COST_MIN, COMMANDS_MAX, PUBLISHES_MAX},
@@ -70,6 +70,11 @@ pub(crate) enum Command {
     },
     SetAttributes {
         set: BTreeMap<String, Option<String>>,
+    },
+    Pin {
+        ticket: u64,
+        topology: String,
+        answer: oneshot::Sender<Result<(), PinError>>,
     },
 }
 
@@ -128,6 +133,41 @@ impl Membership {
     /// How the room is linked now.
     pub fn topology(&self) -> String {
         self.shared.view().topology.clone()
+    }
+
+    /// Whether this member may choose how the room is linked, as its token says.
+    pub fn may_pin(&self) -> bool {
+        self.shared.view().admin
+    }
+
+    /// Has the room linked in this way from now on: `mesh`, `small-world`, `tree` or `star`; `auto`: as it fits. Returns when
+    /// the server has taken it; [`Event::Topology`](crate::Event::Topology) tells when the room is linked so. Nothing is
+    /// lost on the way.
+    ///
+    /// ```no_run
+    /// # async fn example(room: roomful::Room) -> Result<(), roomful::PinError> {
+    /// room.pin("small-world").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If this member may not choose, there is no such topology (now), or the server is out of reach.
+    pub async fn pin(&self, topology: impl Into<String>) -> Result<(), PinError> {
+        let topology = topology.into();
+        let (sender, answer) = oneshot::channel();
+        let bytes = topology.len();
+        if bytes > CHANNEL_NAME_MAX {
+            return Err(PinError::Refused {
+                code: RefusalCode::TopologyUnavailable,
+                message: format!("no topology has a name of {bytes} bytes"),
+                hint: "ask for `auto`, `mesh`, `small-world` or `tree`".to_owned(),
+            });
+        }
+        let command = Command::Pin { ticket: self.ticket(), topology, answer: sender };
+        self.request(bytes, command).await.map_err(|Gone| PinError::Closed)?;
+        // Where the driver ended meanwhile, the room is closed.
+        answer.await.unwrap_or(Err(PinError::Closed))
     }
 
     /// A channel, reliable unless [`Channel::mode`] says otherwise. Channels need not be made: all members have all.

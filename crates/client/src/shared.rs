@@ -31,14 +31,22 @@ pub(crate) struct View {
     pub this: Member,
     pub members: BTreeMap<MemberId, Member>,
     pub topology: String,
+    /// Whether this member may choose it.
+    pub admin: bool,
     pub state: BTreeMap<String, Json>,
     pub closed: Option<Closed>,
 }
 
 impl Shared {
     pub(crate) fn new(this: Member) -> Arc<Shared> {
-        let view =
-            View { this, members: BTreeMap::new(), topology: String::new(), state: BTreeMap::new(), closed: None };
+        let view = View {
+            this,
+            members: BTreeMap::new(),
+            topology: String::new(),
+            admin: false,
+            state: BTreeMap::new(),
+            closed: None,
+        };
         Arc::new(Shared {
             view: RwLock::new(view),
             inbox: Inbox::default(),

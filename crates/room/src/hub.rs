@@ -60,8 +60,9 @@ use crate::{
     wire::{
         frame::NUMBER_MAX,
         signal::{
-            ClientMessage, Closing, Join, Json, LinkPlan, LinkReport, LinkTo, Member, RefusalCode, Refused, Role,
-            RouteVia, ServerMessage, SetAttributes, SetState, SignalFrom, SignalTo, StateChange, StateEntry, Update,
+            ClientMessage, Closing, Join, Json, LinkPlan, LinkReport, LinkTo, Member, Pinned, RefusalCode, Refused,
+            Role, RouteVia, ServerMessage, SetAttributes, SetState, SignalFrom, SignalTo, StateChange, StateEntry,
+            Update,
         },
     },
 };
@@ -338,9 +339,8 @@ impl Hub {
             ClientMessage::Ping {} => self.send(vec![conn], ServerMessage::Pong {}),
             ClientMessage::Pong {} => {}
             ClientMessage::Topology(wish) => {
-                if let Err(refused) = self.pin(id, &wish.pin) {
-                    self.refuse_message(conn, refused);
-                }
+                let refused = self.pin(id, &wish.pin).err();
+                self.send(vec![conn], ServerMessage::Pinned(Pinned { pin: wish.pin, refused }));
             }
             ClientMessage::Route(question) => {
                 let path = self.route(id, question.to);

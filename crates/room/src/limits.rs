@@ -136,6 +136,8 @@ pub const LATEST_RESEND: Micros = Micros::from_millis(100);
 pub const LOSSY_PAUSE: usize = 64 * 1024;
 /// Bytes of lossy messages that the application has not consumed yet; beyond, they are dropped.
 pub const LOSSY_HELD: u64 = 256 * 1024;
+/// Wishes how the room should be linked that a member's hub has yet to answer.
+pub const PINS_MAX: usize = 16;
 /// Calls under way, a caller.
 pub const CALLS_MAX: usize = 1_024;
 /// Time for a call's reply, unless the caller says otherwise.

@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
-pub use self::io::{Answer, Config, Event, Input, Joined, Lane, LinkState, Lossy, NotSent, Output};
+pub use self::io::{Answer, Config, Event, Input, Joined, Lane, LinkState, Lossy, NotPinned, NotSent, Output};
 use self::{
     call::Calls,
     link::{Do, Link},
@@ -42,8 +42,8 @@ use crate::{
     wire::{
         frame::{self, Frame, Head, Kind, PacketReader, Stream},
         signal::{
-            Attributes, ClientMessage, GoneReason, Json, LinkPlan, Member as MemberInfo, Negotiation, PinTopology,
-            RefusalCode, RouteTo, ServerMessage, SetState, SignalTo, Welcome,
+            Attributes, ClientMessage, GoneReason, Json, LinkPlan, Member as MemberInfo, Negotiation, RefusalCode,
+            Refused, RouteTo, ServerMessage, SetState, SignalTo, Welcome,
         },
     },
 };
@@ -206,11 +206,7 @@ impl Member {
                 let change = self.session.set_attributes(set);
                 self.tell_change(change);
             }
-            Input::Pin { topology } => {
-                if self.session.is_joined() {
-                    self.tell(ClientMessage::Topology(PinTopology { pin: topology }));
-                }
-            }
+            Input::Pin { ticket, topology } => self.pin(ticket, topology),
             Input::SetToken { token } => self.session.config.token = token,
             Input::Consumed { from, bytes, lossy } => self.consumed(from, bytes, lossy),
             Input::Leave => {
@@ -330,6 +326,7 @@ impl Member {
         for ticket in self.calls.close() {
             self.call_failed(ticket, "closed", "the room was left before the answer came");
         }
+        self.forget_pins(&NotPinned::Closed);
         self.dirty.clear();
         self.event(Event::Closed { code, reason: reason.to_owned(), hint: hint.to_owned() });
     }
@@ -338,6 +335,7 @@ impl Member {
         match input {
             Input::Send { ticket, .. } => self.event(Event::NotSent { ticket: *ticket, why: NotSent::Closed }),
             Input::Call { ticket, .. } => self.call_failed(*ticket, "closed", "the room is closed"),
+            Input::Pin { ticket, .. } => self.event(Event::NotPinned { ticket: *ticket, why: NotPinned::Closed }),
             _ => {}
         }
     }

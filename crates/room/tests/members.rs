@@ -202,6 +202,7 @@ impl World {
             resumed: self.present.contains(&id),
             op: 0,
             ping_ms: 10_000,
+            admin: true,
             ice: Vec::new(),
         }
     }
@@ -504,8 +505,7 @@ fn numbers_beyond_reason_from_a_hub_are_cut() {
     let mut world = World::new(1);
     let a = world.id(0);
     world.rejoins(a);
-    let (op, epoch, ping_ms) = (u64::MAX, u64::MAX, u64::MAX);
-    let welcome = Welcome { op, epoch, ping_ms, ..world.welcome(a, BTreeMap::new()) };
+    let welcome = Welcome { op: u64::MAX, epoch: u64::MAX, ping_ms: u64::MAX, ..world.welcome(a, BTreeMap::new()) };
     world.wants(a, Input::Hub(ServerMessage::Welcome(Box::new(welcome))));
     let told = world.wants(a, Input::SetState { key: "k".into(), value: Json::null() });
     assert!(matches!(told[..], [Output::Tell(ClientMessage::State(_))]), "{told:?}");

@@ -14,7 +14,7 @@ import { closeConnections, planCourier, planned, signal } from "./links.js";
 import { sortedEntries } from "./order.js";
 
 /** @import {MemberId} from "../id.js" */
-/** @import {Attributes, ClientMessage, GoneReason, Json, MemberInfo, RefusalCode, ServerMessage, Welcome} from "../wire.js" */
+/** @import {Attributes, ClientMessage, GoneReason, Json, MemberInfo, RefusalCode, Refused, ServerMessage, Welcome} from "../wire.js" */
 /** @import {Core} from "./core.js" */
 
 /** @param {Core} core */
@@ -44,6 +44,7 @@ export function disconnected(core, code, reason) {
   }
   const joined = session.isJoined;
   const until = session.lost(core.now);
+  forgetPins(core, "unreachable");
   if (joined) core.event({ type: "reconnecting", reason });
   else if (session.hub === undefined && until > session.enterBy) {
     // A server that says why it does not let the member in was reached.
@@ -107,6 +108,9 @@ export function hubSaid(core, message) {
         core.dirty.add(id);
       }
       break;
+    case "pinned":
+      pinned(core, message.pin, message.refused);
+      break;
     case "route":
       routed(core, message.to, message.path);
       break;
@@ -144,12 +148,12 @@ function welcomed(core, welcome) {
  * @param {Core} core
  * @param {Welcome} welcome
  */
-function joined(core, { self, members, topology, state }) {
+function joined(core, { self, members, topology, admin, state }) {
   core.session.topology = topology;
   core.session.roomState = new Map(Object.entries(state));
   for (const info of members) entered(core, info, true);
   core.courier.metAll();
-  core.event({ type: "joined", self, members, topology, state });
+  core.event({ type: "joined", self, members, topology, ...(admin && { admin }), state });
 }
 
 /**
@@ -312,6 +316,57 @@ function topologyIs(core, to) {
 }
 
 /**
+ * Tells the hub how the room should be linked.
+ *
+ * @param {Core} core
+ * @param {number} ticket
+ * @param {string} topology
+ */
+export function pin(core, ticket, topology) {
+  if (!core.session.isJoined) {
+    core.event({ type: "not_pinned", ticket, why: "unreachable" });
+    return;
+  }
+  const message = core.session.pin(ticket, topology);
+  if (message) {
+    core.tell(message);
+    return;
+  }
+  const refused = {
+    code: /** @type {const} */ ("rate_limited"),
+    message: "too many changes of topology wait for the server's answer",
+    hint: "await one before the next",
+  };
+  core.event({ type: "not_pinned", ticket, why: { refused } });
+}
+
+/**
+ * @param {Core} core
+ * @param {string} word
+ * @param {Omit<Refused, "type">} [refused]
+ */
+function pinned(core, word, refused) {
+  const ticket = core.session.pinned(word);
+  if (ticket === undefined) return;
+  if (!refused) {
+    core.event({ type: "pinned", ticket });
+    return;
+  }
+  const { code, message, hint } = refused;
+  core.event({ type: "not_pinned", ticket, why: { refused: { code, message, hint } } });
+}
+
+/**
+ * Nobody will answer the wishes that wait.
+ *
+ * @param {Core} core
+ * @param {"unreachable" | "closed"} why
+ */
+function forgetPins(core, why) {
+  for (const ticket of core.session.unpinned()) core.event({ type: "not_pinned", ticket, why });
+}
+
+/**
  * @param {Core} core
  * @param {ClientMessage | undefined} change
  */
@@ -352,6 +407,7 @@ export function close(core, code, reason, hint) {
   for (const ticket of core.calls.close()) {
     callFailed(core, ticket, "closed", "the room was left before the answer came");
   }
+  forgetPins(core, "closed");
   core.dirty.clear();
   core.event({ type: "closed", code, reason, hint });
 }

@@ -51,7 +51,7 @@
  *   | { type: "reply", to: MemberId, call: number, answer: Answer }
  *   | { type: "set_state", key: string, value: Json }
  *   | { type: "set_attributes", set: Record<string, string | null> }
- *   | { type: "pin", topology: string }
+ *   | { type: "pin", ticket: number, topology: string }
  *   | { type: "set_token", token?: string }
  *   | { type: "consumed", from: MemberId, bytes: number, lossy: boolean }
  *   | { type: "leave" }
@@ -80,7 +80,14 @@
  * )} Output
  */
 
-/** What is known on entering. @typedef {{ type: "joined", self: MemberInfo, members: MemberInfo[], topology: string, state: Record<string, StateEntry> }} Joined */
+/**
+ * Why a room is not linked as was wished: the hub, or the member in its place, says no; the hub is out of reach (it may have
+ * taken the wish before); the room was left.
+ *
+ * @typedef {{ refused: { code: RefusalCode, message: string, hint: string } } | "unreachable" | "closed"} NotPinned
+ */
+
+/** What is known on entering. @typedef {{ type: "joined", self: MemberInfo, members: MemberInfo[], topology: string, admin?: boolean, state: Record<string, StateEntry> }} Joined */
 
 /**
  * What the application hears. `joined` comes once and first, `closed` last.
@@ -100,6 +107,8 @@
  *   | { type: "gap", member: MemberId, addressed: boolean, from_seq: number, to_seq: number }
  *   | { type: "state", key: string, value: Json, by?: MemberId }
  *   | { type: "topology", from: string, to: string }
+ *   | { type: "pinned", ticket: number }
+ *   | { type: "not_pinned", ticket: number, why: NotPinned }
  *   | { type: "refused", code: RefusalCode, message: string, hint: string }
  *   | { type: "reconnecting", reason: string }
  *   | { type: "reconnected", resumed: boolean }

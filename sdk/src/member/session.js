@@ -5,7 +5,7 @@
  * @module
  */
 
-import { ENTER_TIMEOUT, HUB_PING, PENDING_CHANGES, RECONNECT_MAX, RECONNECT_MIN, REPORT_DELAY } from "../limits.js";
+import { ENTER_TIMEOUT, HUB_PING, PENDING_CHANGES, PINS_MAX, RECONNECT_MAX, RECONNECT_MIN, REPORT_DELAY } from "../limits.js";
 import { VERSION } from "../wire.js";
 import { compareTexts } from "./order.js";
 import { resume } from "./resume.js";
@@ -45,6 +45,8 @@ export class Session {
   #op = 0;
   /** @type {{ op: number, message: ClientMessage }[]} */
   #pending = [];
+  /** Wishes how the room should be linked that the hub has yet to answer. @type {{ ticket: number, topology: string }[]} */
+  #pins = [];
   /** @type {Map<MemberId, Report>} */
   #reports = new Map();
   /** @type {number | undefined} */
@@ -184,6 +186,34 @@ export class Session {
    */
   confirmed(op) {
     while (this.#pending.length > 0 && this.#pending[0].op <= op) this.#pending.shift();
+  }
+
+  /**
+   * Keeps a wish how the room should be linked until it is answered. Undefined where too many wait.
+   *
+   * @param {number} ticket
+   * @param {string} topology
+   * @returns {ClientMessage | undefined}
+   */
+  pin(ticket, topology) {
+    if (this.#pins.length >= PINS_MAX) return undefined;
+    this.#pins.push({ ticket, topology });
+    return { type: "topology", pin: topology };
+  }
+
+  /**
+   * The ticket of the oldest wish for this word, which is answered.
+   *
+   * @param {string} word
+   */
+  pinned(word) {
+    const place = this.#pins.findIndex(({ topology }) => topology === word);
+    return place < 0 ? undefined : this.#pins.splice(place, 1)[0].ticket;
+  }
+
+  /** The tickets of the wishes that will not be answered any more. */
+  unpinned() {
+    return this.#pins.splice(0).map(({ ticket }) => ticket);
   }
 
   // ---- reports -------------------------------------------------------------------------------------

@@ -107,6 +107,7 @@ fn resume() -> Script {
     let soon = Some(Micros::from_millis(1));
     actions.push((ms(700), Action::Cut { actor: 0, member_notices: soon, hub_notices: soon }));
     actions.push((ms(705), write(0, 2, false)));
+    actions.push((ms(706), pin(0, "mesh")));
     actions.push((ms(710), write(1, 3, false)));
     actions.push((ms(720), message(0, To::Room, 10)));
     actions.push((ms(730), message(1, To::Room, 10)));
@@ -179,7 +180,7 @@ fn calls() -> Script {
     Script { name: "calls", actor: 0, topology: "mesh", loss: 0.0, actions }
 }
 
-/// The room's state and attributes, written by both.
+/// The room's state and attributes, written by both, and wishes how the room should be linked.
 fn state() -> Script {
     let mut actions = vec![(ms(0), Action::Enter(1)), (ms(50), write(1, 0, false)), (ms(200), Action::Enter(0))];
     for (place, (actor, key, remove)) in (0..).zip([(0, 1, false), (1, 1, false), (0, 0, true), (1, 2, true)]) {
@@ -187,6 +188,9 @@ fn state() -> Script {
         let saying = Saying::Attribute { key, remove };
         actions.push((ms(510 + 50 * place), Action::Say { actor, saying }));
     }
+    // Answered, refused, and closed before the answer comes.
+    actions.extend([(ms(800), pin(0, "mesh")), (ms(850), pin(0, "ring")), (ms(900), pin(0, "auto"))]);
+    actions.push((ms(901), Action::Leave(0)));
     Script { name: "state", actor: 0, topology: "mesh", loss: 0.0, actions }
 }
 
@@ -259,6 +263,10 @@ fn partition(side: &[usize], hub: bool, length_ms: u64) -> Action {
 
 fn message(actor: usize, to: To, bytes: usize) -> Action {
     Action::Say { actor, saying: Saying::Message { to, bytes } }
+}
+
+fn pin(actor: usize, topology: &'static str) -> Action {
+    Action::Say { actor, saying: Saying::Pin(topology) }
 }
 
 fn write(actor: usize, key: u64, remove: bool) -> Action {

@@ -125,7 +125,10 @@ impl World {
                 }
                 Some(Input::SetState { key, value })
             }
-            Saying::Pin(topology) => Some(Input::Pin { topology: topology.to_owned() }),
+            Saying::Pin(topology) => {
+                let ticket = self.actors[actor].app.ticket();
+                Some(Input::Pin { ticket, topology: topology.to_owned() })
+            }
             Saying::Attribute { key, remove } => {
                 let (key, value) = (format!("key-{key}"), (!remove).then(|| format!("at {}", self.now)));
                 self.actors[actor].app.own_attributes.insert(key.clone(), value.clone());

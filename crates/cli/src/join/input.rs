@@ -7,7 +7,7 @@ use std::{
 };
 
 use room::limits::MESSAGE_MAX;
-use roomful::{CallError, MemberId, Membership, Mode, Payload};
+use roomful::{CallError, MemberId, Membership, Mode, Payload, PinError};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -35,6 +35,10 @@ pub enum Answer {
     Called { to: MemberId, method: String, result: Result<Value, CallError> },
     /// Something was not done.
     NotDone { code: &'static str, message: String, hint: &'static str },
+    /// The server's word on how the room is to be linked.
+    Pinned { topology: String, result: Result<(), PinError> },
+    /// How the room is linked.
+    Linked { topology: String },
 }
 
 /// What a line of JSON asks for.
@@ -45,6 +49,7 @@ enum Request {
     Call(Call),
     State(State),
     Attributes(BTreeMap<String, Option<String>>),
+    Topology(String),
     Leave {},
 }
 
@@ -83,6 +88,36 @@ struct State {
     value: Value,
 }
 
+/// What a line of text asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Line<'a> {
+    /// An empty line says nothing.
+    Nothing,
+    Words(&'a str),
+    /// `/topology` alone asks, `/topology WORD` pins.
+    Topology(Option<&'a str>),
+}
+
+impl Line<'_> {
+    /// All that begins with a slash but `/topology` is said as it is: paths and diffs are piped in too. A second slash
+    /// in front says what would be a command.
+    fn of(line: &str) -> Line<'_> {
+        const COMMAND: &str = "/topology";
+        let words = line.trim_end();
+        if line.is_empty() {
+            return Line::Nothing;
+        }
+        if let Some(said) = line.strip_prefix('/').filter(|said| said.starts_with(COMMAND)) {
+            return Line::Words(said);
+        }
+        match words.strip_prefix(COMMAND) {
+            Some("") => Line::Topology(None),
+            Some(rest) if rest.starts_with(char::is_whitespace) => Line::Topology(Some(rest.trim_start())),
+            _ => Line::Words(line),
+        }
+    }
+}
+
 impl Input {
     /// Does what each line says; done at the end of the input, or when a line asks to leave.
     pub async fn read(self) -> Result<(), Failure> {
@@ -90,9 +125,15 @@ impl Input {
         while let Some(line) = lines.recv().await {
             let line = line.map_err(|error| Failure::failed(format!("the input cannot be read: {error}")))?;
             if !self.json {
-                // An empty line says nothing.
-                if !line.is_empty() && !self.say(&line).await {
-                    break;
+                match Line::of(&line) {
+                    Line::Nothing => {}
+                    Line::Words(words) => {
+                        if !self.say(words).await {
+                            break;
+                        }
+                    }
+                    Line::Topology(None) => self.answer(Answer::Linked { topology: self.membership.topology() }).await,
+                    Line::Topology(Some(word)) => self.pin(word.to_owned()).await,
                 }
                 continue;
             }
@@ -161,14 +202,25 @@ impl Input {
                     self.not_done(error.code(), error.to_string(), error.hint()).await;
                 }
             }
+            Request::Topology(topology) => self.pin(topology).await,
             Request::Leave {} => {}
         }
         Ok(())
     }
 
-    async fn not_done(&self, code: &'static str, message: String, hint: &'static str) {
+    /// Has the room linked in another way.
+    async fn pin(&self, topology: String) {
+        let result = self.membership.pin(topology.as_str()).await;
+        self.answer(Answer::Pinned { topology, result }).await;
+    }
+
+    async fn answer(&self, answer: Answer) {
         // Nobody wants to know any more.
-        let _ = self.answers.send(Answer::NotDone { code, message, hint }).await;
+        let _ = self.answers.send(answer).await;
+    }
+
+    async fn not_done(&self, code: &'static str, message: String, hint: &'static str) {
+        self.answer(Answer::NotDone { code, message, hint }).await;
     }
 }
 
@@ -223,10 +275,25 @@ mod tests {
     }
 
     #[test]
+    fn lines_are_said_unless_they_name_a_topology() {
+        for said in ["hi", "/tmp/x", "/topologytree", "topology tree", "/Topology tree", " /topology", "//", "// x"] {
+            assert_eq!(Line::of(said), Line::Words(said));
+        }
+        assert_eq!(Line::of(""), Line::Nothing);
+        assert_eq!(Line::of("/topology"), Line::Topology(None));
+        assert_eq!(Line::of("/topology \t"), Line::Topology(None));
+        assert_eq!(Line::of("/topology  small-world "), Line::Topology(Some("small-world")));
+        assert_eq!(Line::of("//topology tree"), Line::Words("/topology tree"));
+    }
+
+    #[test]
     fn requests_are_read_strictly() {
         let request = r#"{"send":{"channel":"cursor","mode":"latest","data":[1,2],"to":"374708fff7719dd5"}}"#;
         assert!(matches!(serde_json::from_str(request), Ok(Request::Send(Send { mode: Way::Latest, .. }))));
         assert!(matches!(serde_json::from_str(r#"{"leave":{}}"#), Ok(Request::Leave {})));
+        assert!(
+            matches!(serde_json::from_str(r#"{"topology":"tree"}"#), Ok(Request::Topology(word)) if word == "tree")
+        );
         for wrong in ["hello", "{}", r#"{"send":{}}"#, r#"{"send":{"data":1,"chanel":"x"}}"#, r#"{"sing":{}}"#] {
             assert!(serde_json::from_str::<Request>(wrong).is_err(), "{wrong}");
         }

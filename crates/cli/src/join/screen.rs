@@ -127,6 +127,13 @@ impl Screen for Json {
             Answer::NotDone { code, message, hint } => {
                 self.write("notsent", json!({ "code": code, "message": message, "hint": hint }))
             }
+            Answer::Pinned { topology, result } => {
+                let error = result.as_ref().err();
+                let error = error
+                    .map(|error| json!({ "code": error.code(), "message": error.to_string(), "hint": error.hint() }));
+                self.write("pinned", json!({ "topology": topology, "error": error }))
+            }
+            Answer::Linked { topology } => self.write("linked", json!({ "topology": topology })),
         }
     }
 }
@@ -277,6 +284,10 @@ impl Screen for Text {
                 self.warning(&plain(&format!("{method} failed: {error}")))
             }
             Answer::NotDone { message, hint, .. } => self.warning(&format!("not sent: {message} ({hint})")),
+            // The room's change is told when it happens.
+            Answer::Pinned { result: Ok(()), .. } => Ok(()),
+            Answer::Pinned { result: Err(error), .. } => self.warning(&plain(&format!("{error} ({})", error.hint()))),
+            Answer::Linked { topology } => self.notice(&format!("the room is linked as {}", plain(topology))),
         }
     }
 }

@@ -10,3 +10,4 @@ mod reconnecting;
 mod scene;
 mod stalled;
 mod state;
+mod topologies;

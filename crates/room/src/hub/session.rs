@@ -207,6 +207,7 @@ impl Hub {
             resumed,
             op: session.op,
             ping_ms: limits::HUB_PING.as_millis(),
+            admin: session.grant.admin,
             ice: Vec::new(),
         };
         self.send(vec![conn], ServerMessage::Welcome(Box::new(welcome)));

@@ -29,6 +29,7 @@ impl Member {
         }
         let joined = self.session.is_joined();
         let until = self.session.lost(self.now);
+        self.forget_pins(&NotPinned::Unreachable);
         if joined {
             self.event(Event::Reconnecting { reason: reason.to_owned() });
         } else if self.session.hub.is_none() && until > self.session.enter_by {
@@ -76,6 +77,7 @@ impl Member {
                     self.dirty.insert(id);
                 }
             }
+            ServerMessage::Pinned(answer) => self.pinned(&answer.pin, answer.refused),
             ServerMessage::Route(route) => self.routed(route.to, &route.path),
             ServerMessage::Refused(refused) if refused.fatal => self.session.refusal = Some(refused),
             ServerMessage::Refused(refused) => {
@@ -115,6 +117,7 @@ impl Member {
             this: welcome.this.clone(),
             members: welcome.members.clone(),
             topology: welcome.topology.clone(),
+            admin: welcome.admin,
             state: welcome.state.clone(),
         })));
     }
@@ -263,6 +266,41 @@ impl Member {
         if self.session.topology != to {
             let from = std::mem::replace(&mut self.session.topology, to.clone());
             self.event(Event::Topology { from, to });
+        }
+    }
+
+    /// Tells the hub how the room should be linked.
+    pub(super) fn pin(&mut self, ticket: u64, topology: String) {
+        if !self.session.is_joined() {
+            return self.event(Event::NotPinned { ticket, why: NotPinned::Unreachable });
+        }
+        match self.session.pin(ticket, topology) {
+            Some(message) => self.tell(message),
+            None => {
+                let why = NotPinned::Refused {
+                    code: RefusalCode::RateLimited,
+                    message: "too many changes of topology wait for the server's answer".to_owned(),
+                    hint: "await one before the next".to_owned(),
+                };
+                self.event(Event::NotPinned { ticket, why });
+            }
+        }
+    }
+
+    fn pinned(&mut self, word: &str, refused: Option<Refused>) {
+        let Some(ticket) = self.session.pinned(word) else { return };
+        self.event(match refused {
+            None => Event::Pinned { ticket },
+            Some(Refused { code, message, hint, .. }) => {
+                Event::NotPinned { ticket, why: NotPinned::Refused { code, message, hint } }
+            }
+        });
+    }
+
+    /// Nobody will answer the wishes that wait.
+    pub(super) fn forget_pins(&mut self, why: &NotPinned) {
+        for ticket in self.session.unpinned() {
+            self.event(Event::NotPinned { ticket, why: why.clone() });
         }
     }
 

@@ -192,9 +192,11 @@ pub enum Input {
         /// What to change.
         set: BTreeMap<String, Option<String>>,
     },
-    /// Have the room linked in this way from now on: `mesh`, `small-world`, `tree` or `star`; `auto`: as it fits. Ignored
-    /// while the hub is out of reach.
+    /// Have the room linked in this way from now on: `mesh`, `small-world`, `tree` or `star`; `auto`: as it fits. Answered
+    /// with [`Event::Pinned`] or [`Event::NotPinned`].
     Pin {
+        /// The application's number of this request.
+        ticket: u64,
         /// The word.
         topology: String,
     },
@@ -406,6 +408,18 @@ pub enum Event {
         /// To this.
         to: String,
     },
+    /// The hub has taken a wish how the room should be linked: it is going to be. [`Event::Topology`] tells when it is.
+    Pinned {
+        /// As in [`Input::Pin`].
+        ticket: u64,
+    },
+    /// A wish how the room should be linked is not followed.
+    NotPinned {
+        /// As in [`Input::Pin`].
+        ticket: u64,
+        /// Why.
+        why: NotPinned,
+    },
     /// The hub asked for something to be done otherwise, or did not do what it was asked.
     Refused {
         /// A stable name.
@@ -445,6 +459,9 @@ pub struct Joined {
     pub members: Vec<MemberInfo>,
     /// How the room is linked.
     pub topology: String,
+    /// Whether this member may choose how.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub admin: bool,
     /// The shared state.
     pub state: BTreeMap<String, StateEntry>,
 }
@@ -462,6 +479,25 @@ pub enum LinkState {
     /// Could not be set up, or broke; it is tried again.
     Failed,
     /// Not wanted any more.
+    Closed,
+}
+
+/// Why a room is not linked as was wished.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotPinned {
+    /// The hub, or the member in its place, says no.
+    Refused {
+        /// A stable name.
+        code: RefusalCode,
+        /// One plain sentence.
+        message: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// The hub is out of reach. It may have taken the wish before.
+    Unreachable,
+    /// The room was left.
     Closed,
 }
 

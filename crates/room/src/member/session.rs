@@ -9,7 +9,8 @@ use crate::{
     wire::{
         frame::NUMBER_MAX,
         signal::{
-            Attributes, ClientMessage, Join, LinkReport, Refused, SetAttributes, SetState, StateEntry, VERSION, Welcome,
+            Attributes, ClientMessage, Join, LinkReport, PinTopology, Refused, SetAttributes, SetState, StateEntry,
+            VERSION, Welcome,
         },
     },
 };
@@ -56,6 +57,8 @@ pub(super) struct Session {
     failures: u32,
     op: u64,
     pending: VecDeque<(u64, ClientMessage)>,
+    /// Tickets and words of wishes how the room should be linked that the hub has yet to answer.
+    pins: VecDeque<(u64, String)>,
     reports: BTreeMap<MemberId, Report>,
     report_at: Option<Time>,
     heard: Time,
@@ -80,6 +83,7 @@ impl Session {
             failures: 0,
             op: 0,
             pending: VecDeque::new(),
+            pins: VecDeque::new(),
             reports: BTreeMap::new(),
             report_at: None,
             heard: now,
@@ -184,6 +188,26 @@ impl Session {
         while self.pending.front().is_some_and(|(number, _)| *number <= op) {
             self.pending.pop_front();
         }
+    }
+
+    /// Keeps a wish how the room should be linked until it is answered. `None` where too many wait.
+    pub fn pin(&mut self, ticket: u64, topology: String) -> Option<ClientMessage> {
+        if self.pins.len() >= limits::PINS_MAX {
+            return None;
+        }
+        self.pins.push_back((ticket, topology.clone()));
+        Some(ClientMessage::Topology(PinTopology { pin: topology }))
+    }
+
+    /// The ticket of the oldest wish for this word, which is answered.
+    pub fn pinned(&mut self, word: &str) -> Option<u64> {
+        let place = self.pins.iter().position(|(_, wished)| wished == word)?;
+        self.pins.remove(place).map(|(ticket, _)| ticket)
+    }
+
+    /// The tickets of the wishes that will not be answered any more.
+    pub fn unpinned(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.pins).into_iter().map(|(ticket, _)| ticket).collect()
     }
 
     // ---- reports --------------------------------------------------------------------------------

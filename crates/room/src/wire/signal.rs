@@ -295,6 +295,8 @@ pub enum ServerMessage {
     State(StateChange),
     /// The room's topology changed.
     Topology(TopologyChange),
+    /// The answer to a wish how the room should be linked.
+    Pinned(Pinned),
     /// A way to a member.
     Route(RouteVia),
     /// What was asked was not done.
@@ -338,6 +340,9 @@ pub struct Welcome {
     pub op: u64,
     /// After how much silence to send `ping`.
     pub ping_ms: u64,
+    /// Whether the receiver may choose how the room is linked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub admin: bool,
     /// STUN and TURN servers, as browsers take them.
     pub ice: Vec<IceServer>,
 }
@@ -485,6 +490,16 @@ pub struct TopologyChange {
     pub to: String,
     /// The plan's number.
     pub epoch: u64,
+}
+
+/// What became of a [`PinTopology`]: each is answered once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pinned {
+    /// As in the wish.
+    pub pin: String,
+    /// Why the room is not going to be linked so; `None`: it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Refused>,
 }
 
 /// A way to a member to whom there is no link.

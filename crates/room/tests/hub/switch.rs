@@ -15,6 +15,15 @@ fn pin(table: &mut Table, conn: ConnId, topology: &str) {
     table.say(conn, ClientMessage::Topology(PinTopology { pin: topology.to_owned() }));
 }
 
+/// What became of wishes: the words, and why they are not followed.
+fn answers(table: &mut Table, conn: ConnId) -> Vec<(String, Option<RefusalCode>)> {
+    let answer = |message| match message {
+        ServerMessage::Pinned(answer) => Some((answer.pin, answer.refused.map(|refused| refused.code))),
+        _ => None,
+    };
+    table.inbox(conn).into_iter().filter_map(answer).collect()
+}
+
 /// What was said of the plan on a connection: how many links were to open, close, become eager, and the new topology.
 fn told(table: &mut Table, conn: ConnId) -> (usize, usize, usize, Option<String>) {
     let mut told = (0, 0, 0, None);
@@ -88,11 +97,25 @@ fn only_those_who_may_choose_and_only_what_can_be_had() {
     let b = table.join_as(join(2), Some(Grant { admin: false, ..Grant::open() }));
     drop((table.inbox(a), table.inbox(b)));
     pin(&mut table, b, "tree");
-    assert_eq!(table.refusal(b), (RefusalCode::NotAllowed, false));
+    assert_eq!(answers(&mut table, b), [("tree".to_owned(), Some(RefusalCode::NotAllowed))]);
     for topology in ["star", "ring"] {
         pin(&mut table, a, topology);
-        assert_eq!(table.refusal(a), (RefusalCode::TopologyUnavailable, false), "{topology}");
+        assert_eq!(answers(&mut table, a), [(topology.to_owned(), Some(RefusalCode::TopologyUnavailable))]);
     }
+    for topology in ["tree", "tree", "auto"] {
+        pin(&mut table, a, topology);
+        assert_eq!(answers(&mut table, a), [(topology.to_owned(), None)]);
+    }
+    assert!(answers(&mut table, b).is_empty(), "answers are for who asked");
+}
+
+#[test]
+fn members_know_whether_they_may_choose() {
+    let mut table = Table::new();
+    let a = table.join(1);
+    let b = table.join_as(join(2), Some(Grant { admin: false, ..Grant::open() }));
+    assert!(table.welcome(a).admin);
+    assert!(!table.welcome(b).admin);
 }
 
 #[test]
