@@ -302,7 +302,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine without records, and nobody connected. `seed` decides which provider gets which call.
+    /// An engine without records, and nobody connected. `seed`, which should be another one each time,
+    /// decides which provider gets which call, and at which versions ephemeral lists begin.
     pub fn new(config: Config, seed: u64, _now: Time) -> Engine {
         Engine {
             rng: ChaCha8Rng::seed_from_u64(seed),
@@ -310,7 +311,7 @@ impl Engine {
             sessions: Sessions::new(config.heartbeat, config.login_timeout, config.sniff),
             events: Registry::default(),
             event_listening: Listening::new(Topic::Event, config.listen_timeout, config.permissions.clone()),
-            records: Records::new(&config),
+            records: Records::new(&config, seed),
             rpc: Rpc::new(config.accept_timeout, config.response_timeout),
             presence: Presence::default(),
             config,

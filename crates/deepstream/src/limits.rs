@@ -93,6 +93,9 @@ pub const RECORDS: usize = 262_144;
 pub const RECORD_MAX: usize = 1024 * 1024;
 /// Bytes in all records together, names included.
 pub const RECORDS_BYTES: usize = 512 * 1024 * 1024;
+/// Below this the versions of ephemeral lists begin, each elsewhere. The newer client's versions have 31 bits: the other
+/// half is to count in.
+pub const START_MAX: u32 = 1 << 30;
 /// Changes of a list that are remembered, so that writes made before them can be merged.
 pub const HISTORY: usize = 4_096;
 /// Bytes in the changes of a list that are remembered.

@@ -180,3 +180,77 @@ each("records in a store outlive the server, killed as it may be", unlikeOrigina
   await delay(10);
   assert.deepEqual(await fresh.snapshot("kept"), { at: "on" });
 });
+
+/**
+ * Clients that are in a list, and add themselves again where they are missing.
+ * @param {Client[]} clients
+ * @param {string} name
+ */
+async function takePart(clients, name) {
+  const lists = await Promise.all(clients.map((client) => client.list(name)));
+  for (const [at, list] of lists.entries()) {
+    const look = () => void (list.getEntries().includes(`page-${at}`) || list.addEntry(`page-${at}`));
+    list.subscribe(look);
+    look();
+  }
+  const wanted = JSON.stringify(clients.map((_, at) => `page-${at}`));
+  return async (/** @type {string} */ when) => {
+    for (const [at, client] of clients.entries()) {
+      await client.eventually(`all in the list ${when}`, () => JSON.stringify(lists[at].getEntries().toSorted()) === wanted);
+    }
+  };
+}
+
+// The newer client takes a record for deleted that is not there any more, or not as far as its copy: not an ephemeral list.
+pairs("pages are all in an ephemeral list again after the server was killed", unlikeOriginal("keeps them for ever"), async (t, [one, other]) => {
+  const server = await Server.with(t);
+  const clients = await Promise.all([one, other, one, other].map((wire) => scene.client(t, wire, { server })));
+  const areThere = await takePart(clients, "users");
+  await areThere("at first");
+  for (const round of ["after one restart", "after another"]) {
+    for (const client of clients) client.mayLoseConnection();
+    await server.stop("SIGKILL");
+    await Promise.all(clients.map((client) => client.eventually("its loss", () => client.state !== "OPEN")));
+    await server.run();
+    await Promise.all(clients.map((client) => client.reaches("OPEN")));
+    const looks = await scene.client(t, one, { server });
+    looks.mayLoseConnection();
+    const list = await looks.list("users");
+    await looks.eventually(`everybody ${round}`, () => list.getEntries().length === clients.length);
+    await areThere(round);
+  }
+});
+
+pairs("pages are all in an ephemeral list again after they were all cut off at once", unlikeOriginal("keeps them for ever"), async (t, [one, other]) => {
+  const proxy = await Proxy.start(scene.server.port);
+  atEnd(t, () => proxy.stop());
+  const clients = [one, other, one].map((wire) => scene.stranger(t, wire, { address: `ws://127.0.0.1:${proxy.port}` }));
+  await Promise.all(clients.map((client) => client.login({})));
+  const areThere = await takePart(clients, `rooms/cut-${one}-${other}`);
+  await areThere("at first");
+  for (const client of clients) client.mayLoseConnection();
+  proxy.cut();
+  await Promise.all(clients.map((client) => client.reconnects()));
+  await areThere("after the cut");
+});
+
+// Whatever the server does: the newer client asks for the version, and takes what is not there for deleted; the older one
+// opens it again, and takes what it finds.
+each("what was in memory only is gone with the server, and the client finds out", undefined, async (t, wire) => {
+  const server = await Server.with(t);
+  const client = await scene.client(t, wire, { server });
+  const record = await client.record("in-memory");
+  for (let at = 0; at < 3; at++) await client.setAndKnow(record, { at });
+  record.on("delete", () => client.log.push({ event: "deleted" }));
+  client.mayLoseConnection();
+  scene.mayWarn("VERSION_EXISTS");
+  await server.stop("SIGKILL");
+  await server.run();
+  await client.reconnects();
+  if (wire === "protobuf") await client.sees({ event: "deleted" });
+  else await client.eventually("nothing in it", () => record.get("at") === undefined);
+  const again = await client.record("in-memory");
+  await client.setAndKnow(again, { at: "again" });
+  const other = await scene.client(t, wire, { server });
+  assert.deepEqual(await other.snapshot("in-memory"), { at: "again" });
+});

@@ -175,12 +175,14 @@ impl Engine {
     fn open(&mut self, now: Time, peer: Peer, how: Action, names: Vec<Name>, ack: Option<&str>) {
         let mut done = Vec::with_capacity(names.len());
         for name in self.allowed(peer, Right::RecordRead, names, how, ack) {
-            let creates = how == Action::Open && !self.records.contains(&name);
-            if creates && !self.may(peer, Right::RecordCreate, &name, how, ack) {
+            let is_missing = how == Action::Open && !self.records.contains(&name);
+            if is_missing && !self.may(peer, Right::RecordCreate, &name, how, ack) {
                 continue;
             }
+            let revives = self.records.revives(how, &name) && self.is_allowed(peer, Right::RecordCreate, &name);
+            let creates = is_missing || revives;
             let opened = if self.has_room(peer) || self.records.registry.contains(peer, &name) {
-                self.records.open(now, peer, how, &name, &mut self.out)
+                self.records.open(now, peer, (how, creates), &name, &mut self.out)
             } else {
                 Err(Problem::Denied)
             };

@@ -9,6 +9,9 @@ use std::{
     sync::Arc,
 };
 
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+use rand_core::RngCore;
+
 use super::{
     Config, ConnId, Loaded,
     list::Past,
@@ -44,6 +47,8 @@ pub(crate) struct Records {
     /// The ephemeral lists that a connection may have entries in.
     owned: BTreeMap<ConnId, BTreeSet<Name>>,
     ephemeral: Vec<Pattern>,
+    /// Chooses at what versions ephemeral lists begin.
+    rng: ChaCha8Rng,
     /// The server's own.
     reserved: Option<Pattern>,
     records_max: usize,
@@ -53,8 +58,10 @@ pub(crate) struct Records {
 
 #[derive(Debug)]
 struct Record {
-    /// How often it was written.
+    /// How often it was written, on top of `start`.
     version: u64,
+    /// Its version before it was written for the first time: 0, but for ephemeral lists.
+    start: u64,
     /// An object or an array.
     json: Arc<str>,
     /// For lists.
@@ -64,7 +71,7 @@ struct Record {
 }
 
 impl Records {
-    pub(crate) fn new(config: &Config) -> Records {
+    pub(crate) fn new(config: &Config, seed: u64) -> Records {
         Records {
             registry: Registry::default(),
             listening: Listening::new(Topic::Record, config.listen_timeout, config.permissions.clone()),
@@ -74,6 +81,7 @@ impl Records {
             pasts: 0,
             owned: BTreeMap::new(),
             ephemeral: config.ephemeral.clone(),
+            rng: ChaCha8Rng::seed_from_u64(seed),
             reserved: config.reserved.clone(),
             records_max: config.records_max,
             bytes_max: config.records_bytes_max,
@@ -110,31 +118,37 @@ impl Records {
         let Loaded { name, version, json } = loaded;
         if json::check_record(&json).is_ok() && !self.contains(&name) && !self.is_ephemeral(&name) {
             self.bytes += name.len() + json.len();
-            self.records.insert(name, Record { version, json, past: None, owners: None });
+            self.records.insert(name, Record { version, start: 0, json, past: None, owners: None });
         }
     }
 
     /// Takes all records that say something out, whatever state the rest is in.
     pub(crate) fn take(&mut self) -> impl Iterator<Item = Loaded> {
-        let records = std::mem::take(&mut self.records).into_iter().filter(|(_, record)| record.version > 0);
+        let records = std::mem::take(&mut self.records).into_iter().filter(|(_, record)| record.is_written());
         records.map(|(name, Record { version, json, .. })| Loaded { name, version, json })
     }
 
-    /// Subscribes to a record, creating it where `how` says so.
+    /// Whether who comes back to this is to find it, though it is not there. The newer client asks for the version only
+    /// then, and takes a record that is not there for deleted: an ephemeral list that was forgotten is just empty, and
+    /// its clients add themselves again.
+    pub(crate) fn revives(&self, how: Action, name: &Name) -> bool {
+        how == Action::OpenHead && self.is_ephemeral(name) && !self.contains(name)
+    }
+
+    /// Subscribes to a record, creating it where `creates` says so.
     pub(crate) fn open(
         &mut self,
         now: Time,
         peer: Peer,
-        how: Action,
+        (how, creates): (Action, bool),
         name: &Name,
         out: &mut Outbox,
     ) -> Result<(), Problem> {
-        if !self.contains(name) {
-            match how {
-                Action::Open if !self.create(name) => return Err(Problem::Denied),
-                Action::OpenRead => return Err(Problem::RecordNotFound),
-                _ => {}
-            }
+        if creates && !self.create(name) && how == Action::Open {
+            return Err(Problem::Denied);
+        }
+        if how == Action::OpenRead && !self.contains(name) {
+            return Err(Problem::RecordNotFound);
         }
         if self.registry.add(peer, name) == Some(true) {
             self.listening.wanted(now, name, out);
@@ -216,9 +230,9 @@ impl Records {
     /// remember of it as a list.
     pub(crate) fn put(&mut self, name: &Name, json: Arc<str>, out: &mut Outbox) {
         let before = self.records.get(name).map_or(0, |record| name.len() + record.json.len());
-        let empty = || Record { version: 0, json: EMPTY.into(), past: None, owners: None };
+        let empty = || Record { version: 0, start: 0, json: EMPTY.into(), past: None, owners: None };
         let record = self.records.entry(name.clone()).or_insert_with(empty);
-        if record.version > 0 && record.json == json {
+        if record.is_written() && record.json == json {
             return;
         }
         self.bytes = self.bytes - before + name.len() + json.len();
@@ -247,7 +261,10 @@ impl Records {
         }
         self.bytes = bytes;
         let owners = self.is_ephemeral(name).then(Box::default);
-        self.records.insert(name.clone(), Record { version: 0, json: EMPTY.into(), past: None, owners });
+        // Clients come back with copies of lists that were forgotten here, with everybody gone or with the server. The newer
+        // client writes its copy, with all who were there, where it is one version ahead of what it finds: it must not be.
+        let start = if owners.is_some() { u64::from(self.rng.next_u32() % limits::START_MAX) } else { 0 };
+        self.records.insert(name.clone(), Record { version: start, start, json: EMPTY.into(), past: None, owners });
         true
     }
 
@@ -256,7 +273,7 @@ impl Records {
     fn drop_unused(&mut self, name: &Name) {
         let Some(record) = self.records.get(name).filter(|_| self.registry.recipients(name).is_none()) else { return };
         let is_left = || record.owners.is_some() && json::is_empty_list(&record.json);
-        if (record.version == 0 || is_left())
+        if (!record.is_written() || is_left())
             && let Some(record) = self.records.remove(name)
         {
             self.forget(name, &record);
@@ -303,7 +320,7 @@ impl Records {
         for (name, record) in &self.records {
             assert!(record.json.len() <= self.record_max.max(EMPTY.len()) || self.is_own(name));
             assert!(json::check_record(&record.json).is_ok(), "{}", record.json);
-            assert!(record.version > 0 || self.registry.recipients(name).is_some(), "{name} is of no use");
+            assert!(record.is_written() || self.registry.recipients(name).is_some(), "{name} is of no use");
             let mut writers = record.past.iter().flat_map(|past| past.writers());
             assert!(writers.all(|conn| self.registry.names_of(conn).contains(name)), "{name} remembers who is gone");
             if let Some(owners) = &record.owners {
@@ -325,6 +342,12 @@ impl Records {
     pub(crate) fn owns_nothing(&self, conn: ConnId) -> bool {
         !self.owned.contains_key(&conn)
             && self.records.values().flat_map(|record| &record.owners).all(|owners| !owners.conns().contains(&conn))
+    }
+}
+
+impl Record {
+    fn is_written(&self) -> bool {
+        self.version > self.start
     }
 }
 

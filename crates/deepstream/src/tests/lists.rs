@@ -11,6 +11,7 @@ use super::world::{BOTH, Client, World, assert_heard, name};
 use crate::{
     Config, Input, Wire, json, limits,
     message::{Action, Change, Request, Topic::Record, Write},
+    permission::{Permissions, Right, Rule},
     time::Micros,
     wire::client,
 };
@@ -45,16 +46,16 @@ impl Crowd {
     fn open(mut world: World, wires: &[Wire], entries: &[String]) -> Crowd {
         if !entries.is_empty() {
             let first = world.client(Wire::Text);
-            world.open(first, LIST);
-            world.update(first, LIST, 1, &json::write(entries));
+            let start = world.open_at(first, LIST);
+            world.update(first, LIST, start + 1, &json::write(entries));
         }
         let copies = wires.iter().map(|wire| {
             let client = world.client(*wire);
-            world.open(client, LIST);
+            let version = world.open_at(client, LIST);
             world.heard(client);
             Copy {
                 client,
-                version: i64::from(!entries.is_empty()),
+                version,
                 entries: entries.to_vec(),
                 up: VecDeque::new(),
                 down: VecDeque::new(),
@@ -385,16 +386,16 @@ fn a_list_that_is_changed_before_it_is_loaded_keeps_the_others() {
     // The newer client's list, where nobody waited until it was ready, writes itself alone.
     let mut world = ephemeral();
     let clients: Vec<Client> = (0..4).map(|_| world.client(Wire::Protobuf)).collect();
+    let mut version = 0;
     for (at, client) in clients.iter().enumerate() {
-        world.open(*client, LIST);
-        let read = world.heard(*client).pop().unwrap();
-        let version: i64 = read.split(' ').nth(2).unwrap().parse().unwrap();
-        world.update(*client, LIST, version + 1, &format!("[\"{at}\"]"));
+        version = world.open_at(*client, LIST) + 1;
+        world.update(*client, LIST, version, &format!("[\"{at}\"]"));
     }
-    assert_eq!(world.heard(clients[0]).last().unwrap(), "updated list 4 [\"0\",\"1\",\"2\",\"3\"]");
+    let updated = |version: i64, json: &str| format!("updated list {version} {json}");
+    assert_eq!(*world.heard(clients[0]).last().unwrap(), updated(version, "[\"0\",\"1\",\"2\",\"3\"]"));
     // Who has an entry, and knows the others, may remove them all.
-    world.update(clients[3], LIST, 5, "[]");
-    assert_eq!(world.heard(clients[0]).last().unwrap(), "updated list 5 []");
+    world.update(clients[3], LIST, version + 1, "[]");
+    assert_eq!(*world.heard(clients[0]).last().unwrap(), updated(version + 1, "[]"));
     world.close(clients[3]);
     assert_heard!(world, clients[0], []);
 }
@@ -404,18 +405,19 @@ fn an_entry_that_two_added_stays_with_the_second() {
     for wire in BOTH {
         let mut world = ephemeral();
         let clients: Vec<Client> = (0..3).map(|_| world.client(wire)).collect();
+        let mut start = 0;
         for client in &clients {
-            world.open(*client, LIST);
+            start = world.open_at(*client, LIST);
             world.heard(*client);
         }
         // Two tabs of one user, in the same moment.
-        world.update(clients[0], LIST, 1, "[\"u\"]");
-        world.update(clients[1], LIST, 1, "[\"u\"]");
-        assert_eq!(world.heard(clients[2]).last().unwrap(), "updated list 2 [\"u\"]");
+        world.update(clients[0], LIST, start + 1, "[\"u\"]");
+        world.update(clients[1], LIST, start + 1, "[\"u\"]");
+        assert_eq!(*world.heard(clients[2]).last().unwrap(), format!("updated list {} [\"u\"]", start + 2));
         world.close(clients[0]);
         assert_heard!(world, clients[2], []);
         world.close(clients[1]);
-        assert_heard!(world, clients[2], ["updated list 3 []"]);
+        assert_heard!(world, clients[2], [format!("updated list {} []", start + 3)]);
     }
 }
 
@@ -423,16 +425,16 @@ fn an_entry_that_two_added_stays_with_the_second() {
 fn an_ephemeral_list_that_everybody_left_is_forgotten() {
     let mut world = ephemeral();
     let client = world.client(Wire::Text);
-    world.open(client, "rooms/a");
-    world.update(client, "rooms/a", 1, "[\"x\"]");
+    let start = world.open_at(client, "rooms/a");
+    world.update(client, "rooms/a", start + 1, "[\"x\"]");
     assert_eq!(world.engine.records(), 1);
     world.close(client);
     assert_eq!(world.engine.records(), 0);
     // As is one that was removed from before its last reader left.
     let (reader, writer) = (world.client(Wire::Text), world.client(Wire::Text));
     world.open(reader, "rooms/a");
-    world.open(writer, "rooms/a");
-    world.update(writer, "rooms/a", 1, "[\"x\"]");
+    let start = world.open_at(writer, "rooms/a");
+    world.update(writer, "rooms/a", start + 1, "[\"x\"]");
     world.close(writer);
     assert_eq!(world.engine.records(), 1);
     world.ask(reader, &Request::Unsubscribe { topic: Record, names: vec![name("rooms/a")], ack: None });
@@ -446,17 +448,61 @@ fn who_takes_its_entries_back_leaves_nothing() {
         let (client, other) = (world.client(wire), world.client(wire));
         // With and without being subscribed; what nothing is left of is checked after each step.
         for room in ["rooms/a", "rooms/b"] {
-            world.open(client, room);
-            world.update(client, room, 1, "[\"x\"]");
-            world.update(client, room, 2, "[]");
+            let start = world.open_at(client, room);
+            world.update(client, room, start + 1, "[\"x\"]");
+            world.update(client, room, start + 2, "[]");
             world.unsubscribe(client, Record, room);
             assert_eq!(world.engine.records(), 0);
             let whole = |json: &str| Change::Whole(json.to_owned());
-            world.write(client, Action::CreateUpdate, room, 1, whole("[\"x\"]"), false);
-            world.update(other, room, 2, "[]");
+            world.write(client, Action::CreateUpdate, room, Write::NEXT, whole("[\"x\"]"), false);
+            world.write(other, Action::Update, room, Write::NEXT, whole("[]"), false);
             assert_eq!(world.engine.records(), 0);
         }
     }
+}
+
+/// When the newer client comes back it asks for versions. What is not there it takes for deleted; where its copy is one
+/// version ahead it writes that, with everybody who was in it; anything else it reads.
+#[test]
+fn who_returns_to_a_forgotten_ephemeral_list_finds_it_empty() {
+    let mut world = ephemeral();
+    let mut returns = || {
+        let client = world.client(Wire::Protobuf);
+        let names = vec![name("rooms/a"), name("other")];
+        world.ask(client, &Request::Open { how: Action::OpenHead, names, ack: Some("1".into()) });
+        let heard = world.heard(client);
+        let version =
+            heard[1].strip_prefix("version other -1, version rooms/a ").unwrap_or_else(|| panic!("{heard:?}"));
+        let start: i64 = version.parse().unwrap();
+        world.ask(client, &Request::Read(name("rooms/a")));
+        assert_heard!(world, client, [format!("record rooms/a {start} {{}}")]);
+        for write in 1..=20 {
+            world.update(client, "rooms/a", start + write, &format!("[\"{write}\"]"));
+        }
+        assert_eq!(world.engine.records(), 1);
+        world.close(client);
+        assert_eq!(world.engine.records(), 0);
+        start
+    };
+    let starts: BTreeSet<i64> = (0..100).map(|_| returns()).collect();
+    assert_eq!(starts.len(), 100);
+    // The newer client's versions have 31 bits.
+    let last = *starts.last().unwrap();
+    assert!(last > 1 << 29 && last < 1 << 30, "{last}");
+    let apart = starts.iter().zip(starts.iter().skip(1)).map(|(one, next)| next - one).min().unwrap();
+    assert!(apart > 100, "copies of one are not ahead of another: {apart}");
+}
+
+#[test]
+fn who_may_not_create_a_list_revives_none() {
+    let (rights, roles) = ([Right::RecordRead].into(), BTreeSet::new());
+    let rule = Rule { names: "**".into(), rights, roles, allow: true };
+    let permissions = Permissions { rules: vec![rule], otherwise: false };
+    let mut world = World::new(Config { ephemeral: vec!["rooms/*".into()], permissions, ..Config::default() });
+    let client = world.client(Wire::Protobuf);
+    world.ask(client, &Request::Open { how: Action::OpenHead, names: vec![name("rooms/a")], ack: Some("1".into()) });
+    assert_heard!(world, client, ["ack record S", "version rooms/a -1"]);
+    assert_eq!(world.engine.records(), 0);
 }
 
 #[test]

@@ -201,6 +201,12 @@ impl World {
         self.ask(client, &Request::Open { how: Action::Open, names: vec![name(record)], ack });
     }
 
+    /// Opens a record, and gives its version back.
+    pub(super) fn open_at(&mut self, client: Client, record: &str) -> i64 {
+        self.open(client, record);
+        self.engine.version(record).map_or(-1, u64::cast_signed)
+    }
+
     pub(super) fn emit(&mut self, client: Client, event: &str, data: &str) {
         self.ask(client, &Request::Emit { name: name(event), payload: json(data) });
     }
