@@ -28,11 +28,11 @@ export class Line {
 
   /**
    * Calls `begin` at once, or when fewer are running; and `done` with what it gave when all that was put in before is
-   * done. Without `begin`, and where nothing stands before it, that is now. `begin` does not fail.
+   * done. Without `begin`, and where nothing stands before it, that is now. Where `begin` fails it gave nothing.
    *
    * @template [Result=undefined]
    * @param {(() => Promise<Result>) | undefined} begin
-   * @param {(result: Result) => void} done
+   * @param {(result: Result | undefined) => void} done
    */
   push(begin, done) {
     if (this.#isClosed) return;
@@ -82,7 +82,7 @@ export class Line {
    */
   async #run(thing, begin) {
     this.#running += 1;
-    thing.result = await begin();
+    thing.result = await begin().catch(() => undefined);
     thing.ready = true;
     this.#running -= 1;
     if (!this.#isClosed) this.#go();

@@ -133,13 +133,19 @@ export class SecretDriver {
         const { ticket, channel, to, payload } = input;
         if (this.#isFull(payload)) return this.#later({ type: "not_sent", ticket, why: "too_many" });
         const place = /** @type {Place} */ ({ kind: "message", to, name: channel });
-        return this.#inLine(payload.length, () => keyed.seal(place, payload), (sealed) => this.#driver.handle({ ...input, payload: sealed }));
+        return this.#inLine(payload.length, () => keyed.seal(place, payload), (sealed) => {
+          // The browser has no room for another copy.
+          if (!sealed) return this.#tell({ type: "not_sent", ticket, why: "too_large" });
+          this.#driver.handle({ ...input, payload: sealed });
+        });
       }
       case "call": {
         const { ticket, to, method, payload } = input;
         if (this.#isFull(payload)) return this.#later({ type: "called", ticket, answer: ownFailure("too_many_calls") });
-        const begin = () => keyed.sealCall(ticket, to, method, payload);
-        return this.#inLine(payload.length, begin, (sealed) => this.#driver.handle({ ...input, payload: sealed }));
+        return this.#inLine(payload.length, () => keyed.sealCall(ticket, to, method, payload), (sealed) => {
+          if (!sealed) return this.#tell({ type: "called", ticket, answer: ownFailure("too_large") });
+          this.#driver.handle({ ...input, payload: sealed });
+        });
       }
       case "cancel_call":
         return this.#out.push(undefined, () => {
@@ -153,7 +159,7 @@ export class SecretDriver {
       case "set_state": {
         if (input.value === null) return this.#out.push(undefined, pass);
         const begin = () => keyed.sealEntry(input.key, input.value);
-        return this.#out.push(begin, (value) => this.#driver.handle({ ...input, value }));
+        return this.#out.push(begin, (value) => value && this.#driver.handle({ ...input, value }));
       }
       case "publish":
         return this.#publish(keyed, input);
@@ -177,7 +183,7 @@ export class SecretDriver {
    * @template Result
    * @param {number} bytes
    * @param {() => Promise<Result>} begin
-   * @param {(result: Result) => void} done
+   * @param {(result: Result | undefined) => void} done
    */
   #inLine(bytes, begin, done) {
     this.#waiting += bytes;
@@ -206,7 +212,7 @@ export class SecretDriver {
       if (mode === "latest") this.#newest.delete(key);
       return keyed.seal({ kind: mode, to, name: channel }, value.payload);
     };
-    this.#lossy.push(begin, (payload) => this.#driver.handle({ ...input, payload }));
+    this.#lossy.push(begin, (payload) => payload && this.#driver.handle({ ...input, payload }));
   }
 
   /** The application is not told while it asks. @param {MemberEvent} event */
@@ -241,7 +247,7 @@ export class SecretDriver {
         return this.#called(event.ticket, event.answer);
       case "state":
         return this.#in.push(keyed && (() => keyed.openEntry(event.key, event.value)), (opened) => {
-          const entry = keyed ? opened : clearEntry(event.value);
+          const entry = opened ?? clearEntry(event.value);
           // Who wrote it is known better from the seal than from the server. What cannot be read is not there.
           if ("value" in entry) return this.#tell({ ...event, value: entry.value, by: entry.by ?? event.by });
           this.#tell({ ...event, value: null });
@@ -269,7 +275,7 @@ export class SecretDriver {
    */
   #open(expected, payload, done) {
     const keyed = this.#keyed;
-    if (keyed) return this.#in.push(() => keyed.open(expected, payload), (opened) => done(keyed.take(expected, opened)));
+    if (keyed) return this.#in.push(() => keyed.open(expected, payload), (opened) => done(opened && keyed.take(expected, opened)));
     this.#in.push(undefined, () => done(isSealed(payload) ? { why: "no_key" } : { plain: payload }));
   }
 
@@ -350,7 +356,7 @@ export class SecretDriver {
 }
 
 /** The side of those who have the key. */
-class Keyed {
+export class Keyed {
   #id;
   #keys;
   #nonces = new Nonces();
@@ -490,7 +496,7 @@ class Keyed {
 }
 
 /** How far somebody who has the key has counted: what is not newer was said before. */
-class Sender {
+export class Sender {
   /** Of the stream to the room, and of the one to this member: each comes in order. */
   #room = 0;
   #addressed = 0;
