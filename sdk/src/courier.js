@@ -36,7 +36,7 @@ import { beginUnknown, greeting, settleBeginnings } from "./courier/greeting.js"
 import { Link } from "./courier/link.js";
 import { consumed, fillOwn, hold, isFlushed, publish, send } from "./courier/own.js";
 import { take } from "./courier/receive.js";
-import { nextFrame } from "./courier/send.js";
+import { decline, nextFrame } from "./courier/send.js";
 import { forget, gone, sweep, trim } from "./courier/upkeep.js";
 import { bereave, detour, repairDue, settleGap, takeFromOrigins } from "./courier/ways.js";
 
@@ -78,6 +78,8 @@ export class Courier {
   plan(now, plan) {
     const core = this.#core;
     core.now = now;
+    /** @type {number[]} */
+    const newlyEager = [];
     for (const at of core.links.places()) {
       const link = core.links.at(at);
       const wasEager = link.eager;
@@ -90,14 +92,16 @@ export class Courier {
         const ends = link.ends(s);
         if (ends.wanted !== undefined) continue;
         // Whoever has a stream from here goes on getting it, until it says that it has it from elsewhere.
-        if (pushed && !pushes && stream.isActive(now)) ends.wanted = true;
+        if (pushed && !pushes && stream.isActive(now) && stream.parent !== at) ends.wanted = true;
         else if (pushes && ends.cursor < stream.next) link.ready(s);
         else if (!pushes && plan.relayed && ends.theirs < stream.next) link.tell(s, now + ANNOUNCE_DELAY);
       }
+      if (plan.relayed && link.eager && !(core.plan.relayed && wasEager)) newlyEager.push(at);
       core.list(at);
     }
     const wasRelayed = core.plan.relayed;
     core.plan = plan;
+    for (const at of newlyEager) decline(core, at);
     if (wasRelayed && !plan.relayed) takeFromOrigins(core);
     else if (!wasRelayed && plan.relayed && core.vouched) beginUnknown(core);
   }
@@ -220,6 +224,17 @@ export class Courier {
     if (!suspect) return;
     bereave(core, at);
     fillOwn(core);
+  }
+
+  /**
+   * A round trip over a link takes so long.
+   *
+   * @param {MemberId} peer
+   * @param {number} rtt
+   */
+  measured(peer, rtt) {
+    const at = this.#core.byPeer.get(peer);
+    if (at !== undefined) this.#core.links.at(at).measured(rtt);
   }
 
   /**
@@ -496,8 +511,8 @@ export class Courier {
     const core = this.#core;
     const s = core.known({ origin });
     if (s === undefined) return undefined;
-    const { next, hop, parent } = core.streams.at(s);
-    return { next, hop, parent: parent === undefined ? undefined : core.links.at(parent).peer };
+    const { next, far, parent } = core.streams.at(s);
+    return { next, hop: far.hop, parent: parent === undefined ? undefined : core.links.at(parent).peer };
   }
 
   /**

@@ -173,12 +173,24 @@ export const GRAFT_MAX = millis(500);
 export const GRAFT_AGAIN = millis(250);
 /** How long a chunk that no neighbour has any more is waited for, where others may have it. */
 export const GAP_PATIENCE = secs(5);
-/** How long a stream keeps the way that it comes by before a shorter or faster one is tried. */
-export const IMPROVE_AFTER = secs(2);
-/** How often that time is doubled for a neighbour that was tried and was not the faster one. */
-export const IMPROVE_DOUBLINGS = 8;
-/** Announcements, one after another, by which a neighbour must be ahead to be tried as the faster one. */
-export const AHEAD_COUNT = 3;
+/** What each link of a way costs beside its delay, in ms. */
+export const HOP_COST_MS = 25;
+/** The delay of a link that was not measured yet, one way. */
+export const DELAY_UNKNOWN = millis(50);
+/** The longest delay of a way, in ms: what is beyond counts as this. */
+export const DELAY_MAX_MS = 60_000;
+/** By how many ms the delay of a way must have changed to be told again. */
+export const DELAY_NEWS_MS = 2;
+/** By how much, in ms, a way must cost less than a stream's own to be taken instead. */
+export const IMPROVE_BY_MS = 3;
+/** How long a stream keeps the way that it comes by before a better one is taken. */
+export const IMPROVE_AFTER = secs(1);
+/** How long a way that has proved slower than it claims is not taken again. */
+export const SLOW_FOR = secs(10);
+/** How often that time is doubled where it proves so again. */
+export const SLOW_DOUBLINGS = 5;
+/** Announcements, one after another, by which a neighbour must be ahead of the parent to take its place. */
+export const AHEAD_COUNT = 8;
 /** Bytes of a stream that are kept after everybody whom they were sent to has them, for neighbours that lose theirs. */
 export const CACHE_BYTES = 4 * 1024 * 1024;
 /** Bytes of all streams that are so kept. */

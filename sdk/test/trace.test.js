@@ -91,6 +91,8 @@ function takeInput(courier, at, input) {
       return courier.linkDown(at, body);
     case "suspect":
       return courier.suspect(at, body.peer, body.suspect);
+    case "measured":
+      return courier.measured(body.peer, body.rtt);
     case "route":
       courier.route(at, body.to, body.path);
       return undefined;

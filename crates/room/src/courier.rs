@@ -21,6 +21,7 @@
 //! of members who pass it on (`addressed`). Its origin keeps it until the addressee has it.
 
 mod addressed;
+mod distance;
 mod greeting;
 mod link;
 mod log;
@@ -38,6 +39,7 @@ use bytes::Bytes;
 
 pub use self::window::Violation;
 use self::{
+    distance::Distance,
     link::Link,
     stream::{Kind, Lateness, Stream},
     window::Lost,
@@ -45,7 +47,7 @@ use self::{
 use crate::{
     id::MemberId,
     limits,
-    time::Time,
+    time::{Micros, Time},
     wire::frame::{self, Data, Frame, Head, Holding, Stream as StreamId},
 };
 
@@ -273,6 +275,7 @@ impl Courier {
     /// The plan changed. Streams keep the ways that they have; new ones take the links that are eager now.
     pub fn plan(&mut self, now: Time, plan: Plan) {
         self.now = now;
+        let mut newly_eager = Vec::new();
         for at in self.links.places() {
             let link = &mut self.links[at];
             let eager = plan.eager.contains(&link.peer);
@@ -286,7 +289,7 @@ impl Courier {
                     continue;
                 }
                 // Whoever has a stream from here goes on getting it, until it says that it has it from elsewhere.
-                if pushed && !pushes && stream.is_active(now) {
+                if pushed && !pushes && stream.is_active(now) && stream.parent != Some(at) {
                     ends.wanted = Some(true);
                 } else if pushes && ends.cursor < stream.next() {
                     link.ready(s);
@@ -294,9 +297,13 @@ impl Courier {
                     link.tell(s, now + limits::ANNOUNCE_DELAY);
                 }
             }
+            if plan.relayed && eager && !(was_relayed && was_eager) {
+                newly_eager.push(at);
+            }
             self.list(at);
         }
         let was_relayed = std::mem::replace(&mut self.plan, plan).relayed;
+        newly_eager.into_iter().for_each(|at| self.decline(at));
         if was_relayed && !self.plan.relayed {
             self.take_from_origins();
         } else if !was_relayed && self.plan.relayed && self.vouched {
@@ -442,6 +449,13 @@ impl Courier {
         }
     }
 
+    /// A round trip over a link takes so long.
+    pub fn measured(&mut self, peer: MemberId, rtt: Micros) {
+        if let Some(&at) = self.by_peer.get(&peer) {
+            self.links[at].measured(rtt);
+        }
+    }
+
     /// The send buffer of a link's reliable lane holds so many bytes.
     pub fn buffered(&mut self, peer: MemberId, bytes: usize) {
         if let Some(&at) = self.by_peer.get(&peer) {
@@ -502,7 +516,7 @@ impl Courier {
     pub fn standing(&self, origin: MemberId) -> Option<(u64, u8, Option<MemberId>)> {
         let stream = &self.streams[*self.by_id.get(&StreamId::room(origin))?];
         let parent = stream.parent.map(|at| self.links[at].peer);
-        Some((stream.next(), stream.hop, parent))
+        Some((stream.next(), stream.far.hop, parent))
     }
 
     /// Whether an origin's stream goes, or would go, from here to a member.
@@ -551,7 +565,9 @@ impl Courier {
         let wanted = || link.ends_of(s).wanted.unwrap_or(default_push(self.plan.relayed, link.eager, stream));
         link.open
             && match stream.kind {
-                Kind::Own | Kind::Room => wanted(),
+                Kind::Own => wanted(),
+                // Its origin has it.
+                Kind::Room => link.peer != stream.id.origin && wanted(),
                 Kind::Sent | Kind::Passing => stream.toward == Some(at),
                 Kind::Received => false,
             }

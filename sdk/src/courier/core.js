@@ -227,6 +227,8 @@ export function pushes(core, at, s) {
   switch (stream.kind) {
     case "own":
     case "room":
+      // Its origin has it.
+      if (stream.kind === "room" && link.peer === stream.id.origin) return false;
       return link.endsOf(s).wanted ?? defaultPush(core.plan.relayed, link.eager, stream);
     case "sent":
     case "passing":

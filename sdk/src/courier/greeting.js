@@ -8,10 +8,11 @@
 import { VERSION } from "../frame.js";
 import { ANNOUNCE_DELAY, HOLDINGS_MAX } from "../limits.js";
 import { pushes } from "./core.js";
+import { ORIGIN } from "./distance.js";
 import { LinkError, helloOutOfPlace, neverSent } from "./error.js";
 import { fillOwn } from "./own.js";
 import { lost, measure } from "./receive.js";
-import { prune } from "./send.js";
+import { decline, prune } from "./send.js";
 import { trim } from "./upkeep.js";
 import { want } from "./ways.js";
 
@@ -248,8 +249,9 @@ function greet(core, at) {
     stream.parent = at;
     if (old !== undefined && old !== at) prune(core, old, s);
     stream.bereft = false;
-    link.ends(s).hop = 0;
+    link.ends(s).far = ORIGIN;
     measure(core, s);
   }
+  decline(core, at);
   core.list(at);
 }

@@ -5,14 +5,15 @@
  * @module
  */
 
-import { HOP_UNKNOWN } from "../frame.js";
 import { ACTIVE_FOR, GRAFT_MAX, GRAFT_MIN } from "../limits.js";
+import { ORIGIN, UNKNOWN } from "./distance.js";
 import { Log } from "./log.js";
 import { Waiting } from "./waiting.js";
 import { Window } from "./window.js";
 
-/** @import {Stream as StreamId} from "../frame.js" */
+/** @import {Have, Stream as StreamId} from "../frame.js" */
 /** @import {MemberId} from "../id.js" */
+/** @import {Distance} from "./distance.js" */
 
 /**
  * What a stream is to this member: what it says to the room itself, what another says to the room, what it says to one
@@ -44,8 +45,8 @@ export class Stream {
   parent = undefined;
   /** It had a parent, and lost it. */
   bereft = false;
-  /** How many links it takes to here: 0 for one's own. */
-  hop;
+  /** How far it is from its origin to here. @type {Distance} */
+  far;
   /** When the last chunk came. */
   freshAt;
   /** Others have what is missing here. @type {Repair | undefined} */
@@ -67,7 +68,7 @@ export class Stream {
   constructor(id, kind, now) {
     this.id = id;
     this.kind = kind;
-    this.hop = kind === "own" || kind === "sent" ? 0 : HOP_UNKNOWN;
+    this.far = kind === "own" || kind === "sent" ? ORIGIN : UNKNOWN;
     this.freshAt = now;
     this.settledUntil = now;
   }
@@ -121,6 +122,17 @@ export class Stream {
   resume(next) {
     this.window = new Window(next);
     this.log.restart(next);
+  }
+
+  /**
+   * "Everything below `next` is here."
+   *
+   * @param {number} next
+   * @returns {Have}
+   */
+  have(next) {
+    const { hop, delayMs } = this.far;
+    return { origin: this.id.origin, next, hop, delayMs };
   }
 
   /** @param {number} now */

@@ -5,10 +5,18 @@
  * @module
  */
 
-import { HOP_UNKNOWN } from "../frame.js";
-import { AHEAD_COUNT, GAP_PATIENCE, GRAFT_AGAIN, IMPROVE_AFTER, IMPROVE_DOUBLINGS } from "../limits.js";
-import { giveUpBelow } from "./receive.js";
-import { graft } from "./send.js";
+import {
+  AHEAD_COUNT,
+  GAP_PATIENCE,
+  GRAFT_AGAIN,
+  IMPROVE_AFTER,
+  IMPROVE_BY_MS,
+  SLOW_DOUBLINGS,
+  SLOW_FOR,
+} from "../limits.js";
+import { pushes } from "./core.js";
+import { giveUpBelow, measure } from "./receive.js";
+import { graft, prune } from "./send.js";
 
 /** @import {MemberId} from "../id.js" */
 /** @import {Core} from "./core.js" */
@@ -114,8 +122,9 @@ export function repairDue(core, s) {
   let nearest;
   let least = Infinity;
   for (const at of holders) {
-    const { hop } = core.links.at(at).endsOf(s);
-    if (hop < least && !due.asked.includes(at)) [nearest, least] = [at, hop];
+    if (due.asked.includes(at)) continue;
+    const { cost } = core.links.at(at).farOver(s);
+    if (nearest === undefined || cost < least) [nearest, least] = [at, cost];
   }
   if (nearest === undefined) {
     due.due = core.now + GRAFT_AGAIN;
@@ -201,9 +210,9 @@ export function adopt(core, s, but) {
   for (const at of core.links.places()) {
     const link = core.links.at(at);
     if (at === but || !link.isSound) continue;
-    const { theirs, hop } = link.endsOf(s);
+    const { theirs, far } = link.endsOf(s);
     if (theirs > upto || (theirs === upto && holder !== undefined)) [holder, upto] = [at, theirs];
-    const near = link.peer === origin || !core.plan.relayed || (hop <= stream.hop && hop !== HOP_UNKNOWN);
+    const near = link.peer === origin || !core.plan.relayed || (far.isKnown && far.cost <= stream.far.cost);
     if (near && (nearest === undefined || isBetter(link, core.links.at(nearest), s, origin))) nearest = at;
   }
   dropRepair(core, s);
@@ -232,8 +241,8 @@ export function adopt(core, s, but) {
  */
 function isBetter(link, other, s, origin) {
   if ((link.peer === origin) !== (other.peer === origin)) return link.peer === origin;
-  const [mine, theirs] = [link.endsOf(s), other.endsOf(s)];
-  return mine.hop === theirs.hop ? mine.theirs > theirs.theirs : mine.hop < theirs.hop;
+  const [mine, theirs] = [link.farOver(s).cost, other.farOver(s).cost];
+  return mine === theirs ? link.endsOf(s).theirs > other.endsOf(s).theirs : mine < theirs;
 }
 
 /**
@@ -270,7 +279,7 @@ export function takeFromOrigins(core) {
 }
 
 /**
- * Somebody announced a chunk before it came: if that happens again and again, its way is the faster one.
+ * Somebody announced a chunk before it came: if that happens again and again, the parent's way is slower than it claims.
  *
  * @param {Core} core
  * @param {number} at
@@ -279,40 +288,72 @@ export function takeFromOrigins(core) {
 export function ahead(core, at, s) {
   const ends = core.links.at(at).ends(s);
   ends.ahead = Math.min(ends.ahead + 1, 255);
-  if (ends.ahead >= AHEAD_COUNT) race(core, at, s);
+  if (ends.ahead < AHEAD_COUNT || !mayChange(core, at, s)) return;
+  const { parent } = core.streams.at(s);
+  if (parent !== undefined) {
+    const old = core.links.at(parent).ends(s);
+    old.restsUntil = core.now + SLOW_FOR * 2 ** old.slow;
+    old.slow = Math.min(old.slow + 1, SLOW_DOUBLINGS);
+  }
+  change(core, at, s);
 }
 
 /**
- * Somebody is nearer to the origin than the parent.
+ * Somebody who has as much of a stream tells how far away it is: the best of those who have takes the parent's place where
+ * its way is better.
  *
  * @param {Core} core
  * @param {number} at
  * @param {number} s
  */
 export function nearer(core, at, s) {
-  const { parent, hop: ours } = core.streams.at(s);
-  const { hop } = core.links.at(at).endsOf(s);
-  const isNearer = hop < HOP_UNKNOWN - 1 && hop + 1 < ours;
-  if (isNearer && parent !== undefined && parent !== at) race(core, at, s);
+  const cost = (/** @type {number} */ place) => core.links.at(place).farOver(s).cost;
+  if (cost(at) + IMPROVE_BY_MS >= core.streams.at(s).far.cost || !mayChange(core, at, s)) return;
+  let best = at;
+  for (const place of core.links.places()) {
+    const better = cost(place) < cost(best) || (cost(place) === cost(best) && place < best);
+    if (better && mayChange(core, place, s)) best = place;
+  }
+  change(core, best, s);
 }
 
 /**
- * Asks for a stream also over another link: the one that brings the next chunk first stays. A link that loses rests twice as
- * long each time.
+ * Whether a stream may be asked of a neighbour instead of its parent: of one who has as much, and not from here.
  *
  * @param {Core} core
  * @param {number} at
  * @param {number} s
  */
-function race(core, at, s) {
-  const { now } = core;
+function mayChange(core, at, s) {
   const [stream, link] = [core.streams.at(s), core.links.at(at)];
-  if (stream.settledUntil > now || !link.isSound) return;
-  const ends = link.ends(s);
-  if (ends.restsUntil > now) return;
-  stream.settledUntil = now + IMPROVE_AFTER;
-  ends.ahead = 0;
-  ends.restsUntil = now + IMPROVE_AFTER * 2 ** ends.tries;
-  ends.tries = Math.min(ends.tries + 1, IMPROVE_DOUBLINGS);
+  const { restsUntil, theirs } = link.endsOf(s);
+  return (
+    core.plan.relayed &&
+    stream.settledUntil <= core.now &&
+    stream.parent !== undefined &&
+    stream.parent !== at &&
+    link.isSound &&
+    restsUntil <= core.now &&
+    theirs >= stream.next &&
+    !pushes(core, at, s)
+  );
+}
+
+/**
+ * Another link becomes the way. The old one is told to stop when the new one is told to go on from here, so that nothing
+ * comes twice but what is under way just then.
+ *
+ * @param {Core} core
+ * @param {number} at
+ * @param {number} s
+ */
+function change(core, at, s) {
+  const stream = core.streams.at(s);
+  stream.settledUntil = core.now + IMPROVE_AFTER;
+  const old = stream.parent;
+  stream.parent = at;
+  if (old !== undefined) prune(core, old, s);
+  core.links.at(at).ends(s).ahead = 0;
   graft(core, at, s);
+  measure(core, s);
 }

@@ -12,7 +12,7 @@ mod runs;
 use ::room::{
     courier::{Counters, Courier, Event, LinkError, LinkUp, Plan},
     id::MemberId,
-    time::Time,
+    time::{Micros, Time},
     wire::frame::{Head, Kind, NUMBER_MAX, PacketReader},
 };
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,7 @@ pub enum Input {
     LinkUp { peer: MemberId, vouches: bool, offer_from: Option<Time> },
     LinkDown(MemberId),
     Suspect { peer: MemberId, suspect: bool },
+    Measured { peer: MemberId, rtt: Micros },
     Route { to: MemberId, path: Vec<MemberId> },
     Expect(MemberId),
     ExpectNoMore(MemberId),
@@ -163,6 +164,7 @@ impl Turning {
             Input::LinkUp { peer, vouches, offer_from } => courier.link_up(now, peer, LinkUp { vouches, offer_from }),
             Input::LinkDown(peer) => courier.link_down(now, peer),
             Input::Suspect { peer, suspect } => courier.suspect(now, peer, suspect),
+            Input::Measured { peer, rtt } => courier.measured(peer, rtt),
             Input::Route { to, path } => {
                 courier.route(now, to, &path);
             }

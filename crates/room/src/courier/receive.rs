@@ -1,7 +1,7 @@
 //! What comes over a link.
 
 use super::*;
-use crate::wire::frame::{HOP_UNKNOWN, Have};
+use crate::wire::frame::Have;
 
 impl Courier {
     /// Takes a frame of a link's reliable lane. A frame of a link that is not up is ignored.
@@ -172,10 +172,11 @@ impl Courier {
                     self.prune(old, s);
                 }
                 self.streams[s].bereft = false;
-                self.links[at].ends(s).hop = 0;
+                self.links[at].ends(s).far = Distance::ORIGIN;
                 self.measure(s);
             }
         }
+        self.decline(at);
         self.list(at);
     }
 
@@ -244,7 +245,7 @@ impl Courier {
     fn deliver(&mut self, at: usize, s: usize, seq: u64, accepted: window::Accepted) {
         self.lost(s, accepted.lost);
         let Some((head, payload)) = accepted.message else { return };
-        let (id, hop) = (self.streams[s].id, self.streams[s].hop);
+        let (id, hop) = (self.streams[s].id, self.streams[s].far.hop);
         let old = std::mem::replace(&mut self.unconsumed.entry(id.origin).or_default().link, at);
         if old != at {
             // What the application has yet to take holds that link back no longer.
@@ -269,12 +270,11 @@ impl Courier {
         self.measure(s);
     }
 
-    /// A stream is as far away as its parent says, and one more.
-    fn measure(&mut self, s: usize) {
+    /// A stream is as far away as its parent says, and one link more.
+    pub(super) fn measure(&mut self, s: usize) {
         let stream = &mut self.streams[s];
         let Some(parent) = stream.parent else { return };
-        let hop = self.links[parent].ends_of(s).hop;
-        stream.hop = if hop >= HOP_UNKNOWN - 1 { HOP_UNKNOWN } else { hop + 1 };
+        stream.far = self.links[parent].far_over(s);
     }
 
     /// The other end sends what is not missing. In a mesh nobody's way is better than the origin's own.
@@ -296,7 +296,7 @@ impl Courier {
         let Some(s) = self.stream(StreamId::room(have.origin), Kind::Room) else { return Ok(()) };
         let now = self.now;
         let ends = self.links[at].ends(s);
-        ends.hop = have.hop;
+        ends.far = Distance::told(have.hop, have.delay_ms);
         let got_on = ends.has(have.next, now);
         let stream = &mut self.streams[s];
         if stream.is_own() && have.next > stream.next() {
@@ -340,7 +340,7 @@ impl Courier {
         ends.has(next, now);
         ends.cursor = ends.theirs;
         ends.moved = now;
-        ends.told_hop = HOP_UNKNOWN;
+        ends.told = Distance::UNKNOWN;
         self.links[at].ready(s);
         self.list(at);
         // Whom it came from has lost its own way.

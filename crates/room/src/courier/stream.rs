@@ -1,7 +1,7 @@
 //! One stream as a member has it.
 
 use super::{
-    StreamId,
+    Distance, StreamId,
     log::Log,
     waiting::Waiting,
     window::{Lost, Window},
@@ -10,7 +10,7 @@ use crate::{
     id::MemberId,
     limits,
     time::{Micros, Time},
-    wire::frame::HOP_UNKNOWN,
+    wire::frame::Have,
 };
 
 /// What a stream is to this member.
@@ -46,8 +46,8 @@ pub(super) struct Stream {
     pub parent: Option<usize>,
     /// It had a parent, and lost it.
     pub bereft: bool,
-    /// How many links it takes to here: 0 for one's own.
-    pub hop: u8,
+    /// How far it is from its origin to here.
+    pub far: Distance,
     /// When the last chunk came.
     pub fresh_at: Time,
     /// Others have what is missing here.
@@ -85,7 +85,7 @@ impl Stream {
             is_untouched: false,
             parent: None,
             bereft: false,
-            hop: if matches!(kind, Kind::Own | Kind::Sent) { 0 } else { HOP_UNKNOWN },
+            far: if matches!(kind, Kind::Own | Kind::Sent) { Distance::ORIGIN } else { Distance::UNKNOWN },
             fresh_at: now,
             repair: None,
             settled_until: now,
@@ -129,6 +129,11 @@ impl Stream {
     pub fn resume(&mut self, next: u64) {
         self.window = Window::at(next);
         self.log.restart(next);
+    }
+
+    /// "Everything below `next` is here."
+    pub fn have(&self, next: u64) -> Have {
+        Have { origin: self.id.origin, next, hop: self.far.hop, delay_ms: self.far.delay_ms }
     }
 
     pub fn is_active(&self, now: Time) -> bool {

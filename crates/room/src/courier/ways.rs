@@ -1,7 +1,6 @@
 //! The ways that streams come by: mending them, and finding better ones.
 
 use super::{stream::Repair, *};
-use crate::{time::Micros, wire::frame::HOP_UNKNOWN};
 
 impl Courier {
     /// The other end of a link has everything below `upto`, and that is more than there is here.
@@ -70,7 +69,7 @@ impl Courier {
             repair.asked.clear();
         }
         let untried = holders().filter(|(at, _)| !repair.asked.contains(at));
-        let Some(at) = untried.min_by_key(|(_, link)| link.ends_of(s).hop).map(|(at, _)| at) else {
+        let Some(at) = untried.min_by_key(|(_, link)| link.far_over(s).cost()).map(|(at, _)| at) else {
             repair.due = self.now + limits::GRAFT_AGAIN;
             self.repair(s, repair);
             self.settle_gap(s);
@@ -137,15 +136,14 @@ impl Courier {
     /// Finds another parent for a stream that lost its own: a neighbour that is no farther from the origin than this
     /// member, so that it does not have the stream from here. Where none is known, announcements will show one.
     pub(super) fn adopt(&mut self, s: usize, but: Option<usize>) {
-        let (hop, origin, next) = (self.streams[s].hop, self.streams[s].id.origin, self.streams[s].next());
+        let (cost, origin, next) = (self.streams[s].far.cost(), self.streams[s].id.origin, self.streams[s].next());
         let is_near = |link: &Link| {
-            let theirs = link.ends_of(s).hop;
-            link.peer == origin || !self.plan.relayed || (theirs <= hop && theirs != HOP_UNKNOWN)
+            let theirs = link.ends_of(s).far;
+            link.peer == origin || !self.plan.relayed || (theirs.is_known() && theirs.cost() <= cost)
         };
         let others = self.links.iter().filter(|(at, link)| Some(*at) != but && link.is_sound());
         let nearest = others.clone().filter(|(_, link)| is_near(link)).min_by_key(|(_, link)| {
-            let ends = link.ends_of(s);
-            (link.peer != origin, ends.hop, std::cmp::Reverse(ends.theirs))
+            (link.peer != origin, link.far_over(s).cost(), std::cmp::Reverse(link.ends_of(s).theirs))
         });
         let nearest = nearest.map(|(at, link)| (at, link.peer == origin));
         let missing = others.clone().map(|(at, link)| (link.ends_of(s).theirs, at)).max();
@@ -187,38 +185,59 @@ impl Courier {
         }
     }
 
-    /// Somebody announced a chunk before it came: if that happens again and again, its way is the faster one.
+    /// Somebody announced a chunk before it came: if that happens again and again, the parent's way is slower than it claims.
     pub(super) fn ahead(&mut self, at: usize, s: usize) {
         let ends = self.links[at].ends(s);
         ends.ahead = ends.ahead.saturating_add(1);
-        if ends.ahead >= limits::AHEAD_COUNT {
-            self.race(at, s);
+        if ends.ahead >= limits::AHEAD_COUNT && self.may_change(at, s) {
+            if let Some(old) = self.streams[s].parent {
+                let ends = self.links[old].ends(s);
+                ends.rests_until = self.now + Micros(limits::SLOW_FOR.0 << ends.slow);
+                ends.slow = (ends.slow + 1).min(limits::SLOW_DOUBLINGS);
+            }
+            self.change(at, s);
         }
     }
 
-    /// Somebody is nearer to the origin than the parent.
+    /// Somebody who has as much of a stream tells how far away it is: the best of those who have takes the parent's place
+    /// where its way is better.
     pub(super) fn nearer(&mut self, at: usize, s: usize) {
-        let stream = &self.streams[s];
-        let hop = self.links[at].ends_of(s).hop;
-        let nearer = hop < HOP_UNKNOWN - 1 && hop + 1 < stream.hop;
-        if nearer && stream.parent.is_some_and(|parent| parent != at) {
-            self.race(at, s);
-        }
-    }
-
-    /// Asks for a stream also over another link: the one that brings the next chunk first stays. A link that loses rests
-    /// twice as long each time.
-    fn race(&mut self, at: usize, s: usize) {
-        let now = self.now;
-        let (stream, link) = (&mut self.streams[s], &mut self.links[at]);
-        if stream.settled_until > now || !link.is_sound() || link.ends(s).rests_until > now {
+        let ours = self.streams[s].far.cost();
+        let cost = |at: usize| self.links[at].far_over(s).cost().saturating_add(limits::IMPROVE_BY_MS);
+        if cost(at) >= ours || !self.may_change(at, s) {
             return;
         }
-        stream.settled_until = now + limits::IMPROVE_AFTER;
-        let ends = link.ends(s);
-        ends.ahead = 0;
-        ends.rests_until = now + Micros(limits::IMPROVE_AFTER.0 << ends.tries);
-        ends.tries = (ends.tries + 1).min(limits::IMPROVE_DOUBLINGS);
+        let places = 0..self.links.places.len();
+        let best =
+            places.filter(|at| self.links.get(*at).is_some() && self.may_change(*at, s)).min_by_key(|at| cost(*at));
+        if let Some(best) = best {
+            self.change(best, s);
+        }
+    }
+
+    /// Whether a stream may be asked of a neighbour instead of its parent: of one who has as much, and not from here.
+    fn may_change(&self, at: usize, s: usize) -> bool {
+        let (stream, link) = (&self.streams[s], &self.links[at]);
+        let ends = link.ends_of(s);
+        self.plan.relayed
+            && stream.settled_until <= self.now
+            && stream.parent.is_some_and(|parent| parent != at)
+            && link.is_sound()
+            && ends.rests_until <= self.now
+            && ends.theirs >= stream.next()
+            && !self.pushes(at, s)
+    }
+
+    /// Another link becomes the way. The old one is told to stop when the new one is told to go on from here, so that
+    /// nothing comes twice but what is under way just then.
+    fn change(&mut self, at: usize, s: usize) {
+        let stream = &mut self.streams[s];
+        stream.settled_until = self.now + limits::IMPROVE_AFTER;
+        if let Some(old) = stream.parent.replace(at) {
+            self.prune(old, s);
+        }
+        self.links[at].ends(s).ahead = 0;
         self.graft(at, s);
+        self.measure(s);
     }
 }

@@ -101,6 +101,7 @@ impl Member {
             Frame::Ping { token } => peer.lossy.send(Frame::Pong { token }.encode()),
             Frame::Pong { token } => {
                 if peer.link.ponged(token, self.now) {
+                    peer.link.rtt.into_iter().for_each(|rtt| self.courier.measured(id, rtt));
                     self.link_event(id, LinkState::Open, None);
                 }
             }
