@@ -27,17 +27,12 @@ use crate::{
     limits::TAKEN_PER_TURN,
     links::{LinkId, Links},
     membership::{Command, Publish, Requests},
-    secrecy::{Heard, Secrecy},
     shared::Shared,
     socket::{Failure, Socket, SocketEvent},
 };
 
 pub(crate) struct Driver {
     machine: Member,
-    /// Stands between the machine and everything else here.
-    secrecy: Secrecy,
-    /// What it makes of an event; empty between events.
-    heard: Vec<Heard>,
     started: Instant,
     links: Links,
     socket: Socket,
@@ -79,7 +74,6 @@ impl Drop for Application {
 impl Driver {
     pub(crate) fn new(
         config: Config,
-        secrecy: Secrecy,
         links: Links,
         socket: Socket,
         shared: Arc<Shared>,
@@ -88,8 +82,6 @@ impl Driver {
     ) -> Driver {
         Driver {
             machine: Member::new(config, Time(0)),
-            secrecy,
-            heard: Vec::new(),
             started: Instant::now(),
             links,
             socket,
@@ -191,9 +183,7 @@ impl Driver {
     }
 
     fn handle(&mut self, input: Input) {
-        if let Some(input) = self.secrecy.outgoing(input) {
-            self.machine.handle(self.now(), input);
-        }
+        self.machine.handle(self.now(), input);
     }
 
     fn arm(&self, timer: std::pin::Pin<&mut Sleep>) {
@@ -327,7 +317,7 @@ impl Driver {
             }
             Output::Packet { peer, attempt, lane, bytes } => self.links.send((peer, attempt), lane, bytes),
             Output::Event(event) => {
-                self.hear(event);
+                self.event(event);
                 Ok(())
             }
             other => {
@@ -338,19 +328,6 @@ impl Driver {
         if let Err(input) = outcome {
             self.caused.push_back(input);
         }
-    }
-
-    fn hear(&mut self, event: MachineEvent) {
-        let mut heard = std::mem::take(&mut self.heard);
-        self.secrecy.incoming(event, &mut heard);
-        for heard in heard.drain(..) {
-            match heard {
-                Heard::Event(event) => self.event(event),
-                Heard::Unreadable(member, reason) => self.tell(Event::Unreadable { member, reason }),
-                Heard::Input(input) => self.machine.handle(self.now(), input),
-            }
-        }
-        self.heard = heard;
     }
 
     fn event(&mut self, event: MachineEvent) {

@@ -4,11 +4,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use room::{
-    courier::LinkUp,
-    id::MemberId,
-    time::{Micros, Time},
-};
+use room::{courier::LinkUp, id::MemberId, time::Time};
 
 use super::protocol::{Arrival, Protocol};
 
@@ -54,7 +50,7 @@ impl Protocol for Flood {
         }
     }
 
-    fn link_up(&mut self, _: Time, peer: MemberId, _: LinkUp, _: Micros) {
+    fn link_up(&mut self, _: Time, peer: MemberId, _: LinkUp) {
         self.links.push(peer);
     }
 

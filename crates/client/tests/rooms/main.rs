@@ -8,7 +8,6 @@ mod lossy;
 mod proxy;
 mod reconnecting;
 mod scene;
-mod secret;
 mod stalled;
 mod state;
 mod topologies;

@@ -1,7 +1,7 @@
 //! What comes over a link.
 
 use super::*;
-use crate::wire::frame::Have;
+use crate::wire::frame::{HOP_UNKNOWN, Have};
 
 impl Courier {
     /// Takes a frame of a link's reliable lane. A frame of a link that is not up is ignored.
@@ -18,10 +18,7 @@ impl Courier {
                 self.hello(at, version, credit, epoch > 0, &holdings)?;
             }
             Frame::Hello { epoch, holdings, .. } if epoch > 0 && self.links[at].is_unsure => {
-                self.links[at].is_unsure = false;
-                if self.links[at].vouches {
-                    self.vouched_by(at, &holdings);
-                }
+                self.hello_again(at, &holdings);
             }
             _ if !open => return Err(LinkError::Hello),
             Frame::Data(data) => self.data(at, data, bytes)?,
@@ -64,7 +61,6 @@ impl Courier {
         }
         let (this, peer, now) = (self.this, self.links[at].peer, self.now);
         let link = &mut self.links[at];
-        let vouches = link.vouches && is_sure;
         link.is_unsure = !is_sure;
         link.open = true;
         link.credit = credit;
@@ -116,8 +112,8 @@ impl Courier {
                 _ => {}
             }
         }
-        if vouches {
-            self.vouched_by(at, holdings);
+        if is_sure && self.links[at].vouches {
+            self.vouched_by(at);
         }
         self.settle_beginnings();
         self.greet(at);
@@ -125,25 +121,16 @@ impl Courier {
         Ok(())
     }
 
-    /// Somebody who was here before, and knows where streams begin, says so.
-    fn vouched_by(&mut self, at: usize, holdings: &[Holding]) {
-        if self.vouched {
-            return;
-        }
+    /// The other end has learned where streams begin.
+    fn hello_again(&mut self, at: usize, holdings: &[Holding]) {
+        self.links[at].is_unsure = false;
         for holding in holdings.iter().filter(|holding| holding.stream.to.is_none()) {
-            if let Some(s) = self.stream(holding.stream, Kind::Room)
-                && !self.streams[s].has_begun()
-            {
-                self.streams[s].start(holding.first);
-                self.streams[s].is_untouched = true;
+            if let Some(s) = self.stream(holding.stream, Kind::Room) {
+                self.links[at].ends(s).offered = holding.first;
             }
         }
-        self.begin_unknown();
-        for s in self.streams.places() {
-            let theirs = self.links[at].ends_of(s).theirs;
-            if self.streams[s].kind == Kind::Room && theirs > self.streams[s].next() {
-                self.want(at, s, theirs);
-            }
+        if self.links[at].vouches {
+            self.vouched_by(at);
         }
     }
 
@@ -172,11 +159,10 @@ impl Courier {
                     self.prune(old, s);
                 }
                 self.streams[s].bereft = false;
-                self.links[at].ends(s).far = Distance::ORIGIN;
+                self.links[at].ends(s).hop = 0;
                 self.measure(s);
             }
         }
-        self.decline(at);
         self.list(at);
     }
 
@@ -216,6 +202,7 @@ impl Courier {
             stream.log.push(bytes, 0, self.now);
             stream.fresh_at = self.now;
             stream.is_untouched = false;
+            stream.gave_up = false;
             self.came_by(at, s);
             self.deliver(at, s, seq, accepted);
             self.spread(s, Some(at));
@@ -245,7 +232,7 @@ impl Courier {
     fn deliver(&mut self, at: usize, s: usize, seq: u64, accepted: window::Accepted) {
         self.lost(s, accepted.lost);
         let Some((head, payload)) = accepted.message else { return };
-        let (id, hop) = (self.streams[s].id, self.streams[s].far.hop);
+        let (id, hop) = (self.streams[s].id, self.streams[s].hop);
         let old = std::mem::replace(&mut self.unconsumed.entry(id.origin).or_default().link, at);
         if old != at {
             // What the application has yet to take holds that link back no longer.
@@ -270,11 +257,12 @@ impl Courier {
         self.measure(s);
     }
 
-    /// A stream is as far away as its parent says, and one link more.
-    pub(super) fn measure(&mut self, s: usize) {
+    /// A stream is as far away as its parent says, and one more.
+    fn measure(&mut self, s: usize) {
         let stream = &mut self.streams[s];
         let Some(parent) = stream.parent else { return };
-        stream.far = self.links[parent].far_over(s);
+        let hop = self.links[parent].ends_of(s).hop;
+        stream.hop = if hop >= HOP_UNKNOWN - 1 { HOP_UNKNOWN } else { hop + 1 };
     }
 
     /// The other end sends what is not missing. In a mesh nobody's way is better than the origin's own.
@@ -296,7 +284,7 @@ impl Courier {
         let Some(s) = self.stream(StreamId::room(have.origin), Kind::Room) else { return Ok(()) };
         let now = self.now;
         let ends = self.links[at].ends(s);
-        ends.far = Distance::told(have.hop, have.delay_ms);
+        ends.hop = have.hop;
         let got_on = ends.has(have.next, now);
         let stream = &mut self.streams[s];
         if stream.is_own() && have.next > stream.next() {
@@ -340,7 +328,7 @@ impl Courier {
         ends.has(next, now);
         ends.cursor = ends.theirs;
         ends.moved = now;
-        ends.told = Distance::UNKNOWN;
+        ends.told_hop = HOP_UNKNOWN;
         self.links[at].ready(s);
         self.list(at);
         // Whom it came from has lost its own way.
@@ -391,8 +379,7 @@ impl Courier {
     pub(super) fn give_up_below(&mut self, s: usize, upto: u64) {
         let stream = &mut self.streams[s];
         if stream.is_untouched {
-            stream.window = window::Window::default();
-            stream.start(upto);
+            stream.begin_at(upto);
         } else {
             let lost = stream.start(upto);
             self.lost(s, lost);
