@@ -53,6 +53,9 @@ pub const READ_TURN: usize = 32;
 pub const WRITE_TURN: usize = 16;
 /// Messages that are written with one system call.
 pub const WRITE_BATCH: usize = 64;
+/// Bytes of messages that are copied together to be written, on the stack: so few cost less to copy than the system takes
+/// to gather them.
+pub const WRITE_COPY: usize = 2 * 1024;
 /// Bytes that a connection takes from its queue at once, beyond the first message.
 pub const WRITE_BYTES: usize = 64 * 1024;
 /// Messages that wait to be written: a flash crowd of a full room, with candidates.

@@ -34,6 +34,15 @@ impl Stream {
             other => Ok(other),
         }
     }
+
+    /// Whether it is known without a system call that nothing can be read; the task is woken when that may have changed.
+    pub(crate) fn is_silent(&self, cx: &mut Context<'_>) -> bool {
+        match self {
+            Stream::Plain(stream) => stream.poll_read_ready(cx).is_pending(),
+            // They hold what has come and was not read.
+            Stream::Tls(_) | Stream::Inside(_) => false,
+        }
+    }
 }
 
 /// Calls the same method on either kind.

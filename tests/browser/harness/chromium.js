@@ -4,6 +4,8 @@
 import { existsSync } from "node:fs";
 import { chromium } from "playwright-core";
 
+/** @import { Page } from "playwright-core" */
+
 const EXECUTABLE = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
 /** A browser that sees nothing but this machine. */
@@ -47,4 +49,12 @@ export async function launchDoomed() {
   const server = await chromium.launchServer(options());
   const browser = await chromium.connect(server.wsEndpoint());
   return { browser, kill: () => server.kill() };
+}
+
+/** Lets a page die as a tab does whose process is killed: no handlers, no close frames. @param {Page} page */
+export async function crash(page) {
+  const session = await page.context().newCDPSession(page);
+  const crashed = new Promise((resolve) => page.once("crash", resolve));
+  session.send("Page.crash").catch(() => {});
+  await crashed;
 }

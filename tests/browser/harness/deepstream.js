@@ -4,6 +4,7 @@
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 
+import { crash } from "./chromium.js";
 import { EventLog } from "./log.js";
 
 /** @import { BrowserContext, Page as BrowserPage } from "playwright-core" */
@@ -97,10 +98,7 @@ export class DeepstreamPage {
 
   /** Dies as a tab does whose process is killed: no handlers, no close frames. */
   async crash() {
-    const session = await this.page.context().newCDPSession(this.page);
-    const crashed = new Promise((resolve) => this.page.once("crash", resolve));
-    session.send("Page.crash").catch(() => {});
-    await crashed;
+    await crash(this.page);
     this.log.end("crashed");
   }
 }

@@ -3,6 +3,7 @@
 
 import { fileURLToPath } from "node:url";
 
+import { crash } from "./chromium.js";
 import { Participant } from "./participant.js";
 
 /** @import { Browser, Page as BrowserPage } from "playwright-core" */
@@ -82,10 +83,7 @@ export class Page extends Participant {
 
   /** Dies as a tab does whose process is killed: no handlers, no close frames. */
   async crash() {
-    const session = await this.page.context().newCDPSession(this.page);
-    const crashed = new Promise((resolve) => this.page.once("crash", resolve));
-    session.send("Page.crash").catch(() => {});
-    await crashed;
+    await crash(this.page);
     this.log.end("crashed");
   }
 

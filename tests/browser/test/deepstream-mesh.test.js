@@ -10,6 +10,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { isDeepStrictEqual } from "node:util";
 
+import { crash } from "../harness/chromium.js";
 import { EventLog } from "../harness/log.js";
 import { Scene } from "../harness/scene.js";
 import { endWithThisProcess, freePort } from "../harness/server.js";
@@ -106,10 +107,7 @@ class Window {
 
   /** Dies as a window does whose process is killed. */
   async crash() {
-    const session = await this.page.context().newCDPSession(this.page);
-    const crashed = new Promise((resolve) => this.page.once("crash", resolve));
-    session.send("Page.crash").catch(() => {});
-    await crashed;
+    await crash(this.page);
   }
 
   /** Whom it has ever shown. */

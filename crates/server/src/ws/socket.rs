@@ -76,6 +76,8 @@ pub(crate) struct Socket {
     held: usize,
     /// The largest message since the context was made.
     largest: usize,
+    /// Whether the context can do nothing before more comes.
+    drained: bool,
 }
 
 impl Socket {
@@ -92,6 +94,7 @@ impl Socket {
             broken: false,
             held: read.len(),
             largest: 0,
+            drained: false,
         }
     }
 
@@ -106,7 +109,12 @@ impl Socket {
 
     /// The next thing that comes.
     pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, Ended>> {
-        let Socket { stream, context: codec, message_max, frames, broken, held, largest, .. } = self;
+        let Socket { stream, context: codec, message_max, frames, broken, held, largest, drained, .. } = self;
+        // A connection is woken mostly to write.
+        if *drained && stream.is_silent(cx) {
+            return Poll::Pending;
+        }
+        *drained = false;
         loop {
             let received = match codec.read(&mut Wire { stream, frames, held, cx }) {
                 Ok(Message::Text(text)) => Received::Text(text),
@@ -122,6 +130,8 @@ impl Socket {
                         *codec = context(&[], *message_max);
                         *largest = 0;
                     }
+                    // It may have a pong to send, or a buffer to give up.
+                    *drained = frames.is_empty() && *largest <= limits::READ_BUFFER;
                     return Poll::Pending;
                 }
                 Err(Error::Capacity(_)) => {
@@ -194,6 +204,14 @@ impl Socket {
         if let (Some(frame), 1) = (self.frames.front(), self.frames.len()) {
             // The usual case, and a cheaper system call.
             return stream.poll_write(cx, frame);
+        }
+        if self.frames.iter().map(Bytes::len).sum::<usize>() <= limits::WRITE_COPY {
+            let (mut buffer, mut length) = ([0; limits::WRITE_COPY], 0);
+            for frame in &self.frames {
+                buffer[length..length + frame.len()].copy_from_slice(frame);
+                length += frame.len();
+            }
+            return stream.poll_write(cx, &buffer[..length]);
         }
         let mut slices = [IoSlice::new(&[]); limits::WRITE_BATCH];
         let mut count = 0;
