@@ -1,9 +1,11 @@
 // @ts-check
 // The lobby: a name, a room, and the link to it.
 
+import { newKey } from "/sdk/secret.js";
 import { icon, part, say } from "./dom.js";
 import { rememberName, rememberStay, rememberedName } from "./memory.js";
-import { inventRoom, nameVerdict, roomVerdict } from "./names.js";
+import { inventRoom, keyIn, nameVerdict, roomVerdict } from "./names.js";
+import { linkTo } from "./share.js";
 import { emptyTable } from "./table.js";
 import { mountTheme } from "./theme.js";
 
@@ -14,9 +16,14 @@ const name = part(form, "#name", HTMLInputElement);
 const nameHelp = part(form, "#name-help", HTMLElement);
 const room = part(form, "#room", HTMLInputElement);
 const roomHelp = part(form, "#room-help", HTMLElement);
+const secret = part(form, "#secret", HTMLInputElement);
 const copyButton = part(form, "#copy", HTMLButtonElement);
 const copied = part(form, "#copied", HTMLElement);
 
+/** The key of the room, if it is to be secret. */
+const madeKey = `#${newKey()}`;
+
+if (!isSecureContext) say(part(form, "#secret-help", HTMLElement), "Secret rooms need this page to come over https, or from localhost.");
 mountTheme(part(document, "#theme", HTMLButtonElement));
 const table = emptyTable(rememberedName());
 part(document, "#scene", HTMLElement).append(table.element);
@@ -35,6 +42,7 @@ name.addEventListener("input", () => {
   if (name.getAttribute("aria-invalid") === "true") show(name, nameHelp, nameVerdict(name.value), "");
 });
 room.addEventListener("input", () => showRoom(false));
+secret.addEventListener("change", () => showRoom(true));
 room.addEventListener("blur", () => showRoom(true));
 part(form, "#another", HTMLButtonElement).addEventListener("click", () => {
   room.value = inventRoom();
@@ -64,14 +72,18 @@ form.addEventListener("submit", (event) => {
   rememberName(who.name);
   // Named and asked for: the room page need not ask again.
   rememberStay(where.name, who.name);
-  location.assign(`/${where.name}`);
+  location.assign(`/${where.name}${keyOf()}`);
 });
 
 /** @param {boolean} strict whether unfinished typing is already judged @returns {Verdict} */
 function showRoom(strict) {
   const verdict = roomVerdict(room.value);
   const typing = !strict && room.value.trim() === "";
-  const link = linkOf(verdict.name).replace(/^https?:\/\//, "");
+  const given = keyIn(room.value) !== "";
+  if (given) secret.checked = true;
+  secret.disabled = given || !isSecureContext;
+  // The key itself is for the clipboard, not for whoever looks over a shoulder.
+  const link = linkOf(verdict.name).replace(/^https?:\/\//, "").replace(/#key=.*/, "#key=…");
   show(room, roomHelp, typing ? { ...verdict, problem: "" } : verdict, typing ? "" : `Its link: ${link}`);
   return verdict;
 }
@@ -110,7 +122,12 @@ function showCopied(done) {
   say(copied, done ? "The link is on your clipboard." : "");
 }
 
+/** The key of a link that was typed, or a new one; empty where the room is for everybody. */
+function keyOf() {
+  return keyIn(room.value) || (secret.checked ? madeKey : "");
+}
+
 /** @param {string} of */
 function linkOf(of) {
-  return `${location.origin}/${of}`;
+  return linkTo(of, keyOf());
 }

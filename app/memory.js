@@ -2,7 +2,7 @@
 // What the app remembers in this browser: the name and the theme; and in this tab: the token, and which room it is in.
 // Where storage is off (strict settings) it remembers until the page is closed.
 
-import { roomOfPath } from "./names.js";
+import { keyIn, roomOfPath } from "./names.js";
 import { TOKEN_MAX } from "./limits.js";
 
 /** @type {Map<string, string>} */
@@ -45,8 +45,9 @@ export const rememberStay = (/** @type {string} */ room, /** @type {string} */ n
   write("sessionStorage", `roomful:stay:${room}`, name);
 
 /**
- * Takes what an invitation put into the address out of it, before anything else can see or copy it.
- * @returns {{ room: string, name: string }} `name` is empty where the address has none
+ * Takes what an invitation put into the address out of it, before anything else can see or copy it. The room's key stays:
+ * it is for everybody who is sent the address, and no server sees it.
+ * @returns {{ room: string, name: string, key: string }} `name` and `key` are empty where the address has none
  */
 export function takeInvitation() {
   const address = new URL(location.href);
@@ -59,5 +60,5 @@ export function takeInvitation() {
     address.searchParams.delete("name");
     history.replaceState(history.state, "", address);
   }
-  return { room, name };
+  return { room, name, key: keyIn(address.hash) };
 }

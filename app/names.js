@@ -77,6 +77,15 @@ export function inventRoom(pick = randomBelow) {
   return `${word(QUALITIES)}-${word(BEINGS)}-${word(PLACES)}`;
 }
 
+/**
+ * The key at the end of an address, as it stands there with its `#`; empty where there is none. Also what only was a key
+ * once, for the SDK to refuse: without it one would enter and speak in the clear.
+ * @param {string} text a fragment, or a whole link
+ */
+export function keyIn(text) {
+  return /#(?:.*[&;?/])?key(?:=|%3d).*$/i.exec(text.trim())?.[0] ?? "";
+}
+
 /** @param {string} text @returns {string | undefined} */
 function roomInLink(text) {
   if (!/^https?:\/\//i.test(text)) return undefined;

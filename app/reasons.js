@@ -44,6 +44,7 @@ const FAILURES = {
   shutting_down: ["The server is restarting.", "It should be back in a moment.", "retry"],
   join_timeout: ["The server waited too long for us.", "Check your network, then try again.", "retry"],
   bad_room: ["There is no room with this name.", "Names of rooms use letters, digits, dots, hyphens and underscores.", "lobby"],
+  bad_key: ["This link is cut off.", "The key at its end is not whole. Open or copy the whole link again, up to its last letter.", "lobby"],
   bad_name: ["The server does not accept that name.", "Choose another one, with at most 64 characters.", "name"],
   bad_version: ["This page is older or newer than the server.", "Reload the page to get the matching one.", "retry"],
   unsupported: ["This browser cannot link to others.", "Roomful needs WebRTC. Use a current Chrome, Edge, Firefox or Safari, and allow WebRTC where an extension blocks it.", "lobby"],
@@ -66,6 +67,21 @@ export function departure(reason) {
     case "replaced": return "moved to another window";
     case "removed": return "was removed";
     default: return "is gone";
+  }
+}
+
+/**
+ * Why what somebody says is not shown, and what to do about it.
+ * @param {string} reason as in the SDK's `unreadable`
+ * @param {string} name  of who says it; empty where it is an entry of the room's state
+ */
+export function unreadableWords(reason, name) {
+  const what = name === "" ? "Some of what this room keeps" : `What ${name} says`;
+  switch (reason) {
+    case "no_key": return `${what} is secret, and the link that you opened has no key. Ask for the whole link, with what follows #.`;
+    case "not_sealed": return `${what} is not shown: it is not sealed with the room’s key, so it may be anybody’s. Send everybody the whole link.`;
+    case "replayed": return `${what} was said before, and somebody repeats it. Do not trust whoever runs this server.`;
+    default: return `${what} cannot be read: it is sealed with another key. Compare your links.`;
   }
 }
 

@@ -8,7 +8,8 @@ import { mountGate } from "./gate.js";
 import { mountKeys } from "./keys.js";
 import { mountMembers } from "./members.js";
 import { rememberName, rememberStay, rememberToken, rememberedName, rememberedStay, rememberedToken, takeInvitation } from "./memory.js";
-import { nameVerdict } from "./names.js";
+import { newKey } from "/sdk/roomful.js";
+import { keyIn, nameVerdict } from "./names.js";
 import { enter } from "./session.js";
 import { linkTo, shareLink } from "./share.js";
 import { INITIAL, others, reduce } from "./state.js";
@@ -23,9 +24,9 @@ import { mountTopology } from "./topology.js";
 /** @import { Panel, State } from "./state.js" */
 
 const invitation = takeInvitation();
-const { room } = invitation;
+const { room, key } = invitation;
 const store = createStore(INITIAL, reduce);
-const link = () => linkTo(room);
+const link = () => linkTo(room, key);
 
 // The name of this stay: from the address (it counts for this stay only), or from before a reload.
 const stay = nameVerdict(invitation.name).name || rememberedStay(room);
@@ -37,7 +38,7 @@ let tickets = 0;
 const renameDialog = mountRename();
 const inviteDialog = mountInvite();
 mountTheme(part(document, "#theme", HTMLButtonElement));
-store.show(mountStatus({ room, retry: () => go(name) }));
+store.show(mountStatus({ room, secret: key !== "", retry: () => go(name) }));
 store.show(mountChat({ reading: (reading) => store.dispatch({ type: "reading", reading }), resend, discard }));
 store.show(mountComposer({ send, typing: (typing) => session?.typing(typing) }));
 store.show(mountMembers({ choose, rename: renameDialog }));
@@ -60,6 +61,10 @@ store.show(mountGate({
 }));
 mountTabs();
 mountShortcuts();
+// Another key is another room to whoever has only one of them: the page begins anew.
+addEventListener("hashchange", () => {
+  if (keyIn(location.hash) !== key) location.reload();
+});
 part(document, "#leave", HTMLButtonElement).addEventListener("click", leave);
 
 // Whoever named themselves in the lobby, came with a name, or reloads, goes straight in.
@@ -114,9 +119,13 @@ function bring(panel) {
 function mountTabs() {
   // Skip links lead to panels that may not be in front.
   for (const skip of document.querySelectorAll(".skip")) {
-    skip.addEventListener("click", () => {
-      bring(skip.getAttribute("href") === "#composer" ? "chat" : "people");
+    skip.addEventListener("click", (event) => {
+      // The address keeps its key.
+      event.preventDefault();
+      const target = skip.getAttribute("href") ?? "";
+      bring(target === "#composer" ? "chat" : "people");
       store.flush();
+      part(document, target, HTMLElement).focus();
     });
   }
   for (const tab of part(document, "#tabs", HTMLElement).querySelectorAll("button")) {
@@ -146,7 +155,10 @@ function mountEmpty() {
 function mountInvite() {
   const dialog = part(document, "#invite-dialog", HTMLDialogElement);
   part(dialog, "#invite-link", HTMLElement).append(shareLink(link, "Link to this room").element);
-  say(part(dialog, "#invite-command", HTMLElement), `roomful join ${link()}`);
+  say(part(dialog, "#invite-command", HTMLElement), `roomful join ${key === "" ? link() : `'${link()}'`}`);
+  part(dialog, "#invite-open", HTMLElement).hidden = key !== "" || !isSecureContext;
+  part(dialog, "#invite-secret", HTMLElement).hidden = key === "";
+  part(dialog, "#make-secret", HTMLButtonElement).addEventListener("click", () => { location.hash = newKey(); });
   const open = () => dialog.showModal();
   part(document, "#invite", HTMLButtonElement).addEventListener("click", open);
   return open;

@@ -6,6 +6,7 @@ import { PUBLISH_STATES_MS, PUBLISH_TIMES_MS, TYPING_BELIEVED_MS } from "./limit
 import { parseReport, report } from "./links.js";
 import { nameVerdict } from "./names.js";
 import { textOf } from "./prose.js";
+import { unreadableWords } from "./reasons.js";
 import { ownLinks } from "./state.js";
 
 /** @import { Member, Room } from "/sdk/roomful.js" */
@@ -76,6 +77,7 @@ export function enter({ address, name, token, store }) {
     let redraw;
     /** @type {Map<string, string>} */
     const shownNames = new Map();
+    let keyless = false;
 
     /** @param {"states" | "times"} news */
     function showPeople(news) {
@@ -115,6 +117,12 @@ export function enter({ address, name, token, store }) {
     });
     room.addEventListener("topologychange", ({ to }) => dispatch({ type: "topology", to }));
     room.addEventListener("gap", ({ member }) => dispatch({ type: "missed", id: member.id, at: Date.now() }));
+    room.addEventListener("unreadable", ({ member, reason }) => {
+      // Without a key nobody of those who have one can be read: said once, it is said of all.
+      if (reason === "no_key" && keyless) return;
+      keyless ||= reason === "no_key";
+      dispatch({ type: "noted", text: unreadableWords(reason, member ? nameOf(member) : ""), at: Date.now() });
+    });
     room.addEventListener("reconnecting", () => dispatch({ type: "reconnecting", at: Date.now() }));
     room.addEventListener("reconnected", () => dispatch({ type: "reconnected", at: Date.now() }));
     room.addEventListener("refused", ({ message }) => dispatch({ type: "noted", text: message, at: Date.now() }));

@@ -49,9 +49,13 @@ export function shareLink(link, label) {
   return { element: el("div", { class: "share" }, row, told), refresh, copy };
 }
 
-/** The address that others open to come in: no token, no name, but the key that a link may carry. */
-export function linkTo(/** @type {string} */ room) {
-  return `${location.origin}/${room}${location.hash.startsWith("#key=") ? location.hash : ""}`;
+/**
+ * The address that others open to come in: no token, no name, but the key where the room has one.
+ * @param {string} room
+ * @param {string} key with its `#`, or empty
+ */
+export function linkTo(room, key) {
+  return `${location.origin}/${room}${key}`;
 }
 
 /** @param {string} text @returns {Promise<boolean>} */

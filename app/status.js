@@ -8,10 +8,10 @@ import { others } from "./state.js";
 /** @import { State } from "./state.js" */
 
 /**
- * @param {{ room: string, retry: () => void }} context
+ * @param {{ room: string, secret: boolean, retry: () => void }} context
  * @returns {(state: State) => void}
  */
-export function mountStatus({ room, retry }) {
+export function mountStatus({ room, secret, retry }) {
   const pill = part(document, "#status", HTMLElement);
   const banner = part(document, "#banner", HTMLElement);
   const tabs = part(document, "#tabs", HTMLElement);
@@ -25,7 +25,7 @@ export function mountStatus({ room, retry }) {
     const { body } = document;
     body.dataset["phase"] = state.phase.at;
     body.dataset["panel"] = state.panel;
-    say(pill, pillWords(state));
+    say(pill, secret && state.phase.at === "in" ? `Secret · ${pillWords(state)}` : pillWords(state));
     document.title = `${state.unread > 0 ? `(${state.unread}) ` : ""}${room} · Roomful`;
     unread.hidden = state.unread === 0;
     say(unread, state.unread > 99 ? "99+" : String(state.unread));

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { inventRoom, nameVerdict, roomOfPath, roomVerdict } from "../names.js";
+import { inventRoom, keyIn, nameVerdict, roomOfPath, roomVerdict } from "../names.js";
 
 test("a good room name stands as it is", () => {
   for (const name of ["standup", "A1._-x", "x".repeat(64), "9lives"]) {
@@ -23,6 +23,12 @@ test("a bad room name gets a reason and, where there is one, a better name", () 
 test("a pasted link is the room that it leads to", () => {
   assert.equal(roomVerdict("  https://host.example/standup?x=1#key=abc ").name, "standup");
   assert.notEqual(roomVerdict("https://").problem, "");
+});
+
+test("a key stays with the link that carries it", () => {
+  assert.equal(keyIn(" https://host.example/standup#key=abc "), "#key=abc");
+  for (const key of ["#key=abc", "#KEY=abc", "#key%3Dabc", "#a=b&key=abc"]) assert.equal(keyIn(key), key);
+  for (const none of ["", "#people", "https://host.example/key=abc", "standup"]) assert.equal(keyIn(none), "", none);
 });
 
 test("invented rooms are valid, whatever is drawn", () => {

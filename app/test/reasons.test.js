@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
-import { departure, explain, list, rttWords } from "../reasons.js";
+import { departure, explain, list, rttWords, unreadableWords } from "../reasons.js";
 import { along, angle, seat, turn } from "../ring.js";
 
 test("every code that ends a stay is explained in words of its own", () => {
@@ -25,6 +25,14 @@ test("every reason to be gone has its words", () => {
   const words = ["left", "crashed", "unresponsive", "timeout", "replaced", "removed"].map(departure);
   assert.equal(new Set(words).size, words.length);
   assert.equal(departure("moon"), "is gone");
+});
+
+test("what cannot be read is told with what to do about it", () => {
+  const words = ["no_key", "wrong_key", "not_sealed", "replayed"].map((reason) => unreadableWords(reason, "Ada"));
+  assert.equal(new Set(words).size, words.length);
+  for (const said of words) assert.match(said, /^What Ada says .*\. .*\.$|^What Ada says .*: .*\. .*\.$/);
+  assert.match(unreadableWords("not_sealed", ""), /^Some of what this room keeps/);
+  assert.equal(explain("bad_key").remedy, "lobby");
 });
 
 test("lists read like sentences", () => {

@@ -183,7 +183,7 @@ enum Said {
     Latest { whose: Whose, seq: Few, channel: Few, length: u16 },
     Seen { mine: bool, seq: Few, channel: Few },
     Datagram { whose: Whose, seq: Few, channel: Few, length: u16 },
-    Have { haves: Vec<(Few, Few, u8)> },
+    Have { haves: Vec<(Few, Few, u8, u64)> },
     Graft { origin: Few, next: Few },
     Prune { origin: Few },
     Route { from: Few, to: Few, first: Few, path: Vec<Few> },
@@ -587,7 +587,12 @@ impl World {
                 Said::Have { haves } => Frame::Have(
                     haves
                         .into_iter()
-                        .map(|(who, next, hop)| Have { origin: id(who), next: next.into(), hop })
+                        .map(|(who, next, hop, delay)| Have {
+                            origin: id(who),
+                            next: next.into(),
+                            hop,
+                            delay_ms: delay % frame::NUMBER_MAX,
+                        })
                         .collect(),
                 ),
                 Said::Graft { origin, next } => Frame::Graft { origin: id(origin), next: next.into() },

@@ -32,18 +32,17 @@ import { PacketWriter } from "./frame.js";
 import { ANNOUNCE_DELAY, PACKET_TARGET, RECEIVE_WINDOW } from "./limits.js";
 import { loseRoutes, route } from "./courier/addressed.js";
 import { Core, defaultPush, pushes } from "./courier/core.js";
-import { greeting, learnBeginnings, settleBeginnings } from "./courier/greeting.js";
+import { beginUnknown, greeting, settleBeginnings } from "./courier/greeting.js";
 import { Link } from "./courier/link.js";
 import { consumed, fillOwn, hold, isFlushed, publish, send } from "./courier/own.js";
 import { take } from "./courier/receive.js";
-import { nextFrame } from "./courier/send.js";
+import { decline, nextFrame } from "./courier/send.js";
 import { forget, gone, sweep, trim } from "./courier/upkeep.js";
-import { bereave, detour, drain, repairDue, repaired, settleGap, takeFromOrigins } from "./courier/ways.js";
+import { bereave, detour, repairDue, settleGap, takeFromOrigins } from "./courier/ways.js";
 
 /** @import {Head} from "./frame.js" */
 /** @import {MemberId} from "./id.js" */
 /** @import {Counters, CourierEvent, LinkUp, Plan} from "./courier/core.js" */
-/** @import {Beginning} from "./courier/stream.js" */
 
 /** Reliable delivery to the whole room, for one member. Times are in µs. */
 export class Courier {
@@ -79,6 +78,8 @@ export class Courier {
   plan(now, plan) {
     const core = this.#core;
     core.now = now;
+    /** @type {number[]} */
+    const newlyEager = [];
     for (const at of core.links.places()) {
       const link = core.links.at(at);
       const wasEager = link.eager;
@@ -91,27 +92,29 @@ export class Courier {
         const ends = link.ends(s);
         if (ends.wanted !== undefined) continue;
         // Whoever has a stream from here goes on getting it, until it says that it has it from elsewhere.
-        if (pushed && !pushes && stream.isActive(now)) ends.wanted = true;
+        if (pushed && !pushes && stream.isActive(now) && stream.parent !== at) ends.wanted = true;
         else if (pushes && ends.cursor < stream.next) link.ready(s);
         else if (!pushes && plan.relayed && ends.theirs < stream.next) link.tell(s, now + ANNOUNCE_DELAY);
       }
+      if (plan.relayed && link.eager && !(core.plan.relayed && wasEager)) newlyEager.push(at);
       core.list(at);
     }
     const wasRelayed = core.plan.relayed;
     core.plan = plan;
+    for (const at of newlyEager) decline(core, at);
     if (wasRelayed && !plan.relayed) takeFromOrigins(core);
-    else if (!wasRelayed && plan.relayed) learnBeginnings(core);
+    else if (!wasRelayed && plan.relayed && core.vouched) beginUnknown(core);
   }
 
   /**
-   * A member is in the room, or there again after it was believed to be gone. `beginning`: where its stream begins, unless that
-   * is known from before.
+   * A member is in the room, or there again after it was believed to be gone. `later`: it entered after this one, which so is
+   * owed all that it says.
    *
    * @param {number} now
    * @param {MemberId} id
-   * @param {Beginning} beginning
+   * @param {boolean} later
    */
-  entered(now, id, beginning) {
+  entered(now, id, later) {
     const core = this.#core;
     core.now = now;
     core.namesMembers = true;
@@ -130,12 +133,7 @@ export class Courier {
     if (s === undefined) return;
     const stream = core.streams.at(s);
     stream.isNamed = true;
-    stream.beginning = beginning;
-    // Others may have told of it before the hub did.
-    const isOpen = !stream.hasBegun || stream.isUntouched;
-    if (beginning === "before" || !core.plan.relayed || !isOpen) return;
-    stream.begin();
-    repaired(core, s);
+    if (later && core.plan.relayed && !position && !stream.hasBegun) stream.start(1);
   }
 
   /**
@@ -229,36 +227,14 @@ export class Courier {
   }
 
   /**
-   * Whether links are to come that are not open yet.
-   *
-   * @param {boolean} hopeful
-   */
-  hope(hopeful) {
-    this.#core.hopeful = hopeful;
-  }
-
-  /**
-   * A link is to go: whoever has a stream from it looks for another way, and nobody is to depend on it anew. Gives whether it is
-   * of use still: chunks are under way from here, or come by it that nobody else has.
-   *
-   * @param {number} now
-   * @param {MemberId} peer
-   */
-  drain(now, peer) {
-    const core = this.#core;
-    core.now = now;
-    const at = core.byPeer.get(peer);
-    return at !== undefined && core.links.at(at).isSound && drain(core, at);
-  }
-
-  /**
-   * A link that was to go stays.
+   * A round trip over a link takes so long.
    *
    * @param {MemberId} peer
+   * @param {number} rtt
    */
-  drainNoMore(peer) {
+  measured(peer, rtt) {
     const at = this.#core.byPeer.get(peer);
-    if (at !== undefined) this.#core.links.at(at).draining = false;
+    if (at !== undefined) this.#core.links.at(at).measured(rtt);
   }
 
   /**
@@ -374,32 +350,11 @@ export class Courier {
    * @param {MemberId} peer
    */
   expect(now, peer) {
-    this.#expectFrom(now, peer, this.next);
-  }
-
-  /**
-   * The same of what was said since a time, or of all that is kept: it was to come by others, and may not have.
-   *
-   * @param {number} now
-   * @param {MemberId} peer
-   * @param {number} [since]
-   */
-  expectSince(now, peer, since) {
-    const { log } = this.#core.streams.at(this.#core.own);
-    this.#expectFrom(now, peer, since === undefined ? log.first : log.firstSince(since));
-  }
-
-  /**
-   * @param {number} now
-   * @param {MemberId} peer
-   * @param {number} from
-   */
-  #expectFrom(now, peer, from) {
     const core = this.#core;
     if (core.expected.has(peer)) return;
     const at = core.byPeer.get(peer);
     const isLinked = at !== undefined && core.links.at(at).open;
-    core.expected.set(peer, isLinked ? undefined : { from, since: now });
+    core.expected.set(peer, isLinked ? undefined : { from: core.streams.at(core.own).next, since: now });
   }
 
   /**
@@ -540,11 +495,6 @@ export class Courier {
     if (core.sweepAt !== undefined && core.sweepAt <= now) sweep(core);
   }
 
-  /** The first chunk of its stream to the room that this member has not said yet. */
-  get next() {
-    return this.#core.streams.at(this.#core.own).next;
-  }
-
   /** What was done so far. @returns {Readonly<Counters>} */
   get counters() {
     return this.#core.counters;
@@ -561,8 +511,8 @@ export class Courier {
     const core = this.#core;
     const s = core.known({ origin });
     if (s === undefined) return undefined;
-    const { next, hop, parent } = core.streams.at(s);
-    return { next, hop, parent: parent === undefined ? undefined : core.links.at(parent).peer };
+    const { next, far, parent } = core.streams.at(s);
+    return { next, hop: far.hop, parent: parent === undefined ? undefined : core.links.at(parent).peer };
   }
 
   /**

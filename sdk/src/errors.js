@@ -11,14 +11,16 @@
  * Why something was not done.
  *
  * - A {@link RefusalCode}: the server's word, as in PROTOCOL.md.
- * - `bad_address`: the address is not a room's. `unreachable`: the server did not answer.
+ * - `bad_address`: the address is not a room's. `bad_key`: the key at its end is not whole. `insecure`: it has a key, and
+ *   this page cannot encrypt. `unreachable`: the server did not answer.
  * - Pinning: `not_allowed`, `topology_unavailable`, `rate_limited`, `unreachable` (the server may have taken it before).
  * - `token_failed`: the token function threw; see `cause`.
  * - Sending: `too_large`, `too_many` (await each send), `unknown_member`, `not_allowed`, `closed` (the room was left).
- * - Calling: `no_handler`, `handler_failed`, `timeout`, `member_left`, `too_many_calls`, and as for sending.
+ * - Calling: `no_handler`, `handler_failed`, `timeout`, `member_left`, `too_many_calls`, `unreadable` (the two have not the
+ *   same key of the room), and as for sending.
  *
- * @typedef {RefusalCode | "bad_address" | "unreachable" | "token_failed" | "too_many" | "closed" | "no_handler"
- *   | "handler_failed" | "timeout" | "member_left" | "too_many_calls"} RoomErrorCode
+ * @typedef {RefusalCode | "bad_address" | "bad_key" | "insecure" | "unreachable" | "token_failed" | "too_many" | "closed"
+ *   | "no_handler" | "handler_failed" | "timeout" | "member_left" | "too_many_calls" | "unreadable"} RoomErrorCode
  */
 
 /** An error with a stable `code` and a `hint` at what to do about it. */

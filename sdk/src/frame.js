@@ -24,7 +24,7 @@ import { CHANNEL_NAME_MAX, CHUNK, HOLDINGS_MAX, LOSSY_MAX, PACKET_MAX, ROUTE_MAX
 /**
  * "Of what this origin says to the room I have everything below `next`, over `hop` links"; {@link HOP_UNKNOWN} where
  * nothing came yet.
- * @typedef {{ origin: MemberId, next: number, hop: number }} Have
+ * @typedef {{ origin: MemberId, next: number, hop: number, delayMs: number }} Have
  */
 /**
  * One chunk of a reliable message: `seq` counts from 1 in its stream, `head` is there on a message's first chunk.
@@ -216,10 +216,11 @@ export function encodeFrame(frame) {
     case "have":
       out.byte(16);
       out.varint(frame.haves.length);
-      for (const { origin, next, hop } of frame.haves) {
+      for (const { origin, next, hop, delayMs } of frame.haves) {
         out.id(origin);
         out.varint(next);
         out.byte(hop);
+        out.varint(delayMs);
       }
       break;
     case "graft":
@@ -350,7 +351,12 @@ function decodeBody(reader) {
     case 16:
       return {
         type: "have",
-        haves: reader.list(() => ({ origin: reader.id(), next: reader.varint(), hop: reader.byte() })),
+        haves: reader.list(() => ({
+          origin: reader.id(),
+          next: reader.varint(),
+          hop: reader.byte(),
+          delayMs: reader.varint(),
+        })),
       };
     case 17:
       return { type: "graft", origin: reader.id(), next: reader.varint() };

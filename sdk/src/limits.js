@@ -144,8 +144,6 @@ export const DEPARTED_MAX = 1_024;
 export const LATEST_CHANNELS = 64;
 /** The shortest wait before a `latest` value is sent again. */
 export const LATEST_RESEND = millis(100);
-/** The longest such wait, unless two round trips take longer. */
-export const LATEST_RESEND_MAX = secs(2);
 /** Bytes in a link's lossy buffer at which lossy messages are dropped or wait. */
 export const LOSSY_PAUSE = 64 * 1024;
 /** Bytes of lossy messages that the application has not consumed yet; beyond, they are dropped. */
@@ -175,20 +173,30 @@ export const GRAFT_MAX = millis(500);
 export const GRAFT_AGAIN = millis(250);
 /** How long a chunk that no neighbour has any more is waited for, where others may have it. */
 export const GAP_PATIENCE = secs(5);
-/** The same while links are to come: somebody may have it to whom there will be one. */
-export const GAP_PATIENCE_MAX = secs(30);
-/** How long a stream keeps the way that it comes by before a shorter or faster one is tried. */
-export const IMPROVE_AFTER = secs(2);
-/** How often that time is doubled for a neighbour that was tried and was not the faster one. */
-export const IMPROVE_DOUBLINGS = 8;
-/** Announcements, one after another, by which a neighbour must be ahead to be tried as the faster one. */
-export const AHEAD_COUNT = 3;
+/** What each link of a way costs beside its delay, in ms. */
+export const HOP_COST_MS = 25;
+/** The delay of a link that was not measured yet, one way. */
+export const DELAY_UNKNOWN = millis(50);
+/** The longest delay of a way, in ms: what is beyond counts as this. */
+export const DELAY_MAX_MS = 60_000;
+/** By how many ms the delay of a way must have changed to be told again. */
+export const DELAY_NEWS_MS = 2;
+/** By how much, in ms, a way must cost less than a stream's own to be taken instead. */
+export const IMPROVE_BY_MS = 3;
+/** How long a stream keeps the way that it comes by before a better one is taken. */
+export const IMPROVE_AFTER = secs(1);
+/** How long a way that has proved slower than it claims is not taken again. */
+export const SLOW_FOR = secs(10);
+/** How often that time is doubled where it proves so again. */
+export const SLOW_DOUBLINGS = 5;
+/** Announcements, one after another, by which a neighbour must be ahead of the parent to take its place. */
+export const AHEAD_COUNT = 8;
 /** Bytes of a stream that are kept after everybody whom they were sent to has them, for neighbours that lose theirs. */
 export const CACHE_BYTES = 4 * 1024 * 1024;
 /** Bytes of all streams that are so kept. */
 export const CACHE_TOTAL = 32 * 1024 * 1024;
 /** How long they are kept. */
-export const CACHE_AGE = secs(60);
+export const CACHE_AGE = secs(30);
 /** How long a stream is looked after whose origin has fallen silent: a lost way is mended at once. */
 export const ACTIVE_FOR = secs(30);
 /** How long the stream of a member that went is kept: what a survivor has, the others get. */
@@ -206,12 +214,6 @@ export const LATEST_UNSEEN = 4_096;
 export const EARLY_MAX = 256;
 /** How long what a member said before it went may still be on its way from link to link. */
 export const PARTING_WORDS = secs(1);
-/** How long a link that the plan gives up stays at most, for what one end has from the other only. */
-export const DRAIN_MAX = secs(20);
-/** How long such a link stays after the last chunk that nobody else could have brought. */
-export const DRAIN_QUIET = secs(3);
-/** How often it is looked whether such a link is of use still. */
-export const DRAIN_LOOK = millis(250);
 /** How often a way to a member is asked for while there is none. */
 export const ROUTE_EVERY = secs(1);
 /** How often caches and laggards are looked after. */

@@ -21,11 +21,10 @@ import { call, callFailed, publish, reply, send } from "./member/app.js";
 import { Core } from "./member/core.js";
 import { askWays, buffered, consumed, hearCourier, packetCame, pump } from "./member/frames.js";
 import { close, connected, disconnected, giveUpEntering, gone, hubSaid, parted, pin, tellChange } from "./member/hub.js";
-import { apply, drain, failLink, isCurrent, isUp, linkUp, local, partLink, tellParted } from "./member/links.js";
+import { apply, failLink, isCurrent, isUp, linkUp, local, partLink, tellParted } from "./member/links.js";
 import { LinkError } from "./courier/error.js";
 
 /** @import {Config, Input, Output} from "./member/io.js" */
-/** @import {Peer} from "./member/core.js" */
 
 /**
  * One member of a room.
@@ -100,11 +99,10 @@ export class Member {
     const consider = (/** @type {number | undefined} */ time) => {
       if (time !== undefined) due = Math.min(due, time);
     };
-    for (const { link, returning, parting, draining, lossy } of core.peers.values()) {
+    for (const { link, returning, parting, lossy } of core.peers.values()) {
       consider(link.timeout);
       consider(returning);
       consider(parting?.until);
-      consider(draining?.look);
       if (link.isOpen) consider(lossy.resendAt);
     }
     if (core.session.isJoined) for (const at of core.unrouted.values()) consider(at);
@@ -198,8 +196,6 @@ export class Member {
       core.outputs.push({ type: "disconnect" });
       disconnected(core, undefined, "the server has been silent for too long");
     }
-    const isAwaited = (/** @type {Peer} */ { link }) => link.role !== undefined && !link.isOpen;
-    core.courier.hope(!session.isJoined || [...core.peers.values()].some(isAwaited));
     core.courier.tick(core.now);
     askWays(core);
     const silent = [...core.leaving].filter(([, { until }]) => until <= core.now).map(([id]) => id);
@@ -219,7 +215,6 @@ export class Member {
     if (isDue(lossy.resendAt)) core.dirty.add(id);
     if (isDue(peer.returning)) gone(core, id, "timeout");
     tellParted(core, id);
-    drain(core, id);
     apply(core, id, todo);
   }
 

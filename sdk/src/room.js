@@ -5,17 +5,17 @@
  * @module
  */
 
-import { Driver } from "./driver.js";
 import { RoomError } from "./errors.js";
 import { toHex } from "./id.js";
 import { ATTRIBUTES_BYTES, CALLS_MAX, CHANNEL_NAME_MAX, LOSSY_MAX } from "./limits.js";
 import { Channel, Held, checkName, keyOf } from "./room/channel.js";
 import {
   Emitter, GapEvent, LinkEvent, MemberEvent, MemberLeaveEvent, ReconnectedEvent, ReconnectingEvent, RefusedEvent,
-  RoomCloseEvent, TopologyEvent,
+  RoomCloseEvent, TopologyEvent, UnreadableEvent,
 } from "./room/events.js";
 import { Member } from "./room/member.js";
 import { RoomState, checkSize } from "./room/state.js";
+import { SecretDriver } from "./secrecy.js";
 import { decodeValue, encodeValue } from "./value.js";
 import { byteLength } from "./wire.js";
 
@@ -24,7 +24,9 @@ import { byteLength } from "./wire.js";
 /** @import {MemberId} from "./id.js" */
 /** @import {Answer, Joined, Lossy, MemberEvent as Heard, NotPinned, NotSent} from "./member/io.js" */
 /** @import {ChannelMode} from "./room/channel.js" */
-/** @import {GoneReason, MemberInfo, RefusalCode} from "./wire.js" */
+/** @import {RoomSecret} from "./secret.js" */
+/** @import {UnreadableReport} from "./secrecy.js" */
+/** @import {GoneReason, Json, MemberInfo, RefusalCode} from "./wire.js" */
 
 /** How a room can be linked. @typedef {"mesh" | "small-world" | "tree" | "star"} Topology */
 
@@ -41,6 +43,7 @@ import { byteLength } from "./wire.js";
  * @typedef {object} Entry
  * @property {string} url of the WebSocket
  * @property {string} room the room's name
+ * @property {RoomSecret} [secret] the room's key, where its address has one
  * @property {string} name
  * @property {Record<string, string>} attributes
  * @property {TokenSource} [token]
@@ -55,6 +58,7 @@ import { byteLength } from "./wire.js";
  * @property {MemberEvent} memberupdate
  * @property {LinkEvent} link
  * @property {GapEvent} gap
+ * @property {UnreadableEvent} unreadable
  * @property {TopologyEvent} topologychange
  * @property {RefusedEvent} refused
  * @property {ReconnectingEvent} reconnecting
@@ -67,8 +71,8 @@ import { byteLength } from "./wire.js";
 /**
  * A room that this member is in. `join` makes it.
  *
- * Events: `memberjoin`, `memberleave`, `memberupdate`, `link`, `gap`, `topologychange`, `refused`, `reconnecting`,
- * `reconnected`, `close`.
+ * Events: `memberjoin`, `memberleave`, `memberupdate`, `link`, `gap`, `unreadable`, `topologychange`, `refused`,
+ * `reconnecting`, `reconnected`, `close`.
  *
  * @extends {Emitter<RoomEvents>}
  */
@@ -116,7 +120,8 @@ export class Room extends Emitter {
     super();
     this.#entry = entry;
     this.name = entry.room;
-    this.state = new RoomState((key, value) => this.#driver.handle({ type: "set_state", key, value }));
+    const write = (/** @type {string} */ key, /** @type {Json} */ value) => this.#driver.handle({ type: "set_state", key, value });
+    this.state = new RoomState(write, (bytes) => this.#driver.entryBytes(bytes));
     this.#driver = this.#drive();
     this.#self = new Member({ id: this.#driver.id, name: entry.name, attributes: entry.attributes });
   }
@@ -134,6 +139,14 @@ export class Room extends Emitter {
   /** `open`; `reconnecting` while the server is out of reach (links to the others go on); `closed` for good. */
   get status() {
     return this.#status === "entering" ? "reconnecting" : this.#status;
+  }
+
+  /**
+   * Whether the room's address has a key, so that what this member says is sealed from end to end, and nothing else than
+   * what others sealed with the same key gets here.
+   */
+  get isSecret() {
+    return this.#entry.secret !== undefined;
   }
 
   /** How the room is linked: `mesh`, `small-world`, `tree` or `star`. `topologychange` tells of another. */
@@ -281,9 +294,9 @@ export class Room extends Emitter {
   }
 
   #drive() {
-    const { url, name, attributes, token, topology, agent } = this.#entry;
+    const { url, room, secret, name, attributes, token, topology, agent } = this.#entry;
     const random = crypto.getRandomValues(new Uint8Array(20));
-    return new Driver({
+    const options = {
       url,
       token,
       config: {
@@ -295,12 +308,13 @@ export class Room extends Emitter {
         topology,
         agent,
       },
-      onevent: (event) => this.#heard(event),
-      ontokenerror: (cause) => {
+      onevent: (/** @type {Heard | UnreadableReport} */ event) => this.#heard(event),
+      ontokenerror: (/** @type {unknown} */ cause) => {
         const hint = "the token function threw; see the cause";
         this.#end(undefined, "no token", hint, new RoomError("token_failed", "no token could be had", hint, { cause }));
       },
-    });
+    };
+    return new SecretDriver(options, secret, room);
   }
 
   /** The page is closed, or put aside: to the others this member has left. */
@@ -328,7 +342,7 @@ export class Room extends Emitter {
     this.#driver = this.#drive();
   };
 
-  /** @param {Heard} event */
+  /** @param {Heard | UnreadableReport} event */
   #heard(event) {
     switch (event.type) {
       case "joined":
@@ -380,6 +394,12 @@ export class Room extends Emitter {
       case "gap": {
         const member = this.#members.get(event.member);
         if (member) this.dispatchEvent(new GapEvent(member, event.from_seq, event.to_seq));
+        break;
+      }
+      case "unreadable": {
+        const member = event.member === undefined ? undefined : this.#members.get(event.member);
+        // What could not be read on entering is told once the application has the room.
+        setTimeout(() => this.dispatchEvent(new UnreadableEvent(member, event.reason)));
         break;
       }
       case "state":
@@ -480,7 +500,7 @@ export class Room extends Emitter {
    */
   async #publish(mode, channel, value, to) {
     const payload = encodeValue(value);
-    if (payload.length > LOSSY_MAX) throw notSent("too_large");
+    if (payload.length + this.#driver.overhead > LOSSY_MAX) throw notSent("too_large");
     if (this.#status === "closed") throw notSent("closed");
     if (this.#self.mute) throw notSent("not_allowed");
     if (to && !this.#members.has(idOf(to))) throw notSent("unknown_member");

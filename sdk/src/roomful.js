@@ -15,6 +15,7 @@
  */
 
 import { Room } from "./room.js";
+import { importSecret } from "./secret.js";
 import { socketAddress } from "./socket.js";
 
 export { RoomError } from "./errors.js";
@@ -23,6 +24,7 @@ export { Channel } from "./room/channel.js";
 export * from "./room/events.js";
 export { Member } from "./room/member.js";
 export { RoomState } from "./room/state.js";
+export { newKey } from "./secret.js";
 
 /** @typedef {import("./driver.js").TokenSource} TokenSource */
 /** @typedef {import("./errors.js").RoomErrorCode} RoomErrorCode */
@@ -31,6 +33,7 @@ export { RoomState } from "./room/state.js";
 /** @typedef {import("./room/channel.js").ChannelMode} ChannelMode */
 /** @typedef {import("./room/member.js").Link} Link */
 /** @typedef {import("./room/member.js").LinkState} LinkState */
+/** @typedef {import("./secrecy.js").UnreadableReason} UnreadableReason */
 /** @typedef {import("./wire.js").GoneReason} GoneReason */
 /** @typedef {import("./wire.js").RefusalCode} RefusalCode */
 
@@ -54,16 +57,19 @@ const AGENT = "roomful.js/0.1.0";
 /**
  * Enters a room. Fulfilled when the server has let the member in; links to the others open from then on.
  *
- * @param {string | URL} address the room's: `https://host/room`, or relative to the page. What follows `#` stays here.
+ * @param {string | URL} address the room's: `https://host/room`, or relative to the page. What follows `#` stays here; a key
+ *   there (`#key=…`, see {@link newKey}) makes the room secret: what members say is sealed from end to end.
  * @param {JoinOptions} [options]
  * @returns {Promise<Room>}
- * @throws {RoomError} `bad_address`, `unreachable` (after 15 s), `token_failed`, or the server's refusal
+ * @throws {RoomError} `bad_address`, `bad_room`, `bad_key`, `insecure` (a key, on a page that cannot encrypt), `unreachable`
+ *   (after 15 s), `token_failed`, or the server's refusal
  */
 export async function join(address, { name = "guest", token, attributes = {}, signal, topology } = {}) {
   signal?.throwIfAborted();
-  const { url, room } = socketAddress(address, globalThis.location?.href);
+  const { url, room, key } = socketAddress(address, globalThis.location?.href);
+  const secret = key && (await importSecret(key));
   const text = (/** @type {unknown} */ value) => `${value}`.toWellFormed();
   const own = Object.fromEntries(Object.entries(attributes).map(([key, value]) => [text(key), text(value)]));
-  const entry = { url, room, name: text(name), token, attributes: own, topology, agent: AGENT };
+  const entry = { url, room, secret, name: text(name), token, attributes: own, topology, agent: AGENT };
   return new Room(entry)._enter(signal);
 }

@@ -7,6 +7,7 @@
 
 import { isRoomName } from "./id.js";
 import { RoomError } from "./errors.js";
+import { keyOfFragment } from "./secret.js";
 import { MessageError, decodeServerMessage, encodeMessage, refusalOfClose } from "./wire.js";
 
 /** @import {ClientMessage, RefusalCode, ServerMessage} from "./wire.js" */
@@ -21,12 +22,12 @@ import { MessageError, decodeServerMessage, encodeMessage, refusalOfClose } from
  */
 
 /**
- * A room's address as the server's WebSocket wants it, and the room's name. The fragment stays here.
+ * A room's address as the server's WebSocket wants it, the room's name, and the key in the fragment, which stays here.
  *
  * @param {string | URL} address `https://host/room`, `wss://…`, or relative to the page
  * @param {string | undefined} base the page's address
- * @returns {{ url: string, room: string }}
- * @throws {RoomError} `bad_address`, `bad_room`
+ * @returns {{ url: string, room: string, key: Uint8Array<ArrayBuffer> | undefined }}
+ * @throws {RoomError} `bad_address`, `bad_room`, `bad_key`
  */
 export function socketAddress(address, base) {
   const schemes = new Map([
@@ -38,7 +39,9 @@ export function socketAddress(address, base) {
   const url = URL.parse ? URL.parse(String(address), base) : parse(String(address), base);
   const scheme = url && schemes.get(url.protocol);
   if (!url || !scheme) {
-    throw new RoomError("bad_address", `not a room's address: ${address}`, "it looks like https://example.org/standup");
+    // What follows `#` is a secret, which errors and logs must not show.
+    const [shown] = String(address).split("#");
+    throw new RoomError("bad_address", `not a room's address: ${shown}`, "it looks like https://example.org/standup");
   }
   const room = segment(url.pathname);
   if (!isRoomName(room)) {
@@ -48,9 +51,10 @@ export function socketAddress(address, base) {
       "a name has up to 64 letters, digits, dots, dashes or underscores and starts with a letter or digit",
     );
   }
+  const key = keyOfFragment(url.hash);
   url.protocol = scheme;
   url.hash = "";
-  return { url: url.href, room };
+  return { url: url.href, room, key };
 }
 
 /**

@@ -21,7 +21,7 @@ import { SIGNAL_MAX, WELCOME_MAX } from "./limits.js";
 /** As `RTCIceCandidate.toJSON()` gives it. @typedef {{ candidate: string, sdpMid?: string | null, sdpMLineIndex?: number | null, usernameFragment?: string | null }} Candidate */
 /** What the two ends of a link tell each other to connect. @typedef {{ offer: string } | { answer: string } | { candidate: Candidate }} Negotiation */
 /** @typedef {"left" | "crashed" | "unresponsive" | "timeout" | "replaced" | "removed"} GoneReason */
-/** What a returning member knows. @typedef {{ hub: string, next?: number, up?: MemberId[], state?: Record<string, StateEntry> }} Resume */
+/** What a returning member knows. @typedef {{ hub: string, up?: MemberId[], state?: Record<string, StateEntry> }} Resume */
 
 /**
  * What a member says to the hub.
@@ -55,7 +55,7 @@ import { SIGNAL_MAX, WELCOME_MAX } from "./limits.js";
  *
  * @typedef {(
  *   | Welcome
- *   | ({ type: "member", next?: number } & MemberInfo)
+ *   | ({ type: "member" } & MemberInfo)
  *   | { type: "gone", id: MemberId, reason: GoneReason }
  *   | { type: "update", id: MemberId, attributes: Attributes, op: number }
  *   | { type: "links", open?: LinkTo[], close?: MemberId[], eager?: MemberId[], lazy?: MemberId[] }
@@ -315,8 +315,7 @@ const STATE = map(object({ value: JSON_VALUE, version: NUMBER }));
 const LINK = object({ peer: ID, role: ROLE });
 const EMPTY = object({});
 
-const MEMBER_FIELDS = { id: ID, name: TEXT, "identity?": TEXT, attributes: ATTRIBUTES, "mute?": FLAG };
-const MEMBER = object(MEMBER_FIELDS);
+const MEMBER = object({ id: ID, name: TEXT, "identity?": TEXT, attributes: ATTRIBUTES, "mute?": FLAG });
 
 const NEGOTIATION = oneOf({
   offer: TEXT,
@@ -339,7 +338,7 @@ const CLIENT = new Map(
       "token?": TEXT,
       "topology?": TEXT,
       "agent?": TEXT,
-      "resume?": object({ hub: TEXT, "next?": NUMBER, "up?": list(ID), "state?": STATE }),
+      "resume?": object({ hub: TEXT, "up?": list(ID), "state?": STATE }),
     }),
     signal: object({ to: ID, attempt: NUMBER_32, data: JSON_VALUE }),
     links: object({ "up?": list(ID), "suspect?": list(ID), "down?": list(ID) }),
@@ -374,7 +373,7 @@ const SERVER = new Map(
       "admin?": FLAG,
       ice: list(object({ urls: list(TEXT), "username?": TEXT, "credential?": TEXT })),
     }),
-    member: object({ ...MEMBER_FIELDS, "next?": NUMBER }),
+    member: MEMBER,
     gone: object({ id: ID, reason: REASON }),
     update: object({ id: ID, attributes: ATTRIBUTES, op: NUMBER }),
     links: object({ "open?": list(LINK), "close?": list(ID), "eager?": list(ID), "lazy?": list(ID) }),

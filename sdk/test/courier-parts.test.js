@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { Distance, ORIGIN, UNKNOWN } from "../src/courier/distance.js";
 import { Log } from "../src/courier/log.js";
 import { Queue } from "../src/courier/queue.js";
 import { Repairs } from "../src/courier/repairs.js";
@@ -10,7 +11,7 @@ import { Slab } from "../src/courier/slab.js";
 import { Lateness } from "../src/courier/stream.js";
 import { Waiting } from "../src/courier/waiting.js";
 import { Window } from "../src/courier/window.js";
-import { CACHE_AGE, CHUNK, GRAFT_MAX, GRAFT_MIN, MESSAGE_MAX, OUTBOX_MAX } from "../src/limits.js";
+import { CACHE_AGE, CHUNK, DELAY_MAX_MS, GRAFT_MAX, GRAFT_MIN, MESSAGE_MAX, OUTBOX_MAX } from "../src/limits.js";
 
 const STREAM = { origin: "0707070707070707" };
 const HEAD = { kind: "message", channel: "chat" };
@@ -142,4 +143,15 @@ test("the place that was left last is taken first", () => {
   assert.equal(slab.remove(2), undefined);
   assert.deepEqual([slab.insert("d"), slab.insert("e"), slab.insert("f")], [2, 0, 3]);
   assert.deepEqual([slab.places(), slab.things(), slab.end], [[0, 1, 2, 3], ["e", "b", "d", "f"], 4]);
+});
+
+test("a link more is taken where it saves enough, and nothing is farther than the unknown", () => {
+  const direct = ORIGIN.over(100_000);
+  const around = (ms) => ORIGIN.over(1_000 * ms).over(1_000 * ms);
+  assert.deepEqual([direct.hop, direct.delayMs], [1, 100]);
+  assert.ok(around(30).cost < direct.cost && direct.cost < around(45).cost);
+  assert.ok(direct.isNewsTo(UNKNOWN) && !direct.isNewsTo(new Distance(1, 101)));
+  const far = new Distance(253, Number.MAX_SAFE_INTEGER).over(1e15);
+  assert.equal(far.delayMs, DELAY_MAX_MS);
+  assert.ok(far.cost < UNKNOWN.cost && far.over(0) === UNKNOWN);
 });

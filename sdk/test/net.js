@@ -91,6 +91,7 @@ export class Net {
       if (eager) node.eager.add(to);
       node.courier.plan(this.now, { epoch: 0, relayed: true, eager: new Set([...node.eager].map(id)) });
       node.courier.linkUp(this.now, id(to), { vouches: true, offerFrom: this.now });
+      node.courier.measured(id(to), 2_000 * ms);
     }
     this.pump(a);
     this.pump(b);

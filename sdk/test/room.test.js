@@ -20,7 +20,7 @@ afterEach(async () => {
 });
 
 async function enter(name, options = {}) {
-  const room = await join("http://127.0.0.1:7800/standup#key=secret", { name, ...options });
+  const room = await join("http://127.0.0.1:7800/standup#people", { name, ...options });
   rooms.push(room);
   return room;
 }

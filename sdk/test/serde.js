@@ -8,7 +8,10 @@ import { decodeClientMessage, decodeServerMessage, encodeMessage } from "../src/
 export function frameFromSerde(json) {
   const { type, ...body } = untag(json);
   if (type === "ack") return { type, acks: json.ack };
-  if (type === "have") return { type, haves: json.have };
+  if (type === "have") {
+    const haves = json.have.map(({ delay_ms: delayMs, ...have }) => ({ ...have, delayMs }));
+    return { type, haves };
+  }
   const frame = { type, ...body };
   if (type === "data") frame.last ??= false;
   if ("payload" in body) frame.payload = fromHex(body.payload);

@@ -80,7 +80,7 @@ function takeInput(courier, at, input) {
     case "plan":
       return courier.plan(at, { ...body, eager: new Set(body.eager) });
     case "entered":
-      return courier.entered(at, body.id, body.later ? 1 : "before");
+      return courier.entered(at, body.id, body.later);
     case "gone":
       return courier.gone(at, body);
     case "forget":
@@ -91,6 +91,8 @@ function takeInput(courier, at, input) {
       return courier.linkDown(at, body);
     case "suspect":
       return courier.suspect(at, body.peer, body.suspect);
+    case "measured":
+      return courier.measured(body.peer, body.rtt);
     case "route":
       courier.route(at, body.to, body.path);
       return undefined;

@@ -36,10 +36,10 @@ fn the_same_scenario_gives_the_same_run() {
 #[test]
 fn a_small_world_under_churn() {
     let bounds = Bounds {
-        rmr: Some(0.08),
+        rmr: Some(0.02),
         rmr_first: Some(0.1),
-        last_hop_mean: Some(11.0),
-        p50_of_flooding: Some(1.35),
+        last_hop_mean: Some(9.0),
+        p50_of_flooding: Some(1.25),
         p999_ms: Some(600.0),
         links_per_join: Some(6.0),
         links_per_leave: Some(3.0),
@@ -99,19 +99,11 @@ fn a_star_of_four_relays() {
     good(&Scenario { compare: false, ..scenario("star", 400, 20, bounds) });
 }
 
-/// Random overlays in which something goes wrong, and what; each stands here until it is mended.
-const OPEN: [(u64, &str); 3] = [
-    (2, "a courier gives up chunks that a neighbour is about to bring, because all who announced more lack them"),
-    (5, "the same"),
-    (10, "the same"),
-];
-
 #[test]
 fn random_overlays_hold_the_promise() {
     let count = std::env::var("ROOMFUL_SEEDS").ok().and_then(|count| count.parse().ok()).unwrap_or(12);
-    let seeds = (0..count).filter(|seed| OPEN.iter().all(|(open, _)| open != seed));
     let bad: Vec<Report> =
-        seeds.map(|seed| overlay::run(&Scenario::random(seed))).filter(|report| !report.is_good()).collect();
+        (0..count).map(|seed| overlay::run(&Scenario::random(seed))).filter(|report| !report.is_good()).collect();
     let shown: String = bad.iter().take(5).map(|report| format!("{report}\n")).collect();
     assert!(bad.is_empty(), "{} of {count} seeds went wrong\n{shown}", bad.len());
 }

@@ -42,7 +42,7 @@ use screen::{Json, Screen, Text};
     roomful join http://127.0.0.1:7800/standup --json --json-input --linger 5
 
 With --json, one object a line, with \"event\": joined, memberjoin, memberleave, memberupdate, link, message, state,
-topology, gap, called, pinned, linked, notsent, refused, missed, reconnecting, reconnected, close.
+topology, gap, unreadable, called, pinned, linked, notsent, refused, missed, reconnecting, reconnected, close.
 
 With --json-input, one object a line, with one of:
   {\"send\": {\"data\": …, \"channel\": \"chat\", \"to\": ID, \"mode\": \"reliable|latest|datagram\"}}
@@ -55,8 +55,11 @@ big integers {\"$bigint\": \"…\"}; also {\"$number\": \"NaN\"}, {\"$undefined\
 
 Exit codes: 0 left, 1 could not join or was put out, 2 asked for something that cannot be.")]
 pub struct Join {
-    /// The room's address, as opened in a browser
+    /// The room's address, as opened in a browser; with #key=… at its end the room is secret
     address: String,
+    /// The room's key, where it is not in the address; better given by its variable, which others on this machine do not see
+    #[arg(long, value_name = "KEY", env = "ROOMFUL_ROOM_KEY", hide_env_values = true)]
+    key: Option<String>,
     /// What the others call this member
     #[arg(long, env = "USER", hide_env = true, default_value = "guest")]
     name: String,
@@ -145,7 +148,12 @@ impl Join {
     }
 
     async fn enter(&self) -> Result<Room, JoinError> {
-        let mut joining = roomful::join(&self.address).name(&self.name).attributes(self.attributes.clone());
+        // The one in the address is meant for this room; the variable may be a leftover of another.
+        let address = match &self.key {
+            Some(key) if !self.address.contains('#') => format!("{}#key={key}", self.address.trim()),
+            _ => self.address.clone(),
+        };
+        let mut joining = roomful::join(address).name(&self.name).attributes(self.attributes.clone());
         if let Some(token) = &self.token {
             joining = joining.token(token);
         }

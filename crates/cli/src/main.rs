@@ -3,6 +3,7 @@
 mod bench;
 mod failure;
 mod join;
+mod key;
 mod log;
 mod password;
 mod serve;
@@ -29,6 +30,7 @@ struct Roomful {
 enum Command {
     Bench(bench::Bench),
     Join(join::Join),
+    Key(key::Key),
     Password(password::Password),
     Serve(serve::Serve),
     Simulate(simulate::Simulate),
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
     let done = match Roomful::parse().command {
         Command::Bench(bench) => bench.run(),
         Command::Join(join) => join.run(),
+        Command::Key(key) => key.run(),
         Command::Password(password) => password.run(),
         Command::Serve(serve) => serve.run(),
         Command::Simulate(simulate) => simulate.run(),

@@ -61,7 +61,11 @@ impl Process {
 
     fn start_with(arguments: &[&str], variables: &[(&str, &str)]) -> Process {
         let mut command = Command::new(env!("CARGO_BIN_EXE_roomful"));
-        command.env_remove("ROOMFUL_TOKEN").env_remove("RUST_LOG").envs(variables.iter().copied());
+        command
+            .env_remove("ROOMFUL_TOKEN")
+            .env_remove("ROOMFUL_ROOM_KEY")
+            .env_remove("RUST_LOG")
+            .envs(variables.iter().copied());
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("it was built");
         let (output, errors) = (child.stdout.take().expect("a pipe"), child.stderr.take().expect("a pipe"));
@@ -255,6 +259,53 @@ fn scripts_write_json() {
     bob.say(r#"{"leave":{}}"#);
     assert_eq!(bob.event("close")["reason"], "left");
     assert_eq!(bob.child.wait().expect("it was started").code(), Some(0));
+}
+
+#[test]
+fn in_a_secret_room_only_those_with_the_key_hear_each_other() {
+    let house = House::open();
+    let made = Process::start(&["key", &house.room()]);
+    let address = made.line();
+    let (plain, key) = address.split_once("#key=").expect("an address with a key");
+    assert_eq!((plain, key.len()), (house.room().as_str(), 43));
+    let again = Process::start(&["key", &address]);
+    assert!(again.errors.recv_timeout(PATIENCE).is_ok_and(|error| !error.contains(key)));
+    assert_eq!((made.end(), again.end()), (Some(0), Some(2)));
+
+    let mut ada = Process::start(&["join", &address, "--name", "Ada"]);
+    assert_eq!(ada.line(), "* in the secret room as Ada; nobody else is here");
+    let variables = [("ROOMFUL_ROOM_KEY", key)];
+    let bot = Process::start_with(&["join", plain, "--name", "bot", "--json"], &variables);
+    assert_eq!(bot.event("joined")["secret"], json!(true));
+    assert_eq!(ada.line(), "* bot is here");
+    ada.say("hello");
+    assert_eq!(bot.message("chat")["data"], "hello");
+
+    let mut eve = house.join("Eve", &["--json"]);
+    let joined = eve.event("joined");
+    assert_eq!(joined.get("secret"), None);
+    let hidden = eve.event("unreadable");
+    assert_eq!(hidden["reason"], "no_key");
+    eve.say("let me in");
+    assert_eq!(
+        bot.event("unreadable"),
+        json!({
+            "event": "unreadable",
+            "member": joined["self"],
+            "reason": "not_sealed",
+            "hint": "give them the whole address of the room, which ends in #key=…",
+        })
+    );
+    assert_eq!(ada.line(), "* Eve is here");
+    assert!(ada.line().starts_with("! what Eve says is not shown: it is not secret"));
+
+    let cut = Process::start(&["join", &address[..address.len() - 1], "--name", "Cut"]);
+    let error = cut.errors.recv_timeout(PATIENCE).expect("an error");
+    assert!(error.starts_with("error: the room's key is not whole") && !error.contains(&key[..9]), "{error}");
+    assert_eq!(cut.end(), Some(2));
+    for process in [ada, bot, eve] {
+        assert_eq!(process.end(), Some(0));
+    }
 }
 
 #[test]

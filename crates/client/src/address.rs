@@ -3,11 +3,17 @@
 use room::id::{IdError, RoomName};
 use url::{Host, Url};
 
+use crate::{RoomKey, RoomKeyError};
+
 /// Where a room is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Address {
     /// What the socket is opened with: `ws:` or `wss:`, without the fragment, which no server may see.
     pub socket: Url,
+    /// The room's name.
+    pub room: RoomName,
+    /// What the room's members share and no server sees, where the address has it.
+    pub key: Option<RoomKey>,
     /// Whether the server is on this machine.
     pub loopback: bool,
 }
@@ -25,12 +31,18 @@ pub enum AddressError {
     /// The path is not one room's name.
     #[error("\"{0}\" is not a room: {1}")]
     Room(String, IdError),
+    /// What follows `#` was meant to be the room's key and is not.
+    #[error("the room's key is not whole: {0}")]
+    Key(#[from] RoomKeyError),
 }
 
 impl AddressError {
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
-        "a room's address is like https://example.org/standup: a server, and one name"
+        match self {
+            AddressError::Key(_) => "copy the whole address again, up to its end; it ends in #key= and the key",
+            _ => "a room's address is like https://example.org/standup: a server, and one name",
+        }
     }
 }
 
@@ -43,7 +55,8 @@ impl Address {
             other => return Err(AddressError::Scheme(other.to_owned())),
         };
         let path = url.path().strip_prefix('/').unwrap_or_default();
-        path.parse::<RoomName>().map_err(|error| AddressError::Room(path.to_owned(), error))?;
+        let room = path.parse::<RoomName>().map_err(|error| AddressError::Room(path.to_owned(), error))?;
+        let key = RoomKey::of_fragment(url.fragment().unwrap_or_default())?;
         let loopback = match url.host() {
             Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
             Some(Host::Ipv4(ip)) => ip.is_loopback(),
@@ -55,7 +68,7 @@ impl Address {
         // An address with a host can do without a user, and these four schemes may all be changed into each other.
         let changed = socket.set_username("").and(socket.set_password(None)).and(socket.set_scheme(scheme));
         debug_assert!(changed.is_ok());
-        Ok(Address { socket, loopback })
+        Ok(Address { socket, room, key, loopback })
     }
 
     /// Host and port, to connect to.
@@ -85,12 +98,14 @@ mod tests {
 
     #[test]
     fn the_browsers_address_is_the_sockets_without_its_secret() {
-        let address = Address::parse(" https://example.org/standup#key=s3cret ").expect("an address");
+        let key = RoomKey::random().expect("randomness");
+        let address = Address::parse(&format!(" https://example.org/standup#{} ", key.fragment())).expect("an address");
         assert_eq!(address.socket.as_str(), "wss://example.org/standup");
+        assert_eq!((address.room.as_str(), &address.key), ("standup", &Some(key)));
         assert_eq!(address.host_and_port(), ("example.org".to_owned(), 443));
         assert!(address.is_secure() && !address.loopback);
         let address = Address::parse("http://ada:s3cret@example.org/standup").expect("an address");
-        assert_eq!(address.socket.as_str(), "ws://example.org/standup");
+        assert_eq!((address.socket.as_str(), &address.key), ("ws://example.org/standup", &None));
         let address = Address::parse("http://[::1]:7800/a").expect("an address");
         assert_eq!(address.socket.as_str(), "ws://[::1]:7800/a");
         assert_eq!(address.host_and_port(), ("::1".to_owned(), 7800));
@@ -105,7 +120,11 @@ mod tests {
         {
             assert!(Address::parse(text).is_err(), "{text}");
         }
-        let error = Address::parse("//nowhere#key=s3cret").expect_err("no scheme");
-        assert!(!error.to_string().contains("s3cret"));
+        for text in
+            ["//nowhere#key=s3cret", "http://x/a#key=s3cret", "http://x/a#KEY=s3cret", "http://x/sdk#key=s3cret"]
+        {
+            let error = Address::parse(text).expect_err("no room, or no key");
+            assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
+        }
     }
 }

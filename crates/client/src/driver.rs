@@ -27,12 +27,17 @@ use crate::{
     limits::TAKEN_PER_TURN,
     links::{LinkId, Links},
     membership::{Command, Publish, Requests},
+    secrecy::{Heard, Secrecy},
     shared::Shared,
     socket::{Failure, Socket, SocketEvent},
 };
 
 pub(crate) struct Driver {
     machine: Member,
+    /// Stands between the machine and everything else here.
+    secrecy: Secrecy,
+    /// What it makes of an event; empty between events.
+    heard: Vec<Heard>,
     started: Instant,
     links: Links,
     socket: Socket,
@@ -74,6 +79,7 @@ impl Drop for Application {
 impl Driver {
     pub(crate) fn new(
         config: Config,
+        secrecy: Secrecy,
         links: Links,
         socket: Socket,
         shared: Arc<Shared>,
@@ -82,6 +88,8 @@ impl Driver {
     ) -> Driver {
         Driver {
             machine: Member::new(config, Time(0)),
+            secrecy,
+            heard: Vec::new(),
             started: Instant::now(),
             links,
             socket,
@@ -183,7 +191,9 @@ impl Driver {
     }
 
     fn handle(&mut self, input: Input) {
-        self.machine.handle(self.now(), input);
+        if let Some(input) = self.secrecy.outgoing(input) {
+            self.machine.handle(self.now(), input);
+        }
     }
 
     fn arm(&self, timer: std::pin::Pin<&mut Sleep>) {
@@ -317,7 +327,7 @@ impl Driver {
             }
             Output::Packet { peer, attempt, lane, bytes } => self.links.send((peer, attempt), lane, bytes),
             Output::Event(event) => {
-                self.event(event);
+                self.hear(event);
                 Ok(())
             }
             other => {
@@ -328,6 +338,19 @@ impl Driver {
         if let Err(input) = outcome {
             self.caused.push_back(input);
         }
+    }
+
+    fn hear(&mut self, event: MachineEvent) {
+        let mut heard = std::mem::take(&mut self.heard);
+        self.secrecy.incoming(event, &mut heard);
+        for heard in heard.drain(..) {
+            match heard {
+                Heard::Event(event) => self.event(event),
+                Heard::Unreadable(member, reason) => self.tell(Event::Unreadable { member, reason }),
+                Heard::Input(input) => self.machine.handle(self.now(), input),
+            }
+        }
+        self.heard = heard;
     }
 
     fn event(&mut self, event: MachineEvent) {

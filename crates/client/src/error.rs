@@ -6,7 +6,7 @@ use room::{
     wire::signal::RefusalCode,
 };
 
-use crate::{AddressError, Closed, DecodeError, EncodeError};
+use crate::{AddressError, Closed, DecodeError, EncodeError, secrecy::UNREADABLE};
 
 /// Why a room could not be entered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +45,7 @@ impl JoinError {
     /// A stable name.
     pub fn code(&self) -> &'static str {
         match self {
+            JoinError::Address(AddressError::Key(_)) => "bad_key",
             JoinError::Address(_) => "bad_address",
             JoinError::Refused { code, .. } => code.as_str(),
             JoinError::Unreachable { .. } => "unreachable",
@@ -130,6 +131,9 @@ pub enum CallError {
     /// No answer came in time.
     #[error("no answer came in time")]
     Timeout,
+    /// One of the two has not the room's key, or they have different ones.
+    #[error("{0}")]
+    Unreadable(String),
     /// The called member left before it answered.
     #[error("the member left before it answered")]
     MemberLeft,
@@ -166,6 +170,7 @@ impl CallError {
             CallError::NoHandler(_) => "no_handler",
             CallError::HandlerFailed(_) => "handler_failed",
             CallError::Timeout => "timeout",
+            CallError::Unreadable(_) => UNREADABLE,
             CallError::MemberLeft => "member_left",
             CallError::UnknownMember => "unknown_member",
             CallError::NotAllowed => "not_allowed",
@@ -183,6 +188,7 @@ impl CallError {
             CallError::NoHandler(_) => "see which methods the called member handles",
             CallError::HandlerFailed(_) | CallError::Other { .. } => "see what the called member says",
             CallError::Timeout => "try again, or allow more time",
+            CallError::Unreadable(_) => "enter with the same address, which ends in #key=…",
             CallError::MemberLeft | CallError::UnknownMember => "see the room's members",
             CallError::NotAllowed => "ask for a token that may send",
             CallError::TooLarge(_) => "call with less, or send it over a channel",
@@ -196,6 +202,7 @@ impl CallError {
             "no_handler" => CallError::NoHandler(message),
             "handler_failed" => CallError::HandlerFailed(message),
             "timeout" => CallError::Timeout,
+            UNREADABLE => CallError::Unreadable(message),
             "member_left" => CallError::MemberLeft,
             "unknown_member" => CallError::UnknownMember,
             "not_allowed" => CallError::NotAllowed,

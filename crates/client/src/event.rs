@@ -1,6 +1,6 @@
 //! What the application hears of a room.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use room::{
     id::MemberId,
@@ -68,6 +68,14 @@ pub enum Event {
         /// The last chunk lost.
         to_seq: u64,
     },
+    /// What a member says cannot be read here, or not be believed, and is not delivered. Told once for each member and
+    /// reason.
+    Unreadable {
+        /// Who says it; `None`: these are entries of the shared state, of which only the server says who wrote them.
+        member: Option<MemberId>,
+        /// Why.
+        reason: Unreadable,
+    },
     /// An entry of the room's shared state changed.
     State {
         /// Which entry.
@@ -110,6 +118,53 @@ pub enum Event {
     },
     /// Out of the room, for good. The last event.
     Closed(Closed),
+}
+
+/// Why something cannot be read, or not be believed: keys of rooms do not fit. See the guide's page "Secret rooms".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Unreadable {
+    /// It is sealed, and this member entered without a key.
+    NoKey,
+    /// It was sealed with another key, or altered on its way.
+    WrongKey,
+    /// It is in the clear, and this member has a key: anybody may have said it.
+    NotSealed,
+    /// It was said before: somebody on the way says it again.
+    Replayed,
+}
+
+impl Unreadable {
+    /// A stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Unreadable::NoKey => "no_key",
+            Unreadable::WrongKey => "wrong_key",
+            Unreadable::NotSealed => "not_sealed",
+            Unreadable::Replayed => "replayed",
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Unreadable::NoKey => "enter with the whole address of the room, which ends in #key=…",
+            Unreadable::WrongKey => "compare the ends of your addresses: all need the same #key=…",
+            Unreadable::NotSealed => "give them the whole address of the room, which ends in #key=…",
+            Unreadable::Replayed => "the server or a member that passes on messages is not to be trusted",
+        }
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Unreadable::NoKey => "it is secret, and this member has no key",
+            Unreadable::WrongKey => "it was sealed with another key, or altered on its way",
+            Unreadable::NotSealed => "it is not secret, so anybody may have said it",
+            Unreadable::Replayed => "it was said before, and is being repeated by somebody else",
+        })
+    }
 }
 
 /// How a link to another member is.

@@ -23,11 +23,13 @@ use crate::{
     address::Address,
     driver::Driver,
     links::Links,
+    secrecy::Secrecy,
     shared::Shared,
     socket::{Io, Socket},
 };
 
-/// Enters the room at an address: `https://host/standup`, as in a browser.
+/// Enters the room at an address: `https://host/standup`, as in a browser. With a `#key=…` at its end the room is secret:
+/// see [`RoomKey`](crate::RoomKey).
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), roomful::JoinError> {
@@ -141,8 +143,8 @@ impl Join {
 
     async fn enter(self) -> Result<Room, JoinError> {
         let address = Address::parse(&self.address)?;
-        let (mut secret, mut seed) = ([0; 16], [0; 4]);
-        for random in [&mut secret[..], &mut seed] {
+        let (mut secret, mut seed, mut salt) = ([0; 16], [0; 4], [0; 5]);
+        for random in [&mut secret[..], &mut seed, &mut salt] {
             getrandom::fill(random).map_err(|error| JoinError::Endpoint(error.to_string()))?;
         }
         let config = Config {
@@ -161,14 +163,17 @@ impl Join {
             attributes: config.attributes.clone(),
             mute: false,
         };
+        // By the id that this member gave itself: a server that could choose it could have a key used twice.
+        let secrecy = Secrecy::new(this.id, address.key.as_ref(), address.room.clone(), salt);
+        let is_secret = address.key.is_some();
         let links = Links::bind(address.loopback).map_err(|error| JoinError::Endpoint(error.to_string()))?;
         let socket = Socket::new(address, self.token, self.connector);
-        let shared = Shared::new(this);
+        let shared = Shared::new(this, is_secret);
         let (membership, requests) = Membership::new(Arc::clone(&shared));
         let (entered, entering) = oneshot::channel();
         // Made first: should this future be dropped while it waits, so is the room, and the driver leaves.
         let room = Room::new(membership);
-        tokio::spawn(Driver::new(config, links, socket, shared, requests, entered).run());
+        tokio::spawn(Driver::new(config, secrecy, links, socket, shared, requests, entered).run());
         match entering.await {
             Ok(Ok(())) => Ok(room),
             Ok(Err(error)) => Err(error),

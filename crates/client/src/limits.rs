@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use room::limits::WAITING_SENDS;
+use room::limits::{DEPARTED_MAX, ROOM_MEMBERS, WAITING_SENDS};
 
 /// Messages and other requests of the application that wait for the driver. The member takes all of them at once when
 /// it leaves, so there are no more than it lets wait.
@@ -25,6 +25,12 @@ pub(crate) const TAKEN_NOTICE_BYTES: usize = 256 * 1024;
 pub(crate) const TAKEN_NOTICE_MESSAGES: usize = 256;
 /// Calls of others that handlers work on at the same time; the rest waits, bounded by flow control.
 pub(crate) const CALLS_HANDLED: usize = 64;
+
+/// Members with the room's key of whom is remembered how far they have counted: those here, and as many that went as the
+/// machine remembers, so that what they said is not believed again.
+pub(crate) const SENDERS_KNOWN: usize = ROOM_MEMBERS + DEPARTED_MAX;
+/// Datagrams of a member that are known again, as many as the machine knows.
+pub(crate) const DATAGRAMS_KNOWN: usize = 64;
 
 /// Time to look up the server, connect to it and upgrade to a WebSocket.
 pub(crate) const SOCKET_TIMEOUT: Duration = Duration::from_secs(10);

@@ -25,6 +25,7 @@ use crate::{
     call::{Call, Request, handler},
     event::Mode,
     limits::{COMMAND_BYTES, COMMAND_COST_MIN, COMMANDS_MAX, PUBLISHES_MAX},
+    secrecy::overhead,
     shared::Shared,
 };
 
@@ -128,6 +129,12 @@ impl Membership {
     /// Somebody else in the room now.
     pub fn member(&self, id: MemberId) -> Option<Member> {
         self.shared.view().members.get(&id).cloned()
+    }
+
+    /// Whether the room's address has a key, so that what this member says is sealed from end to end, and nothing else
+    /// than what others sealed with the same key gets here.
+    pub fn is_secret(&self) -> bool {
+        self.shared.is_secret
     }
 
     /// How the room is linked now.
@@ -276,6 +283,7 @@ impl Membership {
 
     fn check(&self, mode: Mode, channel: &str, to: Option<MemberId>, bytes: usize) -> Result<(), SendError> {
         let lossy = mode != Mode::Reliable;
+        let bytes = bytes + overhead(self.shared.is_secret);
         if bytes > if lossy { LOSSY_MAX } else { MESSAGE_MAX } {
             return Err(SendError::too_large(bytes, lossy));
         }

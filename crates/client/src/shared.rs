@@ -17,6 +17,8 @@ use room::{
 use crate::{call::Handler, event::Closed, inbox::Inbox};
 
 pub(crate) struct Shared {
+    /// Whether what this member says is sealed.
+    pub is_secret: bool,
     view: RwLock<View>,
     pub inbox: Inbox,
     handlers: Mutex<BTreeMap<String, Handler>>,
@@ -38,7 +40,7 @@ pub(crate) struct View {
 }
 
 impl Shared {
-    pub(crate) fn new(this: Member) -> Arc<Shared> {
+    pub(crate) fn new(this: Member, is_secret: bool) -> Arc<Shared> {
         let view = View {
             this,
             members: BTreeMap::new(),
@@ -48,6 +50,7 @@ impl Shared {
             closed: None,
         };
         Arc::new(Shared {
+            is_secret,
             view: RwLock::new(view),
             inbox: Inbox::default(),
             handlers: Mutex::default(),

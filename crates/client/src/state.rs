@@ -8,7 +8,7 @@ use room::{
 };
 use serde::Serialize;
 
-use crate::{ChangeError, Membership};
+use crate::{ChangeError, Membership, secrecy::entry_bytes};
 
 /// The room's shared state: a small map that everybody sees, late joiners too. Values are JSON.
 ///
@@ -60,7 +60,8 @@ impl State {
         if key.len() > STATE_KEY_MAX {
             return Err(ChangeError::TooLarge("the entry's key", key.len(), STATE_KEY_MAX));
         }
-        let bytes = value.as_str().len();
+        let is_secret = self.membership.shared().is_secret && !value.is_null();
+        let bytes = entry_bytes(is_secret, value.as_str().len());
         if bytes > STATE_VALUE_MAX {
             return Err(ChangeError::TooLarge("the entry's value", bytes, STATE_VALUE_MAX));
         }

@@ -21,6 +21,7 @@
 //! of members who pass it on (`addressed`). Its origin keeps it until the addressee has it.
 
 mod addressed;
+mod distance;
 mod greeting;
 mod link;
 mod log;
@@ -36,16 +37,17 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
+pub use self::window::Violation;
 use self::{
+    distance::Distance,
     link::Link,
     stream::{Kind, Lateness, Stream},
     window::Lost,
 };
-pub use self::{stream::Beginning, window::Violation};
 use crate::{
     id::MemberId,
     limits,
-    time::Time,
+    time::{Micros, Time},
     wire::frame::{self, Data, Frame, Head, Holding, Stream as StreamId},
 };
 
@@ -73,8 +75,6 @@ pub struct Courier {
     met_all: bool,
     /// Whether it is known where their streams begin.
     vouched: bool,
-    /// Whether links are to come, so that what no neighbour has may yet be had.
-    hopeful: bool,
     lateness: Lateness,
     /// Members that went, and where the streams from and to them stood; the oldest first.
     departed: VecDeque<(MemberId, Position)>,
@@ -251,7 +251,6 @@ impl Courier {
             names_members: false,
             met_all: false,
             vouched: false,
-            hopeful: false,
             lateness: Lateness::new(),
             departed: VecDeque::new(),
             repairs: BTreeSet::new(),
@@ -276,6 +275,7 @@ impl Courier {
     /// The plan changed. Streams keep the ways that they have; new ones take the links that are eager now.
     pub fn plan(&mut self, now: Time, plan: Plan) {
         self.now = now;
+        let mut newly_eager = Vec::new();
         for at in self.links.places() {
             let link = &mut self.links[at];
             let eager = plan.eager.contains(&link.peer);
@@ -289,7 +289,7 @@ impl Courier {
                     continue;
                 }
                 // Whoever has a stream from here goes on getting it, until it says that it has it from elsewhere.
-                if pushed && !pushes && stream.is_active(now) {
+                if pushed && !pushes && stream.is_active(now) && stream.parent != Some(at) {
                     ends.wanted = Some(true);
                 } else if pushes && ends.cursor < stream.next() {
                     link.ready(s);
@@ -297,13 +297,17 @@ impl Courier {
                     link.tell(s, now + limits::ANNOUNCE_DELAY);
                 }
             }
+            if plan.relayed && eager && !(was_relayed && was_eager) {
+                newly_eager.push(at);
+            }
             self.list(at);
         }
         let was_relayed = std::mem::replace(&mut self.plan, plan).relayed;
+        newly_eager.into_iter().for_each(|at| self.decline(at));
         if was_relayed && !self.plan.relayed {
             self.take_from_origins();
-        } else if !was_relayed && self.plan.relayed {
-            self.learn_beginnings();
+        } else if !was_relayed && self.plan.relayed && self.vouched {
+            self.begin_unknown();
         }
     }
 
@@ -318,9 +322,9 @@ impl Courier {
         }
     }
 
-    /// A member is in the room, or there again after it was believed to be gone. `beginning`: where its stream begins, unless
-    /// that is known from before.
-    pub fn entered(&mut self, now: Time, id: MemberId, beginning: Beginning) {
+    /// A member is in the room, or there again after it was believed to be gone. `later`: it entered after this one, which
+    /// so is owed all that it says.
+    pub fn entered(&mut self, now: Time, id: MemberId, later: bool) {
         self.now = now;
         self.names_members = true;
         if let Some(s) = self.by_id.get(&StreamId::room(id)) {
@@ -344,12 +348,8 @@ impl Courier {
         if let Some(s) = self.stream(StreamId::room(id), Kind::Room) {
             let stream = &mut self.streams[s];
             stream.is_named = true;
-            stream.beginning = beginning;
-            // Others may have told of it before the hub did.
-            let is_open = !stream.has_begun() || (stream.is_untouched && beginning != Beginning::Before);
-            if beginning != Beginning::Before && self.plan.relayed && is_open {
-                stream.begin();
-                self.repaired(s);
+            if later && self.plan.relayed && position.is_none() && !stream.has_begun() {
+                stream.start(1);
             }
         }
     }
@@ -414,11 +414,6 @@ impl Courier {
         self.list(at);
     }
 
-    /// Whether links are to come that are not open yet.
-    pub fn hope(&mut self, hopeful: bool) {
-        self.hopeful = hopeful;
-    }
-
     /// A link is no more.
     pub fn link_down(&mut self, now: Time, peer: MemberId) {
         self.now = now;
@@ -451,6 +446,13 @@ impl Courier {
         if std::mem::replace(&mut self.links[at].suspect, suspect) != suspect && suspect {
             self.bereave(at);
             self.fill_own();
+        }
+    }
+
+    /// A round trip over a link takes so long.
+    pub fn measured(&mut self, peer: MemberId, rtt: Micros) {
+        if let Some(&at) = self.by_peer.get(&peer) {
+            self.links[at].measured(rtt);
         }
     }
 
@@ -505,11 +507,6 @@ impl Courier {
         }
     }
 
-    /// The first chunk of its stream to the room that this member has not said yet.
-    pub fn next(&self) -> u64 {
-        self.streams[self.own].next()
-    }
-
     /// What was done so far.
     pub fn counters(&self) -> &Counters {
         &self.counters
@@ -519,7 +516,7 @@ impl Courier {
     pub fn standing(&self, origin: MemberId) -> Option<(u64, u8, Option<MemberId>)> {
         let stream = &self.streams[*self.by_id.get(&StreamId::room(origin))?];
         let parent = stream.parent.map(|at| self.links[at].peer);
-        Some((stream.next(), stream.hop, parent))
+        Some((stream.next(), stream.far.hop, parent))
     }
 
     /// Whether an origin's stream goes, or would go, from here to a member.
@@ -554,9 +551,8 @@ impl Courier {
         }
         let mut stream = Stream::new(id, kind, self.now);
         if kind == Kind::Room && self.vouched && self.plan.relayed {
-            // Whoever vouched did not know of it: it has only begun, or the hub will tell. In a mesh its origin says where.
-            stream.beginning = Beginning::Anywhere;
-            stream.begin();
+            // Whoever vouched did not know of it: it has only begun. In a mesh its origin says where.
+            stream.start(1);
         }
         let s = self.streams.insert(stream);
         self.by_id.insert(id, s);
@@ -569,7 +565,9 @@ impl Courier {
         let wanted = || link.ends_of(s).wanted.unwrap_or(default_push(self.plan.relayed, link.eager, stream));
         link.open
             && match stream.kind {
-                Kind::Own | Kind::Room => wanted(),
+                Kind::Own => wanted(),
+                // Its origin has it.
+                Kind::Room => link.peer != stream.id.origin && wanted(),
                 Kind::Sent | Kind::Passing => stream.toward == Some(at),
                 Kind::Received => false,
             }

@@ -132,8 +132,6 @@ pub const DEPARTED_MAX: usize = 1_024;
 pub const LATEST_CHANNELS: usize = 64;
 /// The shortest wait before a `latest` value is sent again.
 pub const LATEST_RESEND: Micros = Micros::from_millis(100);
-/// The longest such wait, unless two round trips take longer.
-pub const LATEST_RESEND_MAX: Micros = Micros::from_secs(2);
 /// Bytes in a link's lossy buffer at which lossy messages are dropped or wait.
 pub const LOSSY_PAUSE: usize = 64 * 1024;
 /// Bytes of lossy messages that the application has not consumed yet; beyond, they are dropped.
@@ -164,20 +162,30 @@ pub const GRAFT_MAX: Micros = Micros::from_millis(500);
 pub const GRAFT_AGAIN: Micros = Micros::from_millis(250);
 /// How long a chunk that no neighbour has any more is waited for, where others may have it.
 pub const GAP_PATIENCE: Micros = Micros::from_secs(5);
-/// The same while links are to come: somebody may have it to whom there will be one.
-pub const GAP_PATIENCE_MAX: Micros = Micros::from_secs(30);
-/// How long a stream keeps the way that it comes by before a shorter or faster one is tried.
-pub const IMPROVE_AFTER: Micros = Micros::from_secs(2);
-/// How often that time is doubled for a neighbour that was tried and was not the faster one.
-pub const IMPROVE_DOUBLINGS: u8 = 8;
-/// Announcements, one after another, by which a neighbour must be ahead to be tried as the faster one.
-pub const AHEAD_COUNT: u8 = 3;
+/// What each link of a way costs beside its delay, in ms.
+pub const HOP_COST_MS: u64 = 25;
+/// The delay of a link that was not measured yet, one way.
+pub const DELAY_UNKNOWN: Micros = Micros::from_millis(50);
+/// The longest delay of a way, in ms: what is beyond counts as this.
+pub const DELAY_MAX_MS: u64 = 60_000;
+/// By how many ms the delay of a way must have changed to be told again.
+pub const DELAY_NEWS_MS: u64 = 2;
+/// By how much, in ms, a way must cost less than a stream's own to be taken instead.
+pub const IMPROVE_BY_MS: u64 = 3;
+/// How long a stream keeps the way that it comes by before a better one is taken.
+pub const IMPROVE_AFTER: Micros = Micros::from_secs(1);
+/// How long a way that has proved slower than it claims is not taken again.
+pub const SLOW_FOR: Micros = Micros::from_secs(10);
+/// How often that time is doubled where it proves so again.
+pub const SLOW_DOUBLINGS: u8 = 5;
+/// Announcements, one after another, by which a neighbour must be ahead of the parent to take its place.
+pub const AHEAD_COUNT: u8 = 8;
 /// Bytes of a stream that are kept after everybody whom they were sent to has them, for neighbours that lose theirs.
 pub const CACHE_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of all streams that are so kept.
 pub const CACHE_TOTAL: usize = 32 * 1024 * 1024;
 /// How long they are kept.
-pub const CACHE_AGE: Micros = Micros::from_secs(60);
+pub const CACHE_AGE: Micros = Micros::from_secs(30);
 /// How long a stream is looked after whose origin has fallen silent: a lost way is mended at once.
 pub const ACTIVE_FOR: Micros = Micros::from_secs(30);
 /// How long the stream of a member that went is kept: what a survivor has, the others get.
@@ -193,12 +201,6 @@ pub const LATEST_UNSEEN: usize = 4_096;
 pub const EARLY_MAX: usize = 256;
 /// How long what a member said before it went may still be on its way from link to link.
 pub const PARTING_WORDS: Micros = Micros::from_secs(1);
-/// How long a link that the plan gives up stays at most, for what one end has from the other only.
-pub const DRAIN_MAX: Micros = Micros::from_secs(20);
-/// How long such a link stays after the last chunk that nobody else could have brought.
-pub const DRAIN_QUIET: Micros = Micros::from_secs(3);
-/// How often it is looked whether such a link is of use still.
-pub const DRAIN_LOOK: Micros = Micros::from_millis(250);
 /// How often a way to a member is asked for while there is none.
 pub const ROUTE_EVERY: Micros = Micros::from_secs(1);
 /// How often caches and laggards are looked after.
@@ -236,8 +238,12 @@ pub const UPLINK_KBPS: u32 = 5_000;
 pub const SMALL_WORLD_DEGREE: usize = 6;
 /// The most links of a member of the small world.
 pub const SMALL_WORLD_DEGREE_MAX: usize = 8;
-/// Edges of a cycle that a newcomer compares.
+/// Edges of a cycle that a newcomer compares, drawn together …
 pub const EDGE_SAMPLES: usize = 16;
+/// … so many times …
+pub const EDGE_DRAWS: usize = 4;
+/// … unless the room is larger than this: each look costs a wait for memory then.
+pub const EDGES_COMPARED_UPTO: usize = 100_000;
 /// Edges drawn in vain after which a newcomer makes do.
 pub const EDGE_TRIES: usize = 8;
 /// How often the small world moves one member to a better place.

@@ -30,6 +30,9 @@ struct Golden {
     frames: Option<Vec<String>>,
     hex: Option<String>,
     error: Option<String>,
+    /// What a sealed payload is made of; `crates/client` seals and opens those.
+    #[serde(rename = "seal")]
+    _seal: Option<Box<RawValue>>,
     #[serde(rename = "json")]
     _json: Option<Box<RawValue>>,
 }

@@ -104,8 +104,6 @@ export class Core {
   metAll = false;
   /** Whether it is known where their streams begin. */
   vouched = false;
-  /** Whether links are to come, so that what no neighbour has may yet be had. */
-  hopeful = false;
   lateness = new Lateness();
   /** Members that went, and where the streams from and to them stood; the oldest first. @type {Map<MemberId, Position>} */
   departed = new Map();
@@ -146,11 +144,8 @@ export class Core {
     if (known !== undefined) return known;
     if (this.byId.size >= STREAMS_MAX || this.departed.has(id.origin)) return undefined;
     const stream = new Stream(id, kind, this.now);
-    if (kind === "room" && this.vouched && this.plan.relayed) {
-      // Whoever vouched did not know of it: it has only begun, or the hub will tell. In a mesh its origin says where.
-      stream.beginning = "anywhere";
-      stream.begin();
-    }
+    // Whoever vouched did not know of it: it has only begun. In a mesh its origin says where.
+    if (kind === "room" && this.vouched && this.plan.relayed) stream.start(1);
     const s = this.streams.insert(stream);
     this.byId.set(key, s);
     return s;
@@ -232,6 +227,8 @@ export function pushes(core, at, s) {
   switch (stream.kind) {
     case "own":
     case "room":
+      // Its origin has it.
+      if (stream.kind === "room" && link.peer === stream.id.origin) return false;
       return link.endsOf(s).wanted ?? defaultPush(core.plan.relayed, link.eager, stream);
     case "sent":
     case "passing":

@@ -8,10 +8,11 @@
 import { VERSION } from "../frame.js";
 import { ANNOUNCE_DELAY, HOLDINGS_MAX } from "../limits.js";
 import { pushes } from "./core.js";
+import { ORIGIN } from "./distance.js";
 import { LinkError, helloOutOfPlace, neverSent } from "./error.js";
 import { fillOwn } from "./own.js";
 import { lost, measure } from "./receive.js";
-import { prune } from "./send.js";
+import { decline, prune } from "./send.js";
 import { trim } from "./upkeep.js";
 import { want } from "./ways.js";
 
@@ -90,7 +91,7 @@ export function settleBeginnings(core) {
  */
 export function beginUnknown(core) {
   core.vouched = true;
-  for (const stream of core.streams.things()) if (stream.kind === "room" && !stream.hasBegun) stream.begin();
+  for (const stream of core.streams.things()) if (stream.kind === "room" && !stream.hasBegun) stream.start(1);
   for (const at of core.links.places()) {
     const link = core.links.at(at);
     if (link.vouchedFor) continue;
@@ -150,7 +151,7 @@ export function hello(core, at, version, credit, isSure, holdings) {
     // An origin knows best where it begins.
     if (kind === "room" && id.origin === peer && !stream.hasBegun) stream.start(first);
   }
-  if (link.vouches && isSure) vouchedBy(core, at);
+  if (link.vouches && isSure) vouchedBy(core, at, holdings);
   settleBeginnings(core);
   greet(core, at);
   fillOwn(core);
@@ -169,42 +170,24 @@ export function helloAgain(core, at, isSure, holdings) {
   const link = core.links.at(at);
   if (!isSure || !link.isUnsure) throw helloOutOfPlace();
   link.isUnsure = false;
-  for (const { stream: id, first } of holdings) {
-    const s = id.to === undefined ? core.stream(id, "room") : undefined;
-    if (s !== undefined) link.ends(s).offered = first;
-  }
-  if (link.vouches) vouchedBy(core, at);
+  if (link.vouches) vouchedBy(core, at, holdings);
 }
 
 /**
- * Members pass on what others say from now on: where streams begin, that no origin has said, those know who were here before.
- *
- * @param {Core} core
- */
-export function learnBeginnings(core) {
-  const elder = core.links.places().find((at) => {
-    const link = core.links.at(at);
-    return link.vouches && link.open && !link.isUnsure;
-  });
-  if (core.vouched) beginUnknown(core);
-  else if (elder !== undefined) vouchedBy(core, elder);
-}
-
-/**
- * Somebody who was here before, and knows where streams begin, said so in its HELLO.
+ * Somebody who was here before, and knows where streams begin, says so.
  *
  * @param {Core} core
  * @param {number} at
+ * @param {Holding[]} holdings
  */
-function vouchedBy(core, at) {
-  if (core.vouched || !core.plan.relayed) return;
-  const link = core.links.at(at);
-  for (const s of core.streams.places()) {
-    const stream = core.streams.at(s);
-    const { offered: first } = link.endsOf(s);
-    if (stream.kind === "room" && first > 0) meet(stream, first);
+function vouchedBy(core, at, holdings) {
+  if (core.vouched) return;
+  for (const { stream: id, first } of holdings) {
+    const s = id.to === undefined ? core.stream(id, "room") : undefined;
+    if (s !== undefined) meet(core.streams.at(s), first);
   }
   beginUnknown(core);
+  const link = core.links.at(at);
   for (const s of core.streams.places()) {
     const { theirs } = link.endsOf(s);
     const stream = core.streams.at(s);
@@ -266,8 +249,9 @@ function greet(core, at) {
     stream.parent = at;
     if (old !== undefined && old !== at) prune(core, old, s);
     stream.bereft = false;
-    link.ends(s).hop = 0;
+    link.ends(s).far = ORIGIN;
     measure(core, s);
   }
+  decline(core, at);
   core.list(at);
 }

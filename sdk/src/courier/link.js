@@ -5,12 +5,14 @@
  * @module
  */
 
-import { HOP_UNKNOWN } from "../frame.js";
+import { DELAY_UNKNOWN } from "../limits.js";
+import { UNKNOWN } from "./distance.js";
 import { Queue } from "./queue.js";
 
 /** @import {Frame} from "../frame.js" */
 /** @import {MemberId} from "../id.js" */
 /** @import {LinkUp} from "./core.js" */
+/** @import {Distance} from "./distance.js" */
 
 /** The two ends of a link, with regard to one stream. */
 export class Ends {
@@ -20,17 +22,17 @@ export class Ends {
   theirs = 0;
   /** The next chunk to push. */
   cursor = 0;
-  /** How many links the stream takes to the other end. */
-  hop = HOP_UNKNOWN;
-  /** The distance that it was told last of ours. */
-  toldHop = HOP_UNKNOWN;
+  /** How far from its origin the other end is, as it said last. @type {Distance} */
+  far = UNKNOWN;
+  /** What it was told last of how far this end is. @type {Distance} */
+  told = UNKNOWN;
   /** Whether this side has asked not to be sent the stream. */
   pruned = false;
   /** Announcements, one after another, that came before the chunk itself. */
   ahead = 0;
-  /** How often it was tried as the better way. */
-  tries = 0;
-  /** Until when it is not tried again. */
+  /** How often it proved slower than it claims. */
+  slow = 0;
+  /** Until when it is not taken as the better way. */
   restsUntil = 0;
   /** The first chunk that the other end offered in its HELLO. */
   offered = 0;
@@ -73,8 +75,8 @@ export class Link {
   isUnsure = false;
   /** Whether it has fallen silent. */
   suspect = false;
-  /** Whether the plan has it no more. */
-  draining = false;
+  /** How long a chunk takes over it; undefined where that was not measured. @type {number | undefined} */
+  delay = undefined;
   /** Whether the plan wants streams of which nothing was said to go over it. */
   eager;
   /** Whether the other end was in the room before this member: its HELLO says where streams begin for us. */
@@ -143,6 +145,26 @@ export class Link {
    */
   endsOf(stream) {
     return this.#streams[stream] ?? NOTHING;
+  }
+
+  /**
+   * A chunk went over it and back in so long.
+   *
+   * @param {number} rtt
+   */
+  measured(rtt) {
+    const way = Math.floor(rtt / 2);
+    // A single round trip may have waited for anything.
+    this.delay = this.delay === undefined ? way : Math.floor((3 * this.delay + way) / 4);
+  }
+
+  /**
+   * How far from its origin a stream would be that came over this link.
+   *
+   * @param {number} stream
+   */
+  farOver(stream) {
+    return this.endsOf(stream).far.over(this.delay ?? DELAY_UNKNOWN);
   }
 
   /**

@@ -5,9 +5,10 @@
  * @module
  */
 
-import { FrameError, HOP_UNKNOWN, decodeFrame } from "../frame.js";
+import { FrameError, decodeFrame } from "../frame.js";
 import { RECEIVE_WINDOW, SWEEP_EVERY } from "../limits.js";
 import { acknowledged, broken, pass, routed } from "./addressed.js";
+import { Distance, UNKNOWN } from "./distance.js";
 import { LinkError, helloOutOfPlace, neverSent } from "./error.js";
 import { hello, helloAgain } from "./greeting.js";
 import { cost } from "./log.js";
@@ -117,7 +118,6 @@ function roomChunk(core, at, data, bytes) {
     stream.log.push(bytes, 0, core.now);
     stream.freshAt = core.now;
     stream.isUntouched = false;
-    stream.gaveUp = false;
     cameBy(core, at, s);
     deliver(core, at, s, seq, accepted);
     spread(core, s, at);
@@ -159,7 +159,8 @@ function deliver(core, at, s, seq, accepted) {
   lost(core, s, accepted.lost);
   if (!accepted.message) return;
   const { head, payload } = accepted.message;
-  const { id, hop } = core.streams.at(s);
+  const { id, far } = core.streams.at(s);
+  const { hop } = far;
   let unconsumed = core.unconsumed.get(id.origin);
   if (!unconsumed) core.unconsumed.set(id.origin, (unconsumed = { cost: 0, link: 0 }));
   const old = unconsumed.link;
@@ -190,7 +191,7 @@ function cameBy(core, at, s) {
 }
 
 /**
- * A stream is as far away as its parent says, and one more.
+ * A stream is as far away as its parent says, and one link more.
  *
  * @param {Core} core
  * @param {number} s
@@ -198,8 +199,7 @@ function cameBy(core, at, s) {
 export function measure(core, s) {
   const stream = core.streams.at(s);
   if (stream.parent === undefined) return;
-  const { hop } = core.links.at(stream.parent).endsOf(s);
-  stream.hop = hop >= HOP_UNKNOWN - 1 ? HOP_UNKNOWN : hop + 1;
+  stream.far = core.links.at(stream.parent).farOver(s);
 }
 
 /**
@@ -226,11 +226,11 @@ function unwanted(core, at, s) {
  * @param {number} at
  * @param {Have} have
  */
-function have(core, at, { origin, next, hop }) {
+function have(core, at, { origin, next, hop, delayMs }) {
   const s = core.stream({ origin }, "room");
   if (s === undefined) return;
   const [stream, ends] = [core.streams.at(s), core.links.at(at).ends(s)];
-  ends.hop = hop;
+  ends.far = new Distance(hop, delayMs);
   const gotOn = ends.has(next, core.now);
   if (stream.isOwn && next > stream.next) throw neverSent();
   if (stream.parent === at) measure(core, s);
@@ -265,7 +265,7 @@ function grafted(core, at, origin, next) {
   ends.has(next, core.now);
   ends.cursor = ends.theirs;
   ends.moved = core.now;
-  ends.toldHop = HOP_UNKNOWN;
+  ends.told = UNKNOWN;
   link.ready(s);
   core.list(at);
   // Whom it came from has lost its own way.

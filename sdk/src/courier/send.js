@@ -5,7 +5,7 @@
  * @module
  */
 
-import { HOP_UNKNOWN, encodeFrame } from "../frame.js";
+import { encodeFrame } from "../frame.js";
 import { ACK_DELAY, ACK_EVERY, ANNOUNCE_DELAY, HOLDINGS_MAX, LINK_PAUSE, ROUTE_CHUNKS } from "../limits.js";
 import { arrived } from "./addressed.js";
 import { pushes } from "./core.js";
@@ -54,10 +54,10 @@ function news(core, at) {
       if (acknowledges && stream.kind !== "sent") acks.push({ stream: stream.id, next: arrived(core, s) });
     } else if (stream.hasBegun && stream.next > 1) {
       // Whoever has as much, and is not waiting for an acknowledgement, need not be told.
-      const isNews = ends.theirs < stream.next || ends.toldHop !== stream.hop;
+      const isNews = ends.theirs < stream.next || stream.far.isNewsTo(ends.told);
       if (!acknowledges && !isNews) continue;
-      ends.toldHop = stream.hop;
-      haves.push({ origin: stream.id.origin, next: stream.next, hop: stream.hop });
+      ends.told = stream.far;
+      haves.push(stream.have(stream.next));
     }
   }
   core.counters.told += haves.length;
@@ -167,7 +167,7 @@ function stamp(core, at, s) {
  */
 function before(core, at, s, cursor) {
   const [stream, ends] = [core.streams.at(s), core.links.at(at).ends(s)];
-  const { kind, id, log, hop } = stream;
+  const { kind, id, log, far } = stream;
   if (!ends.routed && (kind === "sent" || kind === "passing")) {
     ends.routed = true;
     return encodeFrame({ type: "route", stream: id, first: cursor, path: stream.route });
@@ -176,13 +176,11 @@ function before(core, at, s, cursor) {
     ends.cursor = log.first;
     return encodeFrame({ type: "skip", stream: id, upto: log.first });
   }
-  const tells =
-    (kind === "room" && ends.toldHop !== hop && hop !== HOP_UNKNOWN) ||
-    (kind === "own" && ends.toldHop !== 0 && core.plan.relayed);
-  if (!tells) return undefined;
-  ends.toldHop = hop;
+  const tells = kind === "room" || (kind === "own" && core.plan.relayed);
+  if (!tells || !far.isKnown || !far.isNewsTo(ends.told)) return undefined;
+  ends.told = far;
   core.counters.told += 1;
-  return encodeFrame({ type: "have", haves: [{ origin: id.origin, next: cursor, hop }] });
+  return encodeFrame({ type: "have", haves: [stream.have(cursor)] });
 }
 
 /**
@@ -194,12 +192,12 @@ function before(core, at, s, cursor) {
  */
 export function spread(core, s, from) {
   const stream = core.streams.at(s);
-  const { next } = stream;
+  const { next, far } = stream;
   const announced = core.plan.relayed && stream.isOfRoom;
   for (let at = 0; at < core.links.end; at++) {
     const link = core.links.get(at);
     if (!link?.open) continue;
-    const { theirs, cursor } = link.endsOf(s);
+    const { theirs, cursor, told } = link.endsOf(s);
     if (from === at) {
       acknowledge(core, at, s);
     } else if (pushes(core, at, s)) {
@@ -207,7 +205,7 @@ export function spread(core, s, from) {
       if (theirs + 1 >= next) link.ends(s).moved = core.now;
       link.ready(s);
       core.list(at);
-    } else if (announced && theirs < next) {
+    } else if (announced && (theirs < next || far.isNewsTo(told))) {
       link.tell(s, core.now + ANNOUNCE_DELAY);
     }
   }
@@ -221,13 +219,15 @@ export function spread(core, s, from) {
  * @param {number} s
  */
 export function acknowledge(core, at, s) {
+  // Along with what is announced to others.
+  const gathered = core.plan.relayed && core.streams.at(s).kind === "room";
   const link = core.links.at(at);
   link.untold += 1;
   if (link.untold >= ACK_EVERY) {
     link.tell(s, core.now);
     core.list(at);
   } else {
-    link.tell(s, core.now + ACK_DELAY);
+    link.tell(s, core.now + (gathered ? ANNOUNCE_DELAY : ACK_DELAY));
   }
 }
 
@@ -246,6 +246,28 @@ export function graft(core, at, s) {
 }
 
 /**
+ * Streams of which nothing was said go over a link that is eager: those that have another way need not.
+ *
+ * @param {Core} core
+ * @param {number} at
+ */
+export function decline(core, at) {
+  const link = core.links.at(at);
+  if (!core.plan.relayed || !link.eager || !link.open) return;
+  for (const s of core.streams.places()) {
+    const stream = core.streams.at(s);
+    const hasWay = stream.kind === "room" && stream.parent !== undefined && stream.parent !== at;
+    if (!hasWay || !stream.isActive(core.now)) continue;
+    const ends = link.ends(s);
+    if (ends.pruned) continue;
+    ends.pruned = true;
+    link.control.push({ type: "prune", origin: stream.id.origin });
+    core.counters.prunes += 1;
+  }
+  core.list(at);
+}
+
+/**
  * @param {Core} core
  * @param {number} at
  * @param {number} s
@@ -254,6 +276,8 @@ export function prune(core, at, s) {
   const link = core.links.get(at);
   if (!link) return;
   const ends = link.ends(s);
+  // Who sends it has it from somebody else.
+  ends.wanted ??= false;
   if (ends.pruned) return;
   ends.pruned = true;
   link.control.push({ type: "prune", origin: core.streams.at(s).id.origin });

@@ -5,28 +5,21 @@
  * @module
  */
 
-import { HOP_UNKNOWN } from "../frame.js";
 import { ACTIVE_FOR, GRAFT_MAX, GRAFT_MIN } from "../limits.js";
+import { ORIGIN, UNKNOWN } from "./distance.js";
 import { Log } from "./log.js";
 import { Waiting } from "./waiting.js";
 import { Window } from "./window.js";
 
-/** @import {Stream as StreamId} from "../frame.js" */
+/** @import {Have, Stream as StreamId} from "../frame.js" */
 /** @import {MemberId} from "../id.js" */
+/** @import {Distance} from "./distance.js" */
 
 /**
  * What a stream is to this member: what it says to the room itself, what another says to the room, what it says to one
  * other, what another says to it only, what one member says to another by way of this one.
  *
  * @typedef {"own" | "room" | "sent" | "received" | "passing"} StreamKind
- */
-/**
- * Where a member's stream begins for another, as far as those two heard of each other by the hub. `before`: it was in the room
- * before: others know. A number: it entered later, or came back to a hub that did not know it, and has said what comes before
- * to others only. `anywhere`: the two meet at a hub that neither was welcomed by before the other: nothing is owed of what was
- * said until then.
- *
- * @typedef {"before" | "anywhere" | number} Beginning
  */
 /**
  * Somebody has announced chunks that are missing here: they have everything below `upto`; `due`: when (the next) one is
@@ -46,20 +39,16 @@ export class Stream {
   waiting = new Waiting();
   /** Its origin is known to be in the room. */
   isNamed = false;
-  /** Where it begins, as far as the hub's word tells. @type {Beginning} */
-  beginning = "before";
   /** It was met in the middle, and nothing of it came yet. */
   isUntouched = false;
   /** The link that it comes by. @type {number | undefined} */
   parent = undefined;
   /** It had a parent, and lost it. */
   bereft = false;
-  /** How many links it takes to here: 0 for one's own. */
-  hop;
+  /** How far it is from its origin to here. @type {Distance} */
+  far;
   /** When the last chunk came. */
   freshAt;
-  /** What was missing was given up, and nothing came since. */
-  gaveUp = false;
   /** Others have what is missing here. @type {Repair | undefined} */
   repair = undefined;
   /** Until when the way that it comes by is kept, although another looks better. */
@@ -79,7 +68,7 @@ export class Stream {
   constructor(id, kind, now) {
     this.id = id;
     this.kind = kind;
-    this.hop = kind === "own" || kind === "sent" ? 0 : HOP_UNKNOWN;
+    this.far = kind === "own" || kind === "sent" ? ORIGIN : UNKNOWN;
     this.freshAt = now;
     this.settledUntil = now;
   }
@@ -115,12 +104,6 @@ export class Stream {
     return lost;
   }
 
-  /** Begins where the hub's word says; with its first chunk where that says nothing. */
-  begin() {
-    this.beginAt(Math.max(typeof this.beginning === "number" ? this.beginning : 1, this.next));
-    this.isUntouched = this.beginning === "anywhere";
-  }
-
   /**
    * Begins at `next`, whatever was believed before.
    *
@@ -139,7 +122,17 @@ export class Stream {
   resume(next) {
     this.window = new Window(next);
     this.log.restart(next);
-    this.isUntouched = false;
+  }
+
+  /**
+   * "Everything below `next` is here."
+   *
+   * @param {number} next
+   * @returns {Have}
+   */
+  have(next) {
+    const { hop, delayMs } = this.far;
+    return { origin: this.id.origin, next, hop, delayMs };
   }
 
   /** @param {number} now */

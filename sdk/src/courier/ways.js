@@ -5,12 +5,17 @@
  * @module
  */
 
-import { HOP_UNKNOWN } from "../frame.js";
 import {
-  AHEAD_COUNT, DRAIN_QUIET, GAP_PATIENCE, GAP_PATIENCE_MAX, GRAFT_AGAIN, IMPROVE_AFTER, IMPROVE_DOUBLINGS, STALL_OPEN,
+  AHEAD_COUNT,
+  GAP_PATIENCE,
+  GRAFT_AGAIN,
+  IMPROVE_AFTER,
+  IMPROVE_BY_MS,
+  SLOW_DOUBLINGS,
+  SLOW_FOR,
 } from "../limits.js";
 import { pushes } from "./core.js";
-import { giveUpBelow } from "./receive.js";
+import { giveUpBelow, measure } from "./receive.js";
 import { graft, prune } from "./send.js";
 
 /** @import {MemberId} from "../id.js" */
@@ -117,8 +122,9 @@ export function repairDue(core, s) {
   let nearest;
   let least = Infinity;
   for (const at of holders) {
-    const { hop } = core.links.at(at).endsOf(s);
-    if (hop < least && !due.asked.includes(at)) [nearest, least] = [at, hop];
+    if (due.asked.includes(at)) continue;
+    const { cost } = core.links.at(at).farOver(s);
+    if (nearest === undefined || cost < least) [nearest, least] = [at, cost];
   }
   if (nearest === undefined) {
     due.due = core.now + GRAFT_AGAIN;
@@ -147,14 +153,8 @@ export function settleGap(core, s) {
   if (originMay && !core.links.things().some(originLacks)) return false;
   // Somebody may have it to whom there will be a link: whoever has left its neighbours behind gets others.
   const since = stream.repair?.since ?? core.now;
-  // So may a neighbour that is no farther itself.
-  const hopeful = core.hopeful || core.links.things().some((link) => link.isSound && link.endsOf(s).floor <= next);
-  const patience = hopeful ? GAP_PATIENCE_MAX : GAP_PATIENCE;
-  const patient = core.plan.relayed && !stream.gaveUp && core.now < since + patience;
-  // Where a stream begins for a newcomer those know who were here before: who lacks it came too late for that.
-  const late = stream.isUntouched && core.links.things().some((link) => link.vouches && link.endsOf(s).floor > next);
-  // Of somebody who is gone, what nobody brings in time is lost without further ado.
-  if (!late && (patient || stream.forgetAt !== undefined)) return false;
+  const patient = core.plan.relayed && core.now < since + GAP_PATIENCE;
+  if (patient && !stream.isUntouched && stream.forgetAt === undefined) return false;
   let least = Infinity;
   for (const at of core.links.places()) {
     const link = core.links.at(at);
@@ -163,7 +163,6 @@ export function settleGap(core, s) {
     if (link.open && (theirs > next || (core.plan.relayed && stream.parent === at))) least = Math.min(least, floor);
   }
   if (least === Infinity || least <= next) return false;
-  stream.gaveUp = true;
   giveUpBelow(core, s, least);
   dropRepair(core, s);
   for (const at of core.links.places()) {
@@ -183,65 +182,13 @@ export function settleGap(core, s) {
  * @param {number} at
  */
 export function bereave(core, at) {
-  for (const s of core.streams.places()) if (core.streams.at(s).parent === at) orphan(core, at, s);
-}
-
-/**
- * A stream has lost its parent.
- *
- * @param {Core} core
- * @param {number} at
- * @param {number} s
- */
-function orphan(core, at, s) {
-  const stream = core.streams.at(s);
-  stream.parent = undefined;
-  stream.bereft = true;
-  if (stream.kind === "room" && stream.isActive(core.now)) adopt(core, s, at);
-}
-
-/**
- * Whether somebody else has what this member has of a stream, not from here, so that what follows can come from there.
- *
- * @param {Core} core
- * @param {number} at
- * @param {number} s
- */
-function hasOtherWay(core, at, s) {
-  const { next } = core.streams.at(s);
-  return core.links.places().some((other) => {
-    const link = core.links.at(other);
-    const { theirs, floor } = link.endsOf(s);
-    const stays = other !== at && link.isSound && !link.draining;
-    return stays && theirs >= next && floor <= next && !pushes(core, other, s);
-  });
-}
-
-/**
- * A link is to go; gives whether it is of use still.
- *
- * @param {Core} core
- * @param {number} at
- */
-export function drain(core, at) {
-  const link = core.links.at(at);
-  link.draining = true;
-  let isUsed = false;
   for (const s of core.streams.places()) {
     const stream = core.streams.at(s);
-    const { theirs, moved, passedOver } = link.endsOf(s);
-    if (stream.kind === "room" && stream.parent === at) {
-      if (hasOtherWay(core, at, s)) {
-        prune(core, at, s);
-        orphan(core, at, s);
-      } else {
-        isUsed ||= core.now - stream.freshAt < DRAIN_QUIET;
-      }
-    } else if (stream.isOfRoom && pushes(core, at, s) && !passedOver) {
-      isUsed ||= Math.max(theirs, 1) < stream.next && core.now - moved < STALL_OPEN;
-    }
+    if (stream.parent !== at) continue;
+    stream.parent = undefined;
+    stream.bereft = true;
+    if (stream.kind === "room" && stream.isActive(core.now)) adopt(core, s, at);
   }
-  return isUsed;
 }
 
 /**
@@ -262,20 +209,17 @@ export function adopt(core, s, but) {
   let upto = stream.next;
   for (const at of core.links.places()) {
     const link = core.links.at(at);
-    if (at === but || !link.isSound || link.draining) continue;
-    const { theirs, hop } = link.endsOf(s);
+    if (at === but || !link.isSound) continue;
+    const { theirs, far } = link.endsOf(s);
     if (theirs > upto || (theirs === upto && holder !== undefined)) [holder, upto] = [at, theirs];
-    const near = link.peer === origin || !core.plan.relayed || (hop <= stream.hop && hop !== HOP_UNKNOWN);
+    const near = link.peer === origin || !core.plan.relayed || (far.isKnown && far.cost <= stream.far.cost);
     if (near && (nearest === undefined || isBetter(link, core.links.at(nearest), s, origin))) nearest = at;
   }
   dropRepair(core, s);
   if (!core.plan.relayed && (nearest === undefined || core.links.at(nearest).peer !== origin)) {
     // Nobody announces anything in a mesh, and any of them may have lost its own link to the origin: all are asked, and all
     // but the first who sends something are told that they need not.
-    for (const at of core.links.places()) {
-      const link = core.links.at(at);
-      if (at !== but && link.isSound && !link.draining) graft(core, at, s);
-    }
+    for (const at of core.links.places()) if (at !== but && core.links.at(at).isSound) graft(core, at, s);
     return;
   }
   if (nearest === undefined) {
@@ -297,8 +241,8 @@ export function adopt(core, s, but) {
  */
 function isBetter(link, other, s, origin) {
   if ((link.peer === origin) !== (other.peer === origin)) return link.peer === origin;
-  const [mine, theirs] = [link.endsOf(s), other.endsOf(s)];
-  return mine.hop === theirs.hop ? mine.theirs > theirs.theirs : mine.hop < theirs.hop;
+  const [mine, theirs] = [link.farOver(s).cost, other.farOver(s).cost];
+  return mine === theirs ? link.endsOf(s).theirs > other.endsOf(s).theirs : mine < theirs;
 }
 
 /**
@@ -309,15 +253,13 @@ function isBetter(link, other, s, origin) {
  * @param {MemberId} origin
  */
 export function detour(core, origin) {
-  const s = core.known({ origin });
+  const s = core.stream({ origin }, "room");
   if (s === undefined) return;
   const stream = core.streams.at(s);
   if (!stream.hasBegun) {
-    const elder = core.links.things().find((link) => link.vouches && link.isSound && !link.isUnsure);
-    // Where it lists what it has, and this stream is not there, that has yet to begin.
-    if (stream.beginning !== "before") stream.begin();
-    else if (elder) stream.start(elder.endsOf(s).offered);
-    else return;
+    const elder = core.links.things().find((link) => link.vouches && link.isSound && link.endsOf(s).offered > 0);
+    if (!elder) return;
+    stream.start(elder.endsOf(s).offered);
   }
   if (stream.parent === undefined) adopt(core, s);
 }
@@ -337,7 +279,7 @@ export function takeFromOrigins(core) {
 }
 
 /**
- * Somebody announced a chunk before it came: if that happens again and again, its way is the faster one.
+ * Somebody announced a chunk before it came: if that happens again and again, the parent's way is slower than it claims.
  *
  * @param {Core} core
  * @param {number} at
@@ -346,40 +288,72 @@ export function takeFromOrigins(core) {
 export function ahead(core, at, s) {
   const ends = core.links.at(at).ends(s);
   ends.ahead = Math.min(ends.ahead + 1, 255);
-  if (ends.ahead >= AHEAD_COUNT) race(core, at, s);
+  if (ends.ahead < AHEAD_COUNT || !mayChange(core, at, s)) return;
+  const { parent } = core.streams.at(s);
+  if (parent !== undefined) {
+    const old = core.links.at(parent).ends(s);
+    old.restsUntil = core.now + SLOW_FOR * 2 ** old.slow;
+    old.slow = Math.min(old.slow + 1, SLOW_DOUBLINGS);
+  }
+  change(core, at, s);
 }
 
 /**
- * Somebody is nearer to the origin than the parent.
+ * Somebody who has as much of a stream tells how far away it is: the best of those who have takes the parent's place where
+ * its way is better.
  *
  * @param {Core} core
  * @param {number} at
  * @param {number} s
  */
 export function nearer(core, at, s) {
-  const { parent, hop: ours } = core.streams.at(s);
-  const { hop } = core.links.at(at).endsOf(s);
-  const isNearer = hop < HOP_UNKNOWN - 1 && hop + 1 < ours;
-  if (isNearer && parent !== undefined && parent !== at) race(core, at, s);
+  const cost = (/** @type {number} */ place) => core.links.at(place).farOver(s).cost;
+  if (cost(at) + IMPROVE_BY_MS >= core.streams.at(s).far.cost || !mayChange(core, at, s)) return;
+  let best = at;
+  for (const place of core.links.places()) {
+    const better = cost(place) < cost(best) || (cost(place) === cost(best) && place < best);
+    if (better && mayChange(core, place, s)) best = place;
+  }
+  change(core, best, s);
 }
 
 /**
- * Asks for a stream also over another link: the one that brings the next chunk first stays. A link that loses rests twice as
- * long each time.
+ * Whether a stream may be asked of a neighbour instead of its parent: of one who has as much, and not from here.
  *
  * @param {Core} core
  * @param {number} at
  * @param {number} s
  */
-function race(core, at, s) {
-  const { now } = core;
+function mayChange(core, at, s) {
   const [stream, link] = [core.streams.at(s), core.links.at(at)];
-  if (stream.settledUntil > now || !link.isSound) return;
-  const ends = link.ends(s);
-  if (ends.restsUntil > now) return;
-  stream.settledUntil = now + IMPROVE_AFTER;
-  ends.ahead = 0;
-  ends.restsUntil = now + IMPROVE_AFTER * 2 ** ends.tries;
-  ends.tries = Math.min(ends.tries + 1, IMPROVE_DOUBLINGS);
+  const { restsUntil, theirs } = link.endsOf(s);
+  return (
+    core.plan.relayed &&
+    stream.settledUntil <= core.now &&
+    stream.parent !== undefined &&
+    stream.parent !== at &&
+    link.isSound &&
+    restsUntil <= core.now &&
+    theirs >= stream.next &&
+    !pushes(core, at, s)
+  );
+}
+
+/**
+ * Another link becomes the way. The old one is told to stop when the new one is told to go on from here, so that nothing
+ * comes twice but what is under way just then.
+ *
+ * @param {Core} core
+ * @param {number} at
+ * @param {number} s
+ */
+function change(core, at, s) {
+  const stream = core.streams.at(s);
+  stream.settledUntil = core.now + IMPROVE_AFTER;
+  const old = stream.parent;
+  stream.parent = at;
+  if (old !== undefined) prune(core, old, s);
+  core.links.at(at).ends(s).ahead = 0;
   graft(core, at, s);
+  measure(core, s);
 }

@@ -66,7 +66,8 @@ export function hearCourier(core) {
         break;
       }
       case "unroutable":
-        // Where the plan has a link there will be one, mostly.
+        // In a mesh there will be a link.
+        if (!core.isRelayed) break;
         core.unrouted.set(event.to, core.now + (isPlanned(core, event.to) ? CONNECT_TIMEOUT : 0));
         askWays(core);
         break;
@@ -138,7 +139,9 @@ function lossyFrame(core, id, frame) {
       peer.lossy.send(encodeFrame({ type: "pong", token: frame.token }));
       return;
     case "pong":
-      if (peer.link.ponged(frame.token, core.now)) linkEvent(core, id, "open");
+      if (!peer.link.ponged(frame.token, core.now)) return;
+      if (peer.link.rtt !== undefined) core.courier.measured(id, peer.link.rtt);
+      linkEvent(core, id, "open");
       return;
     case "seen":
       peer.lossy.acknowledged(frame.origin, frame.channel, frame.seq);

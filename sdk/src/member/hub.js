@@ -16,13 +16,12 @@ import { sortedEntries } from "./order.js";
 /** @import {MemberId} from "../id.js" */
 /** @import {Attributes, ClientMessage, GoneReason, Json, MemberInfo, RefusalCode, Refused, ServerMessage, Welcome} from "../wire.js" */
 /** @import {Core} from "./core.js" */
-/** @import {Beginning} from "../courier/stream.js" */
 
 /** @param {Core} core */
 export function connected(core) {
   if (core.session.state !== "connecting") return;
-  const open = core.sortedPeers().filter(([, { link, draining }]) => link.isOpen && !link.suspect && !draining);
-  core.tell(core.session.join(core.id, open.map(([id]) => id), core.courier.next, core.now));
+  const open = core.sortedPeers().filter(([, { link }]) => link.isOpen && !link.suspect);
+  core.tell(core.session.join(core.id, open.map(([id]) => id), core.now));
 }
 
 /**
@@ -78,8 +77,8 @@ export function hubSaid(core, message) {
       if (session.state === "joining") welcomed(core, message);
       break;
     case "member": {
-      const { type: _, next, ...info } = message;
-      entered(core, info, next ?? 1);
+      const { type: _, ...info } = message;
+      entered(core, info, false);
       break;
     }
     case "gone":
@@ -152,7 +151,7 @@ function welcomed(core, welcome) {
 function joined(core, { self, members, topology, admin, state }) {
   core.session.topology = topology;
   core.session.roomState = new Map(Object.entries(state));
-  for (const info of members) entered(core, info, "before");
+  for (const info of members) entered(core, info, true);
   core.courier.metAll();
   core.event({ type: "joined", self, members, topology, ...(admin && { admin }), state });
 }
@@ -174,8 +173,7 @@ function rejoined(core, welcome, sameHub) {
     else if (peer.link.isOpen && !peer.link.suspect) peer.returning ??= core.now + RESUME_WINDOW;
     else gone(core, id, "crashed");
   }
-  // To a hub that knew this member, whoever entered meanwhile has said everything to this member, too.
-  for (const info of welcome.members) entered(core, info, sameHub ? 1 : "anywhere");
+  for (const info of welcome.members) entered(core, info, false);
   const unwanted = core
     .sortedPeers()
     .filter(([id, { link }]) => listed.has(id) && !wanted.has(id) && link.role !== undefined);
@@ -203,13 +201,11 @@ function learnState(core, state) {
 }
 
 /**
- * Somebody is in the room. Who was there before this member is part of what it finds, and no news.
- *
  * @param {Core} core
  * @param {MemberInfo} info
- * @param {Beginning} beginning
+ * @param {boolean} quietly
  */
-function entered(core, info, beginning) {
+function entered(core, info, quietly) {
   const { id } = info;
   if (id === core.id) return;
   const peer = core.peers.get(id);
@@ -223,10 +219,10 @@ function entered(core, info, beginning) {
   const known = core.departed.get(id);
   core.departed.delete(id);
   parted(core, id);
-  core.courier.entered(core.now, id, beginning);
-  core.peers.set(id, new Peer(core, info, beginning === "before", known));
+  core.courier.entered(core.now, id, !quietly);
+  core.peers.set(id, new Peer(core, info, quietly, known));
   if (!core.isRelayed) core.courier.expect(core.now, id);
-  if (beginning !== "before") core.event({ type: "member_join", member: info });
+  if (!quietly) core.event({ type: "member_join", member: info });
   hearEarly(core, id);
 }
 

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { DESCRIPTION_MAX, DRAIN_LOOK, DRAIN_MAX, PARTING_GRACE } from "../limits.js";
+import { DESCRIPTION_MAX, ENTRY_MARGIN, PARTING_GRACE } from "../limits.js";
 import { encodeFrame } from "../frame.js";
 import { byteLength, readNegotiation } from "../wire.js";
 import { publishAll } from "./app.js";
@@ -45,10 +45,7 @@ export function isUp(core, { peer, attempt }) {
 export function planned(core, { open = [], close = [], eager = [], lazy = [] }) {
   for (const { peer: id, role } of open) {
     const peer = core.peers.get(id);
-    if (!peer) continue;
-    if (peer.draining) core.courier.drainNoMore(id);
-    peer.draining = undefined;
-    apply(core, id, peer.link.plan(role, core.now));
+    if (peer) apply(core, id, peer.link.plan(role, core.now));
   }
   for (const id of [...lazy, ...close]) core.eager.delete(id);
   for (const id of eager) core.eager.add(id);
@@ -57,40 +54,9 @@ export function planned(core, { open = [], close = [], eager = [], lazy = [] }) 
     const peer = core.peers.get(id);
     if (!peer) continue;
     peer.link.role = undefined;
-    peer.draining = { until: core.now + DRAIN_MAX, look: core.now };
-    drain(core, id);
+    closeConnections(core, id, peer.link.giveUp());
+    linkEvent(core, id, "closed", "the plan has no link here any more");
   }
-}
-
-/**
- * Closes a link that the plan has no more, unless it is of use still.
- *
- * @param {Core} core
- * @param {MemberId} id
- */
-export function drain(core, id) {
-  const peer = core.peers.get(id);
-  if (!peer?.draining || peer.draining.look > core.now) return;
-  if (peer.link.isOpen && peer.draining.until > core.now && core.courier.drain(core.now, id)) {
-    peer.draining.look = core.now + DRAIN_LOOK;
-  } else {
-    closeDrained(core, id);
-  }
-}
-
-/**
- * Closes a link that the plan has no more; false where it has it.
- *
- * @param {Core} core
- * @param {MemberId} id
- */
-function closeDrained(core, id) {
-  const peer = core.peers.get(id);
-  if (!peer?.draining) return false;
-  peer.draining = undefined;
-  closeConnections(core, id, peer.link.giveUp());
-  linkEvent(core, id, "closed", "the plan has no link here any more");
-  return true;
 }
 
 /**
@@ -102,9 +68,9 @@ function closeDrained(core, id) {
 export function planCourier(core) {
   const { courier, now, isRelayed } = core;
   courier.plan(now, { epoch: core.session.epoch, relayed: isRelayed, eager: new Set(core.eager) });
-  for (const [id, { offerFrom }] of core.sortedPeers()) {
+  for (const [id] of core.sortedPeers()) {
     if (isRelayed) courier.expectNoMore(now, id);
-    else courier.expectSince(now, id, offerFrom);
+    else courier.expect(now, id);
   }
 }
 
@@ -144,7 +110,8 @@ export function linkUp(core, id, attempt, path) {
   if (!peer?.link.isConnecting(attempt)) return;
   peer.link.up(path, core.now);
   peer.lossy.linkUp();
-  core.courier.linkUp(core.now, id, { vouches: peer.elder, offerFrom: peer.offerFrom });
+  const offerFrom = peer.elder ? undefined : Math.max(0, peer.since - ENTRY_MARGIN);
+  core.courier.linkUp(core.now, id, { vouches: peer.elder && core.isRelayed, offerFrom });
   publishAll(core, id);
   core.dirty.add(id);
 }
@@ -198,8 +165,6 @@ export function apply(core, id, todo) {
 export function closeConnections(core, peer, todo) {
   for (const step of todo) {
     if (step.type !== "close") continue;
-    // Others may be asked that there is no link to yet.
-    core.courier.hope(true);
     core.courier.linkDown(core.now, peer);
     core.outputs.push({ type: "close", peer, attempt: step.attempt });
   }
@@ -211,11 +176,9 @@ export function closeConnections(core, peer, todo) {
  * @param {string} reason
  */
 export function failLink(core, id, reason) {
-  if (closeDrained(core, id)) return giveUpReturning(core, id);
   endLink(core, id, 0);
   linkEvent(core, id, "failed", reason);
   giveUpReturning(core, id);
-  if (!core.isRelayed) core.courier.detour(core.now, id);
 }
 
 /**
@@ -226,7 +189,6 @@ export function failLink(core, id, reason) {
  * @param {string} reason
  */
 export function partLink(core, id, reason) {
-  if (closeDrained(core, id)) return giveUpReturning(core, id);
   endLink(core, id, PARTING_GRACE);
   const peer = core.peers.get(id);
   if (peer) peer.parting = { until: core.now + PARTING_GRACE, reason };

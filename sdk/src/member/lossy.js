@@ -10,14 +10,14 @@
  */
 
 import { PacketWriter, encodeFrame } from "../frame.js";
-import { FRAME_COST, LATEST_CHANNELS, LATEST_RESEND, LATEST_RESEND_MAX, LATEST_UNSEEN, LOSSY_HELD, LOSSY_PAUSE } from "../limits.js";
+import { FRAME_COST, LATEST_CHANNELS, LATEST_RESEND, LATEST_UNSEEN, LOSSY_HELD, LOSSY_PAUSE } from "../limits.js";
 import { compareTexts, sortedEntries } from "./order.js";
 
 /** @import {Stream} from "../frame.js" */
 /** @import {MemberId} from "../id.js" */
 
 /** A value on its way over one link; `due`: when it is to be sent (again). @typedef {{ seq: number, frame: Uint8Array, due: number }} Value */
-/** A value that is on its way to a peer, whose it is, and how often it was sent. @typedef {Value & { origin: MemberId, tries: number }} Unseen */
+/** A value that is on its way to a peer, and whose it is. @typedef {Value & { origin: MemberId }} Unseen */
 /** A value that came: `frame` where it is for everybody and passed on. @typedef {{ seq: number, frame?: Uint8Array }} Seen */
 /** What became of a value: it is news, it is not, or the application has not taken enough of the earlier ones. @typedef {"fresh" | "again" | "refused"} Came */
 
@@ -77,7 +77,7 @@ export class LossyFlow {
     this.buffered = 0;
     this.#queue = [];
     this.#queued = 0;
-    for (const value of this.#unseen.values()) [value.due, value.tries] = [0, 0];
+    for (const value of this.#unseen.values()) value.due = 0;
     this.#due = undefined;
   }
 
@@ -96,7 +96,7 @@ export class LossyFlow {
       this.#makeRoom(origin);
       if (this.#unseen.size >= LATEST_UNSEEN) return;
     }
-    this.#unseen.set(key, { seq, frame, due, origin, tries: 0 });
+    this.#unseen.set(key, { seq, frame, due, origin });
     this.#due = undefined;
   }
 
@@ -193,8 +193,7 @@ export class LossyFlow {
     }
     const value = first === undefined ? undefined : this.#unseen.get(first);
     if (!value) return;
-    value.due = now + resendAfter(rtt, value.tries);
-    value.tries += 1;
+    value.due = now + resendAfter(rtt);
     this.#due = undefined;
     this.#queued += value.frame.length;
     this.#queue.push(value.frame);
@@ -305,14 +304,7 @@ function makeRoom(values, channel) {
   return least;
 }
 
-/**
- * How long a value that was sent so often before waits until it is sent again: twice as long each time, so that a link that is
- * too slow for what is said is not filled with what was said before.
- *
- * @param {number | undefined} rtt
- * @param {number} tries
- */
-function resendAfter(rtt, tries) {
-  const first = Math.max(2 * (rtt ?? 0), LATEST_RESEND);
-  return Math.min(first * 2 ** Math.min(tries, 16), Math.max(first, LATEST_RESEND_MAX));
+/** @param {number | undefined} rtt */
+function resendAfter(rtt) {
+  return rtt === undefined ? LATEST_RESEND : Math.max(2 * rtt, LATEST_RESEND);
 }

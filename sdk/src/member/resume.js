@@ -27,13 +27,12 @@ const ID_BYTES = 19;
  * @param {ClientMessage & { type: "join" }} join
  * @param {MemberId} id the member's own
  * @param {string} hub
- * @param {number} next the first chunk of its stream that it has not said yet
  * @param {MemberId[]} up
  * @param {Map<string, StateEntry>} state
  * @returns {MemberId[]}
  */
-export function resume(join, id, hub, next, up, state) {
-  join.resume = next > 1 ? { hub, next } : { hub };
+export function resume(join, id, hub, up, state) {
+  join.resume = { hub };
   let room = Math.max(0, SIGNAL_MAX - byteLength(encodeMessage(join)) - LISTS_BYTES);
   const listed = up.slice(0, Math.floor(room / ID_BYTES));
   room -= listed.length * ID_BYTES;

@@ -81,16 +81,14 @@ export class Session {
   }
 
   /**
-   * The first message on a new socket. `up`: whom this member, `id`, has open links to; `next`: the first chunk of its stream
-   * that it has not said yet.
+   * The first message on a new socket. `up`: whom this member, `id`, has open links to.
    *
    * @param {MemberId} id
    * @param {MemberId[]} up
-   * @param {number} next
    * @param {number} now
    * @returns {ClientMessage}
    */
-  join(id, up, next, now) {
+  join(id, up, now) {
     this.state = "joining";
     this.refusal = undefined;
     this.retry = undefined;
@@ -105,7 +103,7 @@ export class Session {
     if (agent !== undefined) join.agent = agent;
     if (this.hub !== undefined) {
       // Whom it has no room for is told of as soon as the hub has welcomed this member.
-      for (const peer of resume(join, id, this.hub, next, up, this.roomState)) this.report(peer, "up", now);
+      for (const peer of resume(join, id, this.hub, up, this.roomState)) this.report(peer, "up", now);
     }
     return join;
   }

@@ -6,6 +6,7 @@
  */
 
 /** @import {RefusalCode, GoneReason} from "../wire.js" */
+/** @import {UnreadableReason} from "../secrecy.js" */
 /** @import {Member, LinkState} from "./member.js" */
 
 /**
@@ -98,6 +99,31 @@ export class GapEvent extends Event {
     this.from_seq = from_seq;
     /** The number of the last chunk lost. */
     this.to_seq = to_seq;
+  }
+}
+
+/** What to do about it. @type {Record<UnreadableReason, string>} */
+const UNREADABLE_HINTS = {
+  no_key: "enter with the whole address of the room, which ends in #key=…",
+  wrong_key: "compare the ends of your addresses: all need the same #key=…",
+  not_sealed: "give them the whole address of the room, which ends in #key=…",
+  replayed: "the server or a member that passes on messages is not to be trusted",
+};
+
+/** `unreadable`: what a member says cannot be read, or not be believed, and is not delivered; once for each reason. */
+export class UnreadableEvent extends Event {
+  /**
+   * @param {Member | undefined} member
+   * @param {UnreadableReason} reason
+   */
+  constructor(member, reason) {
+    super("unreadable");
+    /** Who says it; undefined: these are entries of the shared state, of which only the server says who wrote them. */
+    this.member = member;
+    /** `no_key`, `wrong_key`, `not_sealed` or `replayed`. */
+    this.reason = reason;
+    /** What to do about it. */
+    this.hint = UNREADABLE_HINTS[reason];
   }
 }
 

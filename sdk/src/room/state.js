@@ -23,14 +23,17 @@ export class RoomState extends Emitter {
   /** @type {Map<string, any>} */
   #entries = new Map();
   #write;
+  #size;
 
   /**
    * @internal
    * @param {(key: string, value: Json) => void} write
+   * @param {(bytes: number) => number} size of a value on its way to the server, by that of its JSON
    */
-  constructor(write) {
+  constructor(write, size) {
     super();
     this.#write = write;
+    this.#size = size;
   }
 
   /** How many entries there are. */
@@ -64,7 +67,7 @@ export class RoomState extends Emitter {
   set(key, value) {
     const text = JSON.stringify(value ?? null);
     if (text === undefined) throw new TypeError(`a ${typeof value} has no JSON form`);
-    checkSize("the entry's value", byteLength(text), STATE_VALUE_MAX);
+    checkSize("the entry's value", this.#size(byteLength(text)), STATE_VALUE_MAX);
     this.#write(checkedKey(key), JSON.parse(text));
   }
 

@@ -4,7 +4,11 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use room::{courier::LinkUp, id::MemberId, time::Time};
+use room::{
+    courier::LinkUp,
+    id::MemberId,
+    time::{Micros, Time},
+};
 
 use super::protocol::{Arrival, Protocol};
 
@@ -50,7 +54,7 @@ impl Protocol for Flood {
         }
     }
 
-    fn link_up(&mut self, _: Time, peer: MemberId, _: LinkUp) {
+    fn link_up(&mut self, _: Time, peer: MemberId, _: LinkUp, _: Micros) {
         self.links.push(peer);
     }
 

@@ -115,7 +115,7 @@ impl Protocol for GossipSub {
         }
     }
 
-    fn link_up(&mut self, _: Time, peer: MemberId, _: LinkUp) {
+    fn link_up(&mut self, _: Time, peer: MemberId, _: LinkUp, _: Micros) {
         self.links.push(peer);
         if self.mesh.len() < D {
             self.graft(peer);

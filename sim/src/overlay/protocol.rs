@@ -4,7 +4,7 @@ use bytes::Bytes;
 use room::{
     courier::{self, Courier, LinkUp},
     id::MemberId,
-    time::Time,
+    time::{Micros, Time},
     wire::frame::{Head, Kind, split_varint},
 };
 
@@ -36,7 +36,8 @@ pub(super) trait Protocol: Sized {
 
     /// A member that enters. A `resident` was there before anybody said anything.
     fn new(this: MemberId, now: Time, resident: bool) -> Self;
-    fn link_up(&mut self, now: Time, peer: MemberId, how: LinkUp);
+    /// A link opens; a frame takes as long as `way` over it.
+    fn link_up(&mut self, now: Time, peer: MemberId, how: LinkUp, way: Micros);
     fn link_down(&mut self, now: Time, peer: MemberId);
     fn suspect(&mut self, _now: Time, _peer: MemberId) {}
     fn plan(&mut self, _now: Time, _plan: &Plan) {}
@@ -83,8 +84,9 @@ impl Protocol for Ours {
         Ours { courier, sending: None, sent: false, head: Head { kind: Kind::Message, channel: String::new() } }
     }
 
-    fn link_up(&mut self, now: Time, peer: MemberId, how: LinkUp) {
+    fn link_up(&mut self, now: Time, peer: MemberId, how: LinkUp, way: Micros) {
         self.courier.link_up(now, peer, how);
+        self.courier.measured(peer, way.times(2));
     }
 
     fn link_down(&mut self, now: Time, peer: MemberId) {

@@ -377,7 +377,7 @@ impl<'a, P: Protocol> World<'a, P> {
             let Some(machine) = &mut member.machine else { continue };
             let vouches = (peer_entered, peer) < (member.entered, this);
             let how = LinkUp { vouches, offer_from: (!vouches).then_some(peer_entered) };
-            machine.link_up(self.now, ids::id(peer), how);
+            machine.link_up(self.now, ids::id(peer), how, self.links[link as usize].way);
             let place = member.links.partition_point(|(other, _)| *other < peer);
             member.links.insert(place, (peer, link));
             self.links[link as usize].ends[end].up = true;

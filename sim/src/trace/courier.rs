@@ -10,9 +10,9 @@ mod room;
 mod runs;
 
 use ::room::{
-    courier::{Beginning, Counters, Courier, Event, LinkError, LinkUp, Plan},
+    courier::{Counters, Courier, Event, LinkError, LinkUp, Plan},
     id::MemberId,
-    time::Time,
+    time::{Micros, Time},
     wire::frame::{Head, Kind, NUMBER_MAX, PacketReader},
 };
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,7 @@ pub enum Input {
     LinkUp { peer: MemberId, vouches: bool, offer_from: Option<Time> },
     LinkDown(MemberId),
     Suspect { peer: MemberId, suspect: bool },
+    Measured { peer: MemberId, rtt: Micros },
     Route { to: MemberId, path: Vec<MemberId> },
     Expect(MemberId),
     ExpectNoMore(MemberId),
@@ -157,15 +158,13 @@ impl Turning {
             Input::Plan { epoch, relayed, eager } => {
                 courier.plan(now, Plan { epoch, relayed, eager: eager.into_iter().collect() });
             }
-            Input::Entered { id, later } => {
-                let beginning = if later { Beginning::At(1) } else { Beginning::Before };
-                courier.entered(now, id, beginning);
-            }
+            Input::Entered { id, later } => courier.entered(now, id, later),
             Input::Gone(id) => courier.gone(now, id),
             Input::Forget(id) => return Ok(courier.forget(now, id)),
             Input::LinkUp { peer, vouches, offer_from } => courier.link_up(now, peer, LinkUp { vouches, offer_from }),
             Input::LinkDown(peer) => courier.link_down(now, peer),
             Input::Suspect { peer, suspect } => courier.suspect(now, peer, suspect),
+            Input::Measured { peer, rtt } => courier.measured(peer, rtt),
             Input::Route { to, path } => {
                 courier.route(now, to, &path);
             }

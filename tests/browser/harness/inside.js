@@ -34,6 +34,8 @@ const inside = {
       report({ event: "link", member: member.id, state, path, reason }));
     room.addEventListener("gap", ({ member, from_seq, to_seq }) =>
       report({ event: "gap", member: member.id, from_seq, to_seq }));
+    room.addEventListener("unreadable", ({ member, reason }) =>
+      report({ event: "unreadable", member: member?.id, reason }));
     room.addEventListener("reconnecting", ({ reason }) => report({ event: "reconnecting", reason }));
     room.addEventListener("reconnected", ({ resumed }) => report({ event: "reconnected", resumed }));
     room.state.addEventListener("change", ({ key }) => report({ event: "state", key }));

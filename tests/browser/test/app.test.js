@@ -157,6 +157,72 @@ test("from the lobby into a room, to chat and out, without a mouse", async (t) =
   await bob.getByTestId("status").getByText("Only you so far").waitFor();
 });
 
+test("a room is made secret, and its link shared, without a mouse", async (t) => {
+  const room = scene.room();
+  const ada = await visit(t, `${scene.server.origin}/`);
+  await ada.getByTestId("name").fill("Ada");
+  await ada.getByTestId("room").fill(room);
+  await ada.getByTestId("secret").focus();
+  await ada.keyboard.press("Space");
+  await ada.getByText("#key=…").waitFor();
+  await assertAccessible(ada, "the lobby, with a secret room");
+  await shoot(ada, "lobby-secret");
+  await ada.keyboard.press("Enter");
+  await ada.getByTestId("status").getByText("Secret · Only you so far").waitFor();
+  const link = await ada.getByTestId("share-link").first().inputValue();
+  assert.match(link, new RegExp(`/${room}#key=[A-Za-z0-9_-]{43}$`));
+  assert.equal(ada.url(), link);
+
+  const bob = await visit(t, link);
+  await enter(bob, "Bob");
+  await bob.getByTestId("status").getByText("Secret · 2 people").waitFor();
+  // Skip links and reloads leave the key where it is.
+  await bob.locator(".skip").first().focus();
+  await bob.keyboard.press("Enter");
+  assert.equal(bob.url(), link);
+  await bob.reload();
+  await bob.getByTestId("status").getByText("Secret · 2 people").waitFor();
+  await bob.getByTestId("composer").fill("just between us");
+  await bob.keyboard.press("Enter");
+  await ada.getByText("just between us").waitFor();
+
+  const eve = await visit(t, scene.server.address(room));
+  await enter(eve, "Eve");
+  await eve.getByTestId("composer").fill("may I?");
+  await eve.keyboard.press("Enter");
+  await ada.getByTestId("notice").getByText("What Eve says is not shown").waitFor();
+  await ada.getByTestId("composer").fill("no");
+  await ada.keyboard.press("Enter");
+  await eve.getByTestId("notice").getByText("the link that you opened has no key").waitFor();
+  assert.equal(await eve.getByTestId("notice").getByText("has no key").count(), 1);
+  assert.deepEqual(await messages(ada), ["just between us", "no"]);
+  assert.deepEqual(await messages(eve), ["may I?"]);
+  await assertAccessible(eve, "a secret room, without its key");
+  await shoot(eve, "secret-without-key");
+
+  // Eve takes the key out of the link that she is sent, and then makes another room secret.
+  await eve.goto(link);
+  await eve.getByTestId("status").getByText("Secret · 3 people").waitFor();
+  const open = await visit(t, scene.server.address(scene.room()));
+  await enter(open, "Grace");
+  await open.getByTestId("status").getByText("Only you so far").waitFor();
+  await open.keyboard.press("Alt+KeyI");
+  await assertAccessible(open, "an invitation that may be made secret");
+  await shoot(open, "invite-open");
+  await open.getByTestId("make-secret").focus();
+  await open.keyboard.press("Enter");
+  await open.getByTestId("status").getByText("Secret · Only you so far").waitFor();
+  await open.keyboard.press("Alt+KeyI");
+  await open.getByTestId("invite-secret").waitFor();
+  assert.match(await open.locator("#invite-command").innerText(), /^roomful join '.*#key=[A-Za-z0-9_-]{43}'$/);
+  await shoot(open, "invite-secret");
+
+  const cut = await visit(t, link.slice(0, -1));
+  await cut.getByTestId("name").fill("Cut");
+  await cut.keyboard.press("Enter");
+  await cut.getByTestId("gate").getByText("This link is cut off.").waitFor();
+});
+
 test("the drawing shows whom the others are linked to, members in a terminal too", async (t) => {
   const address = scene.server.address(scene.room());
   const [, edsger] = await scene.members(t, address, ["Grace", "Edsger", "Barbara"]);

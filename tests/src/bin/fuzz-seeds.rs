@@ -96,7 +96,7 @@ fn seed(golden: &Value) -> Result<(&'static str, Vec<u8>)> {
         // The target reads packets: a frame after its length.
         "frame" | "bad_frame" => ("frames", with_length(&hex(&golden["hex"])?)),
         "packet" | "bad_packet" => ("frames", hex(&golden["hex"])?),
-        "value" | "value_decode" | "bad_value" => ("values", hex(&golden["hex"])?),
+        "value" | "value_decode" | "bad_value" | "seal" | "bad_seal" => ("values", hex(&golden["hex"])?),
         other => bail!("a golden file of unknown kind {other}"),
     })
 }

@@ -46,7 +46,8 @@ impl Screen for Json {
         let members: Vec<_> =
             room.members().iter().map(|member| json!({ "id": member.id, "name": member.name })).collect();
         let me = room.me();
-        let fields = json!({ "self": me.id, "name": me.name, "members": members, "topology": room.topology() });
+        let secret = room.is_secret().then_some(true);
+        let fields = json!({ "self": me.id, "name": me.name, "members": members, "topology": room.topology(), "secret": secret });
         self.write("joined", fields)
     }
 
@@ -91,6 +92,10 @@ impl Screen for Json {
             Event::Gap { member, addressed, from_seq, to_seq } => self.write(
                 "gap",
                 json!({ "member": member, "from_seq": from_seq, "to_seq": to_seq, "addressed": addressed.then_some(true) }),
+            ),
+            Event::Unreadable { member, reason } => self.write(
+                "unreadable",
+                json!({ "member": member, "reason": reason.as_str(), "hint": reason.hint() }),
             ),
             Event::State { key, value, by } => {
                 // What others wrote is JSON by its form only: it may hold half a surrogate pair, or a number beyond all.
@@ -215,7 +220,8 @@ impl Screen for Text {
             0 => "nobody else is here".to_owned(),
             _ => format!("here: {}", names.join(", ")),
         };
-        self.notice(&format!("in the room as {}; {others}", plain(&me.name)))
+        let secret = if room.is_secret() { "secret " } else { "" };
+        self.notice(&format!("in the {secret}room as {}; {others}", plain(&me.name)))
     }
 
     fn event(&mut self, event: &Event) -> io::Result<()> {
@@ -253,6 +259,13 @@ impl Screen for Text {
             }
             Event::Gap { member, .. } => {
                 self.warning(&format!("something that {} said did not get here", self.plain_name(*member)))
+            }
+            Event::Unreadable { member, reason } => {
+                let what = match member {
+                    Some(member) => format!("what {} says is not shown", self.plain_name(*member)),
+                    None => "some of the shared state is not shown".to_owned(),
+                };
+                self.warning(&format!("{what}: {reason} ({})", reason.hint()))
             }
             Event::State { key, value, by } => {
                 let who = by.map(|by| format!(" by {}", self.plain_name(by))).unwrap_or_default();

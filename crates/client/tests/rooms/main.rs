@@ -8,6 +8,7 @@ mod lossy;
 mod proxy;
 mod reconnecting;
 mod scene;
+mod secret;
 mod stalled;
 mod state;
 mod topologies;

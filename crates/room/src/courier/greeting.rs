@@ -52,46 +52,15 @@ impl Courier {
     pub(super) fn begin_unknown(&mut self) {
         self.vouched = true;
         let unknown = |stream: &&mut Stream| stream.kind == Kind::Room && !stream.has_begun();
-        self.streams.iter_mut().map(|(_, stream)| stream).filter(unknown).for_each(Stream::begin);
+        self.streams.iter_mut().map(|(_, stream)| stream).filter(unknown).for_each(|stream| {
+            stream.start(1);
+        });
         for at in self.links.places() {
             if !std::mem::replace(&mut self.links[at].vouched_for, true) {
                 let hello = self.greeting(at);
                 self.links[at].control.push_back(hello);
                 self.list(at);
             }
-        }
-    }
-
-    /// Somebody who was here before, and knows where streams begin, said so in its HELLO.
-    pub(super) fn vouched_by(&mut self, at: usize) {
-        if self.vouched || !self.plan.relayed {
-            return;
-        }
-        for s in self.streams.places() {
-            let (stream, ends) = (&mut self.streams[s], self.links[at].ends_of(s));
-            if stream.kind == Kind::Room && !stream.has_begun() && ends.offered > 0 {
-                stream.start(ends.offered);
-                stream.is_untouched = true;
-            }
-        }
-        self.begin_unknown();
-        for s in self.streams.places() {
-            let theirs = self.links[at].ends_of(s).theirs;
-            if self.streams[s].kind == Kind::Room && theirs > self.streams[s].next() {
-                self.want(at, s, theirs);
-            }
-        }
-    }
-
-    /// Members pass on what others say from now on: where streams begin, that no origin has said, those know who were here
-    /// before.
-    pub(super) fn learn_beginnings(&mut self) {
-        let knows = |link: &Link| link.vouches && link.open && !link.is_unsure;
-        let elder = self.links.iter().find(|(_, link)| knows(link)).map(|(at, _)| at);
-        if self.vouched {
-            self.begin_unknown();
-        } else if let Some(at) = elder {
-            self.vouched_by(at);
         }
     }
 }

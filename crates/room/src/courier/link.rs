@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::LinkUp;
+use super::{Distance, LinkUp};
 use crate::{
     id::MemberId,
-    time::Time,
-    wire::frame::{Frame, HOP_UNKNOWN},
+    limits,
+    time::{Micros, Time},
+    wire::frame::Frame,
 };
 
 /// A link that carries frames.
@@ -21,8 +22,8 @@ pub(super) struct Link {
     pub is_unsure: bool,
     /// Whether it has fallen silent.
     pub suspect: bool,
-    /// Whether the plan has it no more.
-    pub draining: bool,
+    /// How long a chunk takes over it; `None` where that was not measured.
+    pub delay: Option<Micros>,
     /// Whether the plan wants streams of which nothing was said to go over it.
     pub eager: bool,
     /// Whether the other end was in the room before this member: its HELLO says where streams begin for us.
@@ -65,17 +66,17 @@ pub(super) struct Ends {
     pub theirs: u64,
     /// The next chunk to push.
     pub cursor: u64,
-    /// How many links the stream takes to the other end.
-    pub hop: u8,
-    /// The distance that it was told last of ours.
-    pub told_hop: u8,
+    /// How far from its origin the other end is, as it said last.
+    pub far: Distance,
+    /// What it was told last of how far this end is.
+    pub told: Distance,
     /// Whether this side has asked not to be sent the stream.
     pub pruned: bool,
     /// Announcements, one after another, that came before the chunk itself.
     pub ahead: u8,
-    /// How often it was tried as the better way.
-    pub tries: u8,
-    /// Until when it is not tried again.
+    /// How often it proved slower than it claims.
+    pub slow: u8,
+    /// Until when it is not taken as the better way.
     pub rests_until: Time,
     /// The first chunk that the other end offered in its HELLO.
     pub offered: u64,
@@ -97,11 +98,11 @@ impl Default for Ends {
             wanted: None,
             theirs: 0,
             cursor: 0,
-            hop: HOP_UNKNOWN,
-            told_hop: HOP_UNKNOWN,
+            far: Distance::UNKNOWN,
+            told: Distance::UNKNOWN,
             pruned: false,
             ahead: 0,
-            tries: 0,
+            slow: 0,
             rests_until: Time(0),
             offered: 0,
             floor: 0,
@@ -135,7 +136,7 @@ impl Link {
             open: false,
             is_unsure: false,
             suspect: false,
-            draining: false,
+            delay: None,
             eager,
             vouches: how.vouches,
             offer_from: how.offer_from,
@@ -171,6 +172,18 @@ impl Link {
     /// The same, where nothing was said yet.
     pub fn ends_of(&self, stream: usize) -> Ends {
         self.streams.get(stream).copied().unwrap_or_default()
+    }
+
+    /// A chunk went over it and back in so long.
+    pub fn measured(&mut self, rtt: Micros) {
+        let way = rtt.0 / 2;
+        // A single round trip may have waited for anything.
+        self.delay = Some(Micros(self.delay.map_or(way, |delay| (3 * delay.0 + way) / 4)));
+    }
+
+    /// How far from its origin a stream would be that came over this link.
+    pub fn far_over(&self, stream: usize) -> Distance {
+        self.ends_of(stream).far.over(self.delay.unwrap_or(limits::DELAY_UNKNOWN))
     }
 
     /// There are chunks to push.

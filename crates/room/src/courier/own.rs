@@ -57,16 +57,7 @@ impl Courier {
 
     /// A member is owed what this one says from now on over a link of their own, also while there is none.
     pub fn expect(&mut self, now: Time, peer: MemberId) {
-        self.expect_from(now, peer, self.streams[self.own].next());
-    }
-
-    /// The same of what was said since a time, or of all that is kept: it was to come by others, and may not have.
-    pub fn expect_since(&mut self, now: Time, peer: MemberId, since: Option<Time>) {
-        let log = &self.streams[self.own].log;
-        self.expect_from(now, peer, since.map_or(log.first(), |since| log.first_since(since)));
-    }
-
-    fn expect_from(&mut self, now: Time, peer: MemberId, from: u64) {
+        let from = self.streams[self.own].next();
         let linked = self.by_peer.get(&peer).is_some_and(|at| self.links[*at].open);
         self.expected.entry(peer).or_insert((!linked).then_some(Expected { from, since: now }));
     }

@@ -1,7 +1,7 @@
 //! What comes over a link.
 
 use super::*;
-use crate::wire::frame::{HOP_UNKNOWN, Have};
+use crate::wire::frame::Have;
 
 impl Courier {
     /// Takes a frame of a link's reliable lane. A frame of a link that is not up is ignored.
@@ -18,7 +18,10 @@ impl Courier {
                 self.hello(at, version, credit, epoch > 0, &holdings)?;
             }
             Frame::Hello { epoch, holdings, .. } if epoch > 0 && self.links[at].is_unsure => {
-                self.hello_again(at, &holdings);
+                self.links[at].is_unsure = false;
+                if self.links[at].vouches {
+                    self.vouched_by(at, &holdings);
+                }
             }
             _ if !open => return Err(LinkError::Hello),
             Frame::Data(data) => self.data(at, data, bytes)?,
@@ -61,6 +64,7 @@ impl Courier {
         }
         let (this, peer, now) = (self.this, self.links[at].peer, self.now);
         let link = &mut self.links[at];
+        let vouches = link.vouches && is_sure;
         link.is_unsure = !is_sure;
         link.open = true;
         link.credit = credit;
@@ -112,8 +116,8 @@ impl Courier {
                 _ => {}
             }
         }
-        if is_sure && self.links[at].vouches {
-            self.vouched_by(at);
+        if vouches {
+            self.vouched_by(at, holdings);
         }
         self.settle_beginnings();
         self.greet(at);
@@ -121,16 +125,25 @@ impl Courier {
         Ok(())
     }
 
-    /// The other end has learned where streams begin.
-    fn hello_again(&mut self, at: usize, holdings: &[Holding]) {
-        self.links[at].is_unsure = false;
+    /// Somebody who was here before, and knows where streams begin, says so.
+    fn vouched_by(&mut self, at: usize, holdings: &[Holding]) {
+        if self.vouched {
+            return;
+        }
         for holding in holdings.iter().filter(|holding| holding.stream.to.is_none()) {
-            if let Some(s) = self.stream(holding.stream, Kind::Room) {
-                self.links[at].ends(s).offered = holding.first;
+            if let Some(s) = self.stream(holding.stream, Kind::Room)
+                && !self.streams[s].has_begun()
+            {
+                self.streams[s].start(holding.first);
+                self.streams[s].is_untouched = true;
             }
         }
-        if self.links[at].vouches {
-            self.vouched_by(at);
+        self.begin_unknown();
+        for s in self.streams.places() {
+            let theirs = self.links[at].ends_of(s).theirs;
+            if self.streams[s].kind == Kind::Room && theirs > self.streams[s].next() {
+                self.want(at, s, theirs);
+            }
         }
     }
 
@@ -159,10 +172,11 @@ impl Courier {
                     self.prune(old, s);
                 }
                 self.streams[s].bereft = false;
-                self.links[at].ends(s).hop = 0;
+                self.links[at].ends(s).far = Distance::ORIGIN;
                 self.measure(s);
             }
         }
+        self.decline(at);
         self.list(at);
     }
 
@@ -202,7 +216,6 @@ impl Courier {
             stream.log.push(bytes, 0, self.now);
             stream.fresh_at = self.now;
             stream.is_untouched = false;
-            stream.gave_up = false;
             self.came_by(at, s);
             self.deliver(at, s, seq, accepted);
             self.spread(s, Some(at));
@@ -232,7 +245,7 @@ impl Courier {
     fn deliver(&mut self, at: usize, s: usize, seq: u64, accepted: window::Accepted) {
         self.lost(s, accepted.lost);
         let Some((head, payload)) = accepted.message else { return };
-        let (id, hop) = (self.streams[s].id, self.streams[s].hop);
+        let (id, hop) = (self.streams[s].id, self.streams[s].far.hop);
         let old = std::mem::replace(&mut self.unconsumed.entry(id.origin).or_default().link, at);
         if old != at {
             // What the application has yet to take holds that link back no longer.
@@ -257,12 +270,11 @@ impl Courier {
         self.measure(s);
     }
 
-    /// A stream is as far away as its parent says, and one more.
-    fn measure(&mut self, s: usize) {
+    /// A stream is as far away as its parent says, and one link more.
+    pub(super) fn measure(&mut self, s: usize) {
         let stream = &mut self.streams[s];
         let Some(parent) = stream.parent else { return };
-        let hop = self.links[parent].ends_of(s).hop;
-        stream.hop = if hop >= HOP_UNKNOWN - 1 { HOP_UNKNOWN } else { hop + 1 };
+        stream.far = self.links[parent].far_over(s);
     }
 
     /// The other end sends what is not missing. In a mesh nobody's way is better than the origin's own.
@@ -284,7 +296,7 @@ impl Courier {
         let Some(s) = self.stream(StreamId::room(have.origin), Kind::Room) else { return Ok(()) };
         let now = self.now;
         let ends = self.links[at].ends(s);
-        ends.hop = have.hop;
+        ends.far = Distance::told(have.hop, have.delay_ms);
         let got_on = ends.has(have.next, now);
         let stream = &mut self.streams[s];
         if stream.is_own() && have.next > stream.next() {
@@ -328,7 +340,7 @@ impl Courier {
         ends.has(next, now);
         ends.cursor = ends.theirs;
         ends.moved = now;
-        ends.told_hop = HOP_UNKNOWN;
+        ends.told = Distance::UNKNOWN;
         self.links[at].ready(s);
         self.list(at);
         // Whom it came from has lost its own way.
@@ -379,7 +391,8 @@ impl Courier {
     pub(super) fn give_up_below(&mut self, s: usize, upto: u64) {
         let stream = &mut self.streams[s];
         if stream.is_untouched {
-            stream.begin_at(upto);
+            stream.window = window::Window::default();
+            stream.start(upto);
         } else {
             let lost = stream.start(upto);
             self.lost(s, lost);

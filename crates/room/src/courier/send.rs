@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 
 use super::*;
-use crate::wire::frame::{Ack, HOP_UNKNOWN, Have};
+use crate::wire::frame::Ack;
 
 impl Courier {
     /// The next packet for the other end of a link, as far as its credit and its send buffer allow.
@@ -59,10 +59,10 @@ impl Courier {
                 }
                 Kind::Own | Kind::Room if stream.has_begun() && stream.next() > 1 => {
                     // Whoever has as much, and is not waiting for an acknowledgement, need not be told.
-                    let news = ends.theirs < stream.next() || ends.told_hop != stream.hop;
+                    let news = ends.theirs < stream.next() || stream.far.is_news_to(ends.told);
                     if acknowledges || news {
-                        ends.told_hop = stream.hop;
-                        haves.push(Have { origin: stream.id.origin, next: stream.next(), hop: stream.hop });
+                        ends.told = stream.far;
+                        haves.push(stream.have(stream.next()));
                     }
                 }
                 _ => {}
@@ -146,15 +146,14 @@ impl Courier {
                 ends.cursor = stream.log.first();
                 Frame::Skip { stream: stream.id, upto: stream.log.first() }
             }
-            Kind::Room if ends.told_hop != stream.hop && stream.hop != HOP_UNKNOWN => {
-                ends.told_hop = stream.hop;
+            Kind::Room | Kind::Own
+                if stream.far.is_known()
+                    && stream.far.is_news_to(ends.told)
+                    && (stream.kind == Kind::Room || self.plan.relayed) =>
+            {
+                ends.told = stream.far;
                 self.counters.told += 1;
-                Frame::Have(vec![Have { origin: stream.id.origin, next: cursor, hop: stream.hop }])
-            }
-            Kind::Own if ends.told_hop != 0 && self.plan.relayed => {
-                ends.told_hop = 0;
-                self.counters.told += 1;
-                Frame::Have(vec![Have { origin: stream.id.origin, next: cursor, hop: 0 }])
+                Frame::Have(vec![stream.have(cursor)])
             }
             _ => return None,
         };
@@ -163,7 +162,8 @@ impl Courier {
 
     /// A stream has grown: whoever is to be sent it is, the others are told, and `from` gets its acknowledgement.
     pub(super) fn spread(&mut self, s: usize, from: Option<usize>) {
-        let (next, kind) = (self.streams[s].next(), self.streams[s].kind);
+        let (kind, far) = (self.streams[s].kind, self.streams[s].far);
+        let next = self.streams[s].next();
         let announced = self.plan.relayed && matches!(kind, Kind::Own | Kind::Room);
         for at in 0..self.links.places.len() {
             let Some(link) = self.links.get(at).filter(|link| link.open) else { continue };
@@ -179,7 +179,7 @@ impl Courier {
                     link.ready(s);
                     self.list(at);
                 }
-            } else if announced && ends.theirs < next {
+            } else if announced && (ends.theirs < next || far.is_news_to(ends.told)) {
                 self.links[at].tell(s, self.now + limits::ANNOUNCE_DELAY);
             }
         }
@@ -188,13 +188,16 @@ impl Courier {
     /// Something came over a link: that is told after a while, or at once where it is much.
     pub(super) fn acknowledge(&mut self, at: usize, s: usize) {
         let now = self.now;
+        // Along with what is announced to others.
+        let gathered = self.plan.relayed && self.streams[s].kind == Kind::Room;
         let link = &mut self.links[at];
         link.untold += 1;
         if link.untold >= limits::ACK_EVERY {
             link.tell(s, now);
             self.list(at);
         } else {
-            link.tell(s, now + limits::ACK_DELAY);
+            let delay = if gathered { limits::ANNOUNCE_DELAY } else { limits::ACK_DELAY };
+            link.tell(s, now + delay);
         }
     }
 
@@ -207,10 +210,29 @@ impl Courier {
         self.list(at);
     }
 
+    /// Streams of which nothing was said go over a link that is eager: those that have another way need not.
+    pub(super) fn decline(&mut self, at: usize) {
+        if !self.plan.relayed || !self.links[at].eager || !self.links[at].open {
+            return;
+        }
+        for (s, stream) in self.streams.iter() {
+            let link = &mut self.links[at];
+            let has_way = stream.kind == Kind::Room && stream.parent.is_some_and(|parent| parent != at);
+            if has_way && stream.is_active(self.now) && !std::mem::replace(&mut link.ends(s).pruned, true) {
+                link.control.push_back(Frame::Prune { origin: stream.id.origin });
+                self.counters.prunes += 1;
+            }
+        }
+        self.list(at);
+    }
+
     pub(super) fn prune(&mut self, at: usize, s: usize) {
         let origin = self.streams[s].id.origin;
         let Some(link) = self.links.get_mut(at) else { return };
-        if !std::mem::replace(&mut link.ends(s).pruned, true) {
+        let ends = link.ends(s);
+        // Who sends it has it from somebody else.
+        ends.wanted = ends.wanted.or(Some(false));
+        if !std::mem::replace(&mut ends.pruned, true) {
             link.control.push_back(Frame::Prune { origin });
             self.counters.prunes += 1;
             self.list(at);

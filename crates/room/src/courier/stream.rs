@@ -1,7 +1,7 @@
 //! One stream as a member has it.
 
 use super::{
-    StreamId,
+    Distance, StreamId,
     log::Log,
     waiting::Waiting,
     window::{Lost, Window},
@@ -10,7 +10,7 @@ use crate::{
     id::MemberId,
     limits,
     time::{Micros, Time},
-    wire::frame::HOP_UNKNOWN,
+    wire::frame::Have,
 };
 
 /// What a stream is to this member.
@@ -28,17 +28,6 @@ pub(super) enum Kind {
     Passing,
 }
 
-/// Where a member's stream begins for another, as far as those two heard of each other by the hub.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Beginning {
-    /// It was in the room before: others know.
-    Before,
-    /// It entered later, or came back to a hub that did not know it, and has said what comes before to others only.
-    At(u64),
-    /// The two meet at a hub that neither was welcomed by before the other: nothing is owed of what was said until then.
-    Anywhere,
-}
-
 #[derive(Debug)]
 pub(super) struct Stream {
     pub id: StreamId,
@@ -51,20 +40,16 @@ pub(super) struct Stream {
     pub waiting: Waiting,
     /// Its origin is known to be in the room.
     pub is_named: bool,
-    /// Where it begins, as far as the hub's word tells.
-    pub beginning: Beginning,
     /// It was met in the middle, and nothing of it came yet.
     pub is_untouched: bool,
     /// The link that it comes by.
     pub parent: Option<usize>,
     /// It had a parent, and lost it.
     pub bereft: bool,
-    /// How many links it takes to here: 0 for one's own.
-    pub hop: u8,
+    /// How far it is from its origin to here.
+    pub far: Distance,
     /// When the last chunk came.
     pub fresh_at: Time,
-    /// What was missing was given up, and nothing came since.
-    pub gave_up: bool,
     /// Others have what is missing here.
     pub repair: Option<Repair>,
     /// Until when the way that it comes by is kept, although another looks better.
@@ -97,13 +82,11 @@ impl Stream {
             window: Window::default(),
             waiting: Waiting::default(),
             is_named: false,
-            beginning: Beginning::Before,
             is_untouched: false,
             parent: None,
             bereft: false,
-            hop: if matches!(kind, Kind::Own | Kind::Sent) { 0 } else { HOP_UNKNOWN },
+            far: if matches!(kind, Kind::Own | Kind::Sent) { Distance::ORIGIN } else { Distance::UNKNOWN },
             fresh_at: now,
-            gave_up: false,
             repair: None,
             settled_until: now,
             forget_at: None,
@@ -142,24 +125,15 @@ impl Stream {
         lost
     }
 
-    /// Begins where the hub's word says; with its first chunk where that says nothing.
-    pub fn begin(&mut self) {
-        let first = if let Beginning::At(first) = self.beginning { first } else { 1 };
-        self.begin_at(first.max(self.next()));
-        self.is_untouched = self.beginning == Beginning::Anywhere;
-    }
-
-    /// Begins at `next`, whatever was believed before.
-    pub fn begin_at(&mut self, next: u64) {
-        self.window = Window::default();
-        self.start(next);
-    }
-
     /// Goes on where an earlier one of the same origin stood.
     pub fn resume(&mut self, next: u64) {
         self.window = Window::at(next);
         self.log.restart(next);
-        self.is_untouched = false;
+    }
+
+    /// "Everything below `next` is here."
+    pub fn have(&self, next: u64) -> Have {
+        Have { origin: self.id.origin, next, hop: self.far.hop, delay_ms: self.far.delay_ms }
     }
 
     pub fn is_active(&self, now: Time) -> bool {

@@ -1,7 +1,6 @@
 //! The ways that streams come by: mending them, and finding better ones.
 
 use super::{stream::Repair, *};
-use crate::{time::Micros, wire::frame::HOP_UNKNOWN};
 
 impl Courier {
     /// The other end of a link has everything below `upto`, and that is more than there is here.
@@ -70,7 +69,7 @@ impl Courier {
             repair.asked.clear();
         }
         let untried = holders().filter(|(at, _)| !repair.asked.contains(at));
-        let Some(at) = untried.min_by_key(|(_, link)| link.ends_of(s).hop).map(|(at, _)| at) else {
+        let Some(at) = untried.min_by_key(|(_, link)| link.far_over(s).cost()).map(|(at, _)| at) else {
             repair.due = self.now + limits::GRAFT_AGAIN;
             self.repair(s, repair);
             self.settle_gap(s);
@@ -94,16 +93,8 @@ impl Courier {
         }
         // Somebody may have it to whom there will be a link: whoever has left its neighbours behind gets others.
         let since = stream.repair.as_ref().map_or(self.now, |repair| repair.since);
-        // So may a neighbour that is no farther itself.
-        let may_get = |link: &Link| link.is_sound() && link.ends_of(s).floor <= next;
-        let hopeful = self.hopeful || self.links.iter().any(|(_, link)| may_get(link));
-        let patience = if hopeful { limits::GAP_PATIENCE_MAX } else { limits::GAP_PATIENCE };
-        let patient = self.plan.relayed && !stream.gave_up && self.now < since + patience;
-        // Where a stream begins for a newcomer those know who were here before: who lacks it came too late for that.
-        let elder_lacks = |link: &Link| link.vouches && link.ends_of(s).floor > next;
-        let late = stream.is_untouched && self.links.iter().any(|(_, link)| elder_lacks(link));
-        // Of somebody who is gone, what nobody brings in time is lost without further ado.
-        if !late && (patient || stream.forget_at.is_some()) {
+        let patient = self.plan.relayed && self.now < since + limits::GAP_PATIENCE;
+        if patient && !stream.is_untouched && stream.forget_at.is_none() {
             return false;
         }
         // The parent may be about to bring it.
@@ -112,7 +103,6 @@ impl Courier {
         let holders = holders.filter(|(at, ends)| ends.theirs > next || parent == Some(*at));
         let floor = holders.map(|(_, ends)| ends.floor).min();
         let Some(floor) = floor.filter(|floor| *floor > next) else { return false };
-        self.streams[s].gave_up = true;
         self.give_up_below(s, floor);
         self.drop_repair(s);
         let next = self.streams[s].next();
@@ -132,75 +122,28 @@ impl Courier {
     /// A link is gone or silent: what came by it must come by another.
     pub(super) fn bereave(&mut self, at: usize) {
         for s in self.streams.places() {
-            if self.streams[s].parent == Some(at) {
-                self.orphan(at, s);
-            }
-        }
-    }
-
-    /// A stream has lost its parent.
-    pub(super) fn orphan(&mut self, at: usize, s: usize) {
-        let stream = &mut self.streams[s];
-        stream.parent = None;
-        stream.bereft = true;
-        if stream.kind == Kind::Room && stream.is_active(self.now) {
-            self.adopt(s, Some(at));
-        }
-    }
-
-    /// Whether somebody else has what this member has of a stream, not from here, so that what follows can come from there.
-    pub(super) fn has_other_way(&self, at: usize, s: usize) -> bool {
-        let next = self.streams[s].next();
-        self.links.iter().any(|(other, link)| {
-            let ends = link.ends_of(s);
-            let stays = other != at && link.is_sound() && !link.draining;
-            stays && ends.theirs >= next && ends.floor <= next && !self.pushes(other, s)
-        })
-    }
-
-    /// A link is to go: whoever has a stream from it looks for another way, and nobody is to depend on it anew. Gives whether
-    /// it is of use still: chunks are under way from here, or come by it that nobody else has.
-    pub fn drain(&mut self, now: Time, peer: MemberId) -> bool {
-        self.now = now;
-        let Some(&at) = self.by_peer.get(&peer).filter(|at| self.links[**at].is_sound()) else { return false };
-        self.links[at].draining = true;
-        let mut is_used = false;
-        for s in self.streams.places() {
-            let stream = &self.streams[s];
-            let ends = self.links[at].ends_of(s);
-            if stream.kind == Kind::Room && stream.parent == Some(at) {
-                if self.has_other_way(at, s) {
-                    self.prune(at, s);
-                    self.orphan(at, s);
-                } else {
-                    is_used |= now.since(stream.fresh_at) < limits::DRAIN_QUIET;
+            let stream = &mut self.streams[s];
+            if stream.parent == Some(at) {
+                stream.parent = None;
+                stream.bereft = true;
+                if stream.kind == Kind::Room && self.streams[s].is_active(self.now) {
+                    self.adopt(s, Some(at));
                 }
-            } else if matches!(stream.kind, Kind::Own | Kind::Room) && self.pushes(at, s) && !ends.passed_over {
-                is_used |= ends.theirs.max(1) < stream.next() && now.since(ends.moved) < limits::STALL_OPEN;
             }
-        }
-        is_used
-    }
-
-    /// A link that was to go stays.
-    pub fn drain_no_more(&mut self, peer: MemberId) {
-        if let Some(at) = self.by_peer.get(&peer) {
-            self.links[*at].draining = false;
         }
     }
 
     /// Finds another parent for a stream that lost its own: a neighbour that is no farther from the origin than this
     /// member, so that it does not have the stream from here. Where none is known, announcements will show one.
     pub(super) fn adopt(&mut self, s: usize, but: Option<usize>) {
-        let (hop, origin, next) = (self.streams[s].hop, self.streams[s].id.origin, self.streams[s].next());
+        let (cost, origin, next) = (self.streams[s].far.cost(), self.streams[s].id.origin, self.streams[s].next());
         let is_near = |link: &Link| {
-            let theirs = link.ends_of(s).hop;
-            link.peer == origin || !self.plan.relayed || (theirs <= hop && theirs != HOP_UNKNOWN)
+            let theirs = link.ends_of(s).far;
+            link.peer == origin || !self.plan.relayed || (theirs.is_known() && theirs.cost() <= cost)
         };
-        let others = self.links.iter().filter(|(at, link)| Some(*at) != but && link.is_sound() && !link.draining);
+        let others = self.links.iter().filter(|(at, link)| Some(*at) != but && link.is_sound());
         let nearest = others.clone().filter(|(_, link)| is_near(link)).min_by_key(|(_, link)| {
-            let ends = link.ends_of(s);
-            (link.peer != origin, ends.hop, std::cmp::Reverse(ends.theirs))
+            (link.peer != origin, link.far_over(s).cost(), std::cmp::Reverse(link.ends_of(s).theirs))
         });
         let nearest = nearest.map(|(at, link)| (at, link.peer == origin));
         let missing = others.clone().map(|(at, link)| (link.ends_of(s).theirs, at)).max();
@@ -230,57 +173,71 @@ impl Courier {
     /// member.
     pub fn detour(&mut self, now: Time, origin: MemberId) {
         self.now = now;
-        let Some(&s) = self.by_id.get(&StreamId::room(origin)) else { return };
+        let Some(s) = self.stream(StreamId::room(origin), Kind::Room) else { return };
         if !self.streams[s].has_begun() {
-            let knows = |link: &&Link| link.vouches && link.is_sound() && !link.is_unsure;
-            let elder = self.links.iter().map(|(_, link)| link).find(knows).map(|link| link.ends_of(s).offered);
-            let stream = &mut self.streams[s];
-            match (stream.beginning, elder) {
-                (Beginning::Before, None) => return,
-                // Where it lists what it has, and this stream is not there, that has yet to begin.
-                (Beginning::Before, Some(first)) => {
-                    stream.start(first);
-                }
-                _ => stream.begin(),
-            }
+            let elder = |link: &&Link| link.vouches && link.is_sound() && link.ends_of(s).offered > 0;
+            let offered = self.links.iter().map(|(_, link)| link).find(elder).map(|link| link.ends_of(s).offered);
+            let Some(first) = offered else { return };
+            self.streams[s].start(first);
         }
         if self.streams[s].parent.is_none() {
             self.adopt(s, None);
         }
     }
 
-    /// Somebody announced a chunk before it came: if that happens again and again, its way is the faster one.
+    /// Somebody announced a chunk before it came: if that happens again and again, the parent's way is slower than it claims.
     pub(super) fn ahead(&mut self, at: usize, s: usize) {
         let ends = self.links[at].ends(s);
         ends.ahead = ends.ahead.saturating_add(1);
-        if ends.ahead >= limits::AHEAD_COUNT {
-            self.race(at, s);
+        if ends.ahead >= limits::AHEAD_COUNT && self.may_change(at, s) {
+            if let Some(old) = self.streams[s].parent {
+                let ends = self.links[old].ends(s);
+                ends.rests_until = self.now + Micros(limits::SLOW_FOR.0 << ends.slow);
+                ends.slow = (ends.slow + 1).min(limits::SLOW_DOUBLINGS);
+            }
+            self.change(at, s);
         }
     }
 
-    /// Somebody is nearer to the origin than the parent.
+    /// Somebody who has as much of a stream tells how far away it is: the best of those who have takes the parent's place
+    /// where its way is better.
     pub(super) fn nearer(&mut self, at: usize, s: usize) {
-        let stream = &self.streams[s];
-        let hop = self.links[at].ends_of(s).hop;
-        let nearer = hop < HOP_UNKNOWN - 1 && hop + 1 < stream.hop;
-        if nearer && stream.parent.is_some_and(|parent| parent != at) {
-            self.race(at, s);
-        }
-    }
-
-    /// Asks for a stream also over another link: the one that brings the next chunk first stays. A link that loses rests
-    /// twice as long each time.
-    fn race(&mut self, at: usize, s: usize) {
-        let now = self.now;
-        let (stream, link) = (&mut self.streams[s], &mut self.links[at]);
-        if stream.settled_until > now || !link.is_sound() || link.ends(s).rests_until > now {
+        let ours = self.streams[s].far.cost();
+        let cost = |at: usize| self.links[at].far_over(s).cost().saturating_add(limits::IMPROVE_BY_MS);
+        if cost(at) >= ours || !self.may_change(at, s) {
             return;
         }
-        stream.settled_until = now + limits::IMPROVE_AFTER;
-        let ends = link.ends(s);
-        ends.ahead = 0;
-        ends.rests_until = now + Micros(limits::IMPROVE_AFTER.0 << ends.tries);
-        ends.tries = (ends.tries + 1).min(limits::IMPROVE_DOUBLINGS);
+        let places = 0..self.links.places.len();
+        let best =
+            places.filter(|at| self.links.get(*at).is_some() && self.may_change(*at, s)).min_by_key(|at| cost(*at));
+        if let Some(best) = best {
+            self.change(best, s);
+        }
+    }
+
+    /// Whether a stream may be asked of a neighbour instead of its parent: of one who has as much, and not from here.
+    fn may_change(&self, at: usize, s: usize) -> bool {
+        let (stream, link) = (&self.streams[s], &self.links[at]);
+        let ends = link.ends_of(s);
+        self.plan.relayed
+            && stream.settled_until <= self.now
+            && stream.parent.is_some_and(|parent| parent != at)
+            && link.is_sound()
+            && ends.rests_until <= self.now
+            && ends.theirs >= stream.next()
+            && !self.pushes(at, s)
+    }
+
+    /// Another link becomes the way. The old one is told to stop when the new one is told to go on from here, so that
+    /// nothing comes twice but what is under way just then.
+    fn change(&mut self, at: usize, s: usize) {
+        let stream = &mut self.streams[s];
+        stream.settled_until = self.now + limits::IMPROVE_AFTER;
+        if let Some(old) = stream.parent.replace(at) {
+            self.prune(old, s);
+        }
+        self.links[at].ends(s).ahead = 0;
         self.graft(at, s);
+        self.measure(s);
     }
 }

@@ -6,10 +6,9 @@ use crate::{
     limits,
     plan::{Event, NoDistance, Profile},
     time::Time,
-    wire::frame::NUMBER_MAX,
     wire::signal::{
-        Entered, GUEST, Gone, GoneReason, Join, LinkTo, Member, RefusalCode, Refused, Resume, Role, ServerMessage,
-        StateChange, VERSION, Welcome,
+        GUEST, Gone, GoneReason, Join, LinkTo, Member, RefusalCode, Refused, Resume, Role, ServerMessage, StateChange,
+        VERSION, Welcome,
     },
 };
 
@@ -69,7 +68,7 @@ impl Hub {
         for id in replaced {
             self.gone(now, id, GoneReason::Replaced);
         }
-        let Resume { next, up, state, .. } = join.resume.unwrap_or_default();
+        let Resume { up, state, .. } = join.resume.unwrap_or_default();
         let may_write = grant.publish_data;
         self.counters.joined += 1;
         self.roster.insert(now, member.clone(), grant, conn);
@@ -79,8 +78,7 @@ impl Hub {
             self.roster.vouch(id, peer);
         }
         self.welcome(id, conn, false);
-        let next = (next > 1).then_some(next.min(NUMBER_MAX));
-        self.tell_others(id, ServerMessage::Member(Entered { member, next }));
+        self.tell_others(id, ServerMessage::Member(member));
         for key in changed {
             if let Some(entry) = self.state.entries().get(&key) {
                 let (value, version) = (entry.value.clone(), entry.version);
@@ -182,7 +180,7 @@ impl Hub {
         if session.member.mute != mute {
             let member = Member { mute, ..session.member.clone() };
             self.roster.replace_member(member.clone());
-            self.tell_others(id, ServerMessage::Member(member.into()));
+            self.tell_others(id, ServerMessage::Member(member));
         }
         Ok(())
     }

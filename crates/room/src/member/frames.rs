@@ -46,12 +46,13 @@ impl Member {
                     self.event(Event::Gap { member: origin, addressed, from_seq: from, to_seq: to });
                 }
                 courier::Event::Gap { .. } => {}
-                // Where the plan has a link there will be one, mostly.
-                courier::Event::Unroutable { to } => {
+                // In a mesh there will be a link.
+                courier::Event::Unroutable { to } if self.is_relayed() => {
                     let patience = if self.is_planned(to) { limits::CONNECT_TIMEOUT } else { Micros(0) };
                     self.unrouted.insert(to, self.now + patience);
                     self.ask_ways();
                 }
+                courier::Event::Unroutable { .. } => {}
             }
         }
     }
@@ -100,6 +101,7 @@ impl Member {
             Frame::Ping { token } => peer.lossy.send(Frame::Pong { token }.encode()),
             Frame::Pong { token } => {
                 if peer.link.ponged(token, self.now) {
+                    peer.link.rtt.into_iter().for_each(|rtt| self.courier.measured(id, rtt));
                     self.link_event(id, LinkState::Open, None);
                 }
             }

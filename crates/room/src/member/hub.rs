@@ -6,12 +6,9 @@ use crate::wire::frame::NUMBER_MAX;
 impl Member {
     pub(super) fn connected(&mut self) {
         if self.session.state == State::Connecting {
-            let open = self
-                .peers
-                .iter()
-                .filter(|(_, peer)| peer.link.is_open() && !peer.link.suspect && peer.draining.is_none());
+            let open = self.peers.iter().filter(|(_, peer)| peer.link.is_open() && !peer.link.suspect);
             let up = open.map(|(id, _)| *id).collect();
-            let join = self.session.join(up, self.courier.next(), self.now);
+            let join = self.session.join(up, self.now);
             self.tell(join);
         }
     }
@@ -57,9 +54,7 @@ impl Member {
                     self.welcomed(*welcome);
                 }
             }
-            ServerMessage::Member(Entered { member, next }) => {
-                self.entered(member, Beginning::At(next.unwrap_or(1).min(NUMBER_MAX)));
-            }
+            ServerMessage::Member(info) => self.entered(info, false),
             ServerMessage::Gone(gone) => self.gone(gone.id, gone.reason),
             ServerMessage::Update(update) => self.updated(update.id, update.attributes, update.op),
             ServerMessage::Links(plan) => self.planned(plan),
@@ -115,7 +110,7 @@ impl Member {
         self.session.topology.clone_from(&welcome.topology);
         self.session.room_state.clone_from(&welcome.state);
         for info in &welcome.members {
-            self.entered(info.clone(), Beginning::Before);
+            self.entered(info.clone(), true);
         }
         self.courier.met_all();
         self.event(Event::Joined(Box::new(Joined {
@@ -145,10 +140,8 @@ impl Member {
                 self.gone(id, GoneReason::Crashed);
             }
         }
-        // To a hub that knew this member, whoever entered meanwhile has said everything to this member, too.
-        let beginning = if same_hub { Beginning::At(1) } else { Beginning::Anywhere };
         for info in &welcome.members {
-            self.entered(info.clone(), beginning);
+            self.entered(info.clone(), false);
         }
         let unwanted = self
             .peers
@@ -172,8 +165,7 @@ impl Member {
         }
     }
 
-    /// Somebody is in the room. Who was there before this member is part of what it finds, and no news.
-    fn entered(&mut self, info: MemberInfo, beginning: Beginning) {
+    fn entered(&mut self, info: MemberInfo, quietly: bool) {
         if info.id == self.id {
             return;
         }
@@ -188,7 +180,7 @@ impl Member {
         let known = self.departed.iter().position(|(id, ..)| *id == info.id);
         let known = known.and_then(|at| self.departed.remove(at));
         self.parted(info.id);
-        self.courier.entered(self.now, info.id, beginning);
+        self.courier.entered(self.now, info.id, !quietly);
         let mut link = Link::new(self.now);
         // The other side may still have its end of the last connection, and takes none that is older.
         let (attempt, heard) = known.map_or((0, Heard::default()), |(_, attempt, heard)| (attempt, heard));
@@ -197,8 +189,7 @@ impl Member {
             info: info.clone(),
             returning: None,
             parting: None,
-            draining: None,
-            elder: beginning == Beginning::Before,
+            elder: quietly,
             since: self.now,
             link,
             lossy: LossyFlow::default(),
@@ -209,7 +200,7 @@ impl Member {
         if !self.is_relayed() {
             self.courier.expect(self.now, id);
         }
-        if beginning != Beginning::Before {
+        if !quietly {
             self.event(Event::MemberJoin(info));
         }
         self.hear_early(id);

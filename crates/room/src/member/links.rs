@@ -14,9 +14,6 @@ impl Member {
     pub(super) fn planned(&mut self, plan: LinkPlan) {
         for link in plan.open {
             if let Some(peer) = self.peers.get_mut(&link.peer) {
-                if peer.draining.take().is_some() {
-                    self.courier.drain_no_more(link.peer);
-                }
                 let todo = peer.link.plan(link.role, self.now);
                 self.apply(link.peer, todo);
             }
@@ -28,32 +25,11 @@ impl Member {
         for id in plan.close {
             if let Some(peer) = self.peers.get_mut(&id) {
                 peer.link.role = None;
-                peer.draining = Some((self.now + limits::DRAIN_MAX, self.now));
-                self.drain(id);
+                let todo = peer.link.give_up();
+                self.close_connections(id, &todo);
+                self.link_event(id, LinkState::Closed, Some("the plan has no link here any more"));
             }
         }
-    }
-
-    /// Closes a link that the plan has no more, unless it is of use still.
-    pub(super) fn drain(&mut self, id: MemberId) {
-        let now = self.now;
-        let Some(peer) = self.peers.get_mut(&id) else { return };
-        let Some((until, _)) = peer.draining.filter(|(_, look)| *look <= now) else { return };
-        if peer.link.is_open() && until > now && self.courier.drain(now, id) {
-            peer.draining = Some((until, now + limits::DRAIN_LOOK));
-        } else {
-            self.close_drained(id);
-        }
-    }
-
-    /// Closes a link that the plan has no more; false where it has it.
-    fn close_drained(&mut self, id: MemberId) -> bool {
-        let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.draining.is_some()) else { return false };
-        peer.draining = None;
-        let todo = peer.link.give_up();
-        self.close_connections(id, &todo);
-        self.link_event(id, LinkState::Closed, Some("the plan has no link here any more"));
-        true
     }
 
     /// Whether members pass on what others say.
@@ -67,11 +43,11 @@ impl Member {
         let relayed = self.is_relayed();
         let plan = courier::Plan { epoch: self.session.epoch, relayed, eager: self.eager.clone() };
         self.courier.plan(self.now, plan);
-        for (id, peer) in &self.peers {
+        for id in self.peers.keys() {
             if relayed {
                 self.courier.expect_no_more(self.now, *id);
             } else {
-                self.courier.expect_since(self.now, *id, peer.offer_from());
+                self.courier.expect(self.now, *id);
             }
         }
     }
@@ -99,8 +75,9 @@ impl Member {
         {
             peer.link.up(path, self.now);
             peer.lossy.link_up();
-            let how = LinkUp { vouches: peer.elder, offer_from: peer.offer_from() };
-            self.courier.link_up(self.now, id, how);
+            let offer_from = (!peer.elder).then_some(Time(peer.since.0.saturating_sub(limits::ENTRY_MARGIN.0)));
+            let vouches = peer.elder && self.session.topology != MESH;
+            self.courier.link_up(self.now, id, LinkUp { vouches, offer_from });
             self.publish_all(id);
             self.dirty.insert(id);
         }
@@ -136,8 +113,6 @@ impl Member {
     pub(super) fn close_connections(&mut self, peer: MemberId, todo: &[Do]) {
         for step in todo {
             if let Do::Close(attempt) = step {
-                // Others may be asked that there is no link to yet.
-                self.courier.hope(true);
                 self.courier.link_down(self.now, peer);
                 self.outputs.push_back(Output::Close { peer, attempt: *attempt });
             }
@@ -145,22 +120,13 @@ impl Member {
     }
 
     pub(super) fn fail_link(&mut self, id: MemberId, reason: &str) {
-        if self.close_drained(id) {
-            return self.give_up_returning(id);
-        }
         self.end_link(id, Micros(0));
         self.link_event(id, LinkState::Failed, Some(reason));
         self.give_up_returning(id);
-        if !self.is_relayed() {
-            self.courier.detour(self.now, id);
-        }
     }
 
     /// The peer closed the link. Where it is leaving, that it left is all that the application hears.
     pub(super) fn part_link(&mut self, id: MemberId, reason: String) {
-        if self.close_drained(id) {
-            return self.give_up_returning(id);
-        }
         self.end_link(id, limits::PARTING_GRACE);
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.parting = Some((self.now + limits::PARTING_GRACE, reason));

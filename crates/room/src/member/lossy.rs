@@ -41,11 +41,11 @@ impl Published {
             }
             self.latest.insert(channel.to_owned(), (seq, frame.clone()));
         }
-        Value::of(seq, frame, Time(0))
+        Value { seq, frame, due: Time(0) }
     }
 
     pub fn all(&self) -> impl Iterator<Item = (&String, Value)> {
-        self.latest.iter().map(|(name, (seq, frame))| (name, Value::of(*seq, frame.clone(), Time(0))))
+        self.latest.iter().map(|(name, (seq, frame))| (name, Value { seq: *seq, frame: frame.clone(), due: Time(0) }))
     }
 }
 
@@ -56,14 +56,12 @@ pub(super) struct Value {
     frame: Bytes,
     /// When it is to be sent (again).
     due: Time,
-    /// How often it was sent over this link.
-    tries: u32,
 }
 
 impl Value {
-    /// A value that is to be sent at a time.
+    /// A value that somebody else said.
     pub fn of(seq: u64, frame: Bytes, due: Time) -> Value {
-        Value { seq, frame, due, tries: 0 }
+        Value { seq, frame, due }
     }
 }
 
@@ -85,7 +83,7 @@ impl LossyFlow {
         self.queue.clear();
         self.queued = 0;
         for value in self.unseen.values_mut() {
-            (value.due, value.tries) = (Time(0), 0);
+            value.due = Time(0);
         }
     }
 
@@ -144,8 +142,7 @@ impl LossyFlow {
             && self.buffered < limits::LOSSY_PAUSE
             && let Some(value) = self.unseen.values_mut().find(|value| value.due <= now)
         {
-            value.due = now + resend_after(rtt, value.tries);
-            value.tries += 1;
+            value.due = now + resend_after(rtt);
             self.queued += value.frame.len();
             self.queue.push(value.frame.clone());
         }
@@ -265,12 +262,8 @@ impl Heard {
 /// One lossy packet fits one datagram where its frames do.
 const LOSSY_PACKET: usize = 1_100;
 
-/// How long a value that was sent so often before waits until it is sent again: twice as long each time, so that a link that
-/// is too slow for what is said is not filled with what was said before.
-fn resend_after(rtt: Option<Micros>, tries: u32) -> Micros {
-    let first = rtt.map_or(limits::LATEST_RESEND, |rtt| rtt.times(2).max(limits::LATEST_RESEND));
-    let most = first.max(limits::LATEST_RESEND_MAX);
-    Micros((first.0 << tries.min(16)).min(most.0))
+fn resend_after(rtt: Option<Micros>) -> Micros {
+    rtt.map_or(limits::LATEST_RESEND, |rtt| rtt.times(2).max(limits::LATEST_RESEND))
 }
 
 #[cfg(test)]

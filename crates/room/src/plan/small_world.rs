@@ -10,6 +10,8 @@
 //! member a link that it cannot be told of, so it is passed over: it keeps its links as *held*, and is spliced in anew
 //! when it is back.
 
+use smallvec::SmallVec;
+
 use super::{
     Draft, Slot,
     links::{CYCLES, Tag},
@@ -191,7 +193,9 @@ impl Cycle {
     /// The edge that is lengthened least among some drawn, and by how much. Those with ends that `slot` is linked to
     /// anyway come first, those whose ends are its neighbours already come last.
     fn nearest_edge(&self, draft: &mut Draft<'_>, slot: Slot) -> Option<(Slot, u64)> {
-        let drawn = self.drawn_edges::<{ limits::EDGE_SAMPLES }>(draft);
+        let draws = if draft.members.live.len() <= limits::EDGES_COMPARED_UPTO { limits::EDGE_DRAWS } else { 1 };
+        let drawn = (0..draws).flat_map(|_| self.drawn_edges::<{ limits::EDGE_SAMPLES }>(draft));
+        let drawn: SmallVec<[(Slot, Slot); limits::EDGE_SAMPLES * limits::EDGE_DRAWS]> = drawn.collect();
         let around = |held: &Slot| self.neighbours(*held).map(|(p, q)| [(p, *held), (*held, q)]).into_iter().flatten();
         let held = draft.held.iter().take(limits::EDGE_SAMPLES).flat_map(around);
         let usable = held.chain(drawn).filter(|(p, q)| self.usable(draft, slot, *p, *q));

@@ -89,7 +89,7 @@ pub struct Ack {
     pub next: u64,
 }
 
-/// "Of what this origin says to the room I have everything below `next`, over `hop` links."
+/// "Of what this origin says to the room I have everything below `next`, over `hop` links that take `delay_ms` together."
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Have {
     /// Whose stream.
@@ -98,6 +98,8 @@ pub struct Have {
     pub next: u64,
     /// How many links what it has came over; [`HOP_UNKNOWN`] where nothing came yet.
     pub hop: u8,
+    /// How long a chunk takes over these links, in ms; one way.
+    pub delay_ms: u64,
 }
 
 /// The number of links of a way that is not known.
@@ -285,7 +287,10 @@ impl Frame {
             },
             9 => Frame::Ping { token: reader.varint()? },
             10 => Frame::Pong { token: reader.varint()? },
-            16 => Frame::Have(reader.list(|r| Ok(Have { origin: r.id()?, next: r.varint()?, hop: r.byte()? }))?),
+            16 => Frame::Have(
+                reader
+                    .list(|r| Ok(Have { origin: r.id()?, next: r.varint()?, hop: r.byte()?, delay_ms: r.varint()? }))?,
+            ),
             17 => Frame::Graft { origin: reader.id()?, next: reader.varint()? },
             18 => Frame::Prune { origin: reader.id()? },
             19 => Frame::Route {
@@ -367,6 +372,7 @@ impl Frame {
                     out.put_slice(&have.origin.0);
                     put_varint(&mut out, have.next);
                     out.put_u8(have.hop);
+                    put_varint(&mut out, have.delay_ms);
                 }
             }
             Frame::Graft { origin, next } => {

@@ -154,34 +154,16 @@ impl fmt::Debug for Token {
 }
 
 /// What a returning member knows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Resume {
     /// The hub that welcomed it last.
     pub hub: String,
-    /// The first chunk of its stream to the room that it has not said yet: 1 where it has said nothing.
-    #[serde(default = "one", skip_serializing_if = "is_one")]
-    pub next: u64,
     /// Whom it has open links to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub up: Vec<MemberId>,
     /// Its copy of the room's state.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub state: BTreeMap<String, StateEntry>,
-}
-
-impl Default for Resume {
-    fn default() -> Resume {
-        Resume { hub: String::new(), next: 1, up: Vec::new(), state: BTreeMap::new() }
-    }
-}
-
-fn one() -> u64 {
-    1
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-fn is_one(number: &u64) -> bool {
-    *number == 1
 }
 
 /// One entry of the room's shared state.
@@ -300,7 +282,7 @@ pub enum ServerMessage {
     /// In; the whole picture.
     Welcome(Box<Welcome>),
     /// Somebody entered.
-    Member(Entered),
+    Member(Member),
     /// Somebody left.
     Gone(Gone),
     /// Somebody's attributes changed.
@@ -393,23 +375,6 @@ pub struct Member {
     /// Whether its token forbids it to send data.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub mute: bool,
-}
-
-/// Somebody entered, or came back to a hub that had lost it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Entered {
-    /// Who.
-    #[serde(flatten)]
-    pub member: Member,
-    /// The first chunk of its stream to the room that those are owed who did not know of it; 1 where it is not said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<u64>,
-}
-
-impl From<Member> for Entered {
-    fn from(member: Member) -> Entered {
-        Entered { member, next: None }
-    }
 }
 
 /// Somebody left.

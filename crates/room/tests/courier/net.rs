@@ -123,6 +123,7 @@ impl Net {
             let eager = node.eager.iter().map(|peer| MemberId::from(*peer)).collect();
             node.courier.plan(now, Plan { relayed: true, eager, ..Plan::default() });
             node.courier.link_up(now, MemberId::from(b), how);
+            node.courier.measured(MemberId::from(b), Micros::from_millis(2 * ms));
         }
         self.pump(a);
         self.pump(b);

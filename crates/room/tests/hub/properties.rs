@@ -9,7 +9,7 @@ use room::{
     limits,
     time::{Micros, Time},
     wire::signal::{
-        Attributes, ClientMessage, Entered, Join, Json, LinkReport, Member, Resume, Role, ServerMessage, SetAttributes,
+        Attributes, ClientMessage, Join, Json, LinkReport, Member, Resume, Role, ServerMessage, SetAttributes,
         SetState, SignalTo, StateEntry,
     },
 };
@@ -96,7 +96,6 @@ impl Run {
         let mut join = join(who % PEOPLE);
         join.resume = resume.map(|(same, up, state)| Resume {
             hub: if same { config().hub_id } else { "00000000000000ff".to_owned() },
-            next: up.first().map_or(1, |number| u64::MAX >> number),
             up: up.into_iter().map(id).collect(),
             state: state.into_iter().map(|(key, value, version)| (key_of(key), entry(value, version))).collect(),
         });
@@ -208,7 +207,7 @@ impl View {
                 assert!(!first || refused.fatal);
             }
             _ if first => panic!("{message:?} before the welcome"),
-            ServerMessage::Member(Entered { member, .. }) => {
+            ServerMessage::Member(member) => {
                 self.roster.insert(member.id, member);
             }
             ServerMessage::Gone(gone) => {

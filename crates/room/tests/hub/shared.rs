@@ -91,7 +91,7 @@ fn refused_changes_are_answered_with_what_stands() {
     let muted = Grant { publish_data: false, ..Grant::open() };
     let mute = table.join_as(join(3), Some(muted));
     assert!(table.welcome(mute).this.mute);
-    let entered = |message: &ServerMessage| matches!(message, ServerMessage::Member(entered) if entered.member.mute);
+    let entered = |message: &ServerMessage| matches!(message, ServerMessage::Member(member) if member.mute);
     assert!(table.inbox(conns[0]).iter().any(entered));
 
     table.say(mute, write(1, "k", "2"));
@@ -156,8 +156,7 @@ fn restarted_hub_takes_over_the_newest_state() {
         ("title".to_owned(), entry("\"Standup\"", fresh - 2)),
         ("never".to_owned(), entry("1", u64::MAX)),
     ]);
-    returning.resume =
-        Some(Resume { hub: "00000000000000ff".to_owned(), next: 1, up: Vec::new(), state: state.clone() });
+    returning.resume = Some(Resume { hub: "00000000000000ff".to_owned(), up: Vec::new(), state: state.clone() });
     table.input(Input::Closed { conn: a, left: false });
     let a = table.join(1);
     table.inbox(a);
@@ -173,7 +172,7 @@ fn restarted_hub_takes_over_the_newest_state() {
     // A mute member brings nothing.
     let mut join = resume(3, HUB, &[]);
     let state = BTreeMap::from([("mine".to_owned(), entry("1", fresh))]);
-    join.resume = Some(Resume { hub: HUB.to_owned(), next: 1, up: Vec::new(), state });
+    join.resume = Some(Resume { hub: HUB.to_owned(), up: Vec::new(), state });
     let c = table.join_as(join, Some(Grant { publish_data: false, ..Grant::open() }));
     assert_eq!(table.welcome(c).state.len(), 2);
 }

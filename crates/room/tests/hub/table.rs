@@ -55,7 +55,7 @@ pub fn join(number: u8) -> Join {
 /// A join that comes back with links to `up`, last welcomed by `hub`.
 pub fn resume(number: u8, hub: &str, up: &[u8]) -> Join {
     let up = up.iter().map(|number| id(*number)).collect();
-    Join { resume: Some(Resume { hub: hub.to_owned(), next: 1, up, state: BTreeMap::new() }), ..join(number) }
+    Join { resume: Some(Resume { hub: hub.to_owned(), up, state: BTreeMap::new() }), ..join(number) }
 }
 
 pub fn grant(identity: &str) -> Grant {

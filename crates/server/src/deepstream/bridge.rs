@@ -304,6 +304,10 @@ impl There {
             Event::MemberJoin(member) => self.roster.enter(member),
             Event::MemberUpdate(member) if member.id != room.id() => self.roster.enter(member),
             Event::MemberLeave { member, .. } => self.roster.leave(member.id),
+            Event::Unreadable { member: Some(member), reason } => {
+                info!(%member, %reason, "a bridge has no room's key: nothing of what this member says crosses");
+                return Ok(());
+            }
             Event::Missed { .. } => self.roster.replace(room.members()),
             Event::Closed(closed) => {
                 warn!(code = ?closed.code, reason = closed.reason, "a bridge is out of its room, and comes back");

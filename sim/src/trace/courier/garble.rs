@@ -43,7 +43,12 @@ fn frame(dice: &mut Dice, ids: &[MemberId]) -> Frame {
         }
         4 => Frame::Ack(vec![Ack { stream: stream(dice, ids), next: number(dice) }]),
         5 => Frame::Skip { stream: stream(dice, ids), upto: number(dice) },
-        6 => Frame::Have(vec![Have { origin: id(dice, ids), next: number(dice), hop: dice.below(256) as u8 }]),
+        6 => Frame::Have(vec![Have {
+            origin: id(dice, ids),
+            next: number(dice),
+            hop: dice.below(256) as u8,
+            delay_ms: number(dice),
+        }]),
         7 => Frame::Graft { origin: id(dice, ids), next: number(dice) },
         8 => Frame::Prune { origin: id(dice, ids) },
         9 | 10 => {

@@ -367,8 +367,10 @@ impl Room {
             }
         }
         self.connections += 1;
+        let mut rtt = Micros(0);
         for (a, b) in [(a, b), (b, a)] {
             let latency = Micros::from_millis(3) + self.dice.around(Micros::from_millis(30));
+            rtt = rtt + latency;
             self.ways.insert((a, b), Way { connection: self.connections, latency, free: self.now, unsaid: 0 });
         }
         for (a, b) in [(a, b), (b, a)] {
@@ -376,6 +378,9 @@ impl Room {
             let (peer, vouches) = (self.ids[b], b < a);
             let offer_from = (b > a || self.dice.chance(0.5)).then_some(self.now);
             self.act(a, Input::LinkUp { peer, vouches, offer_from });
+            if self.dice.chance(0.8) {
+                self.act(a, Input::Measured { peer, rtt });
+            }
         }
     }
 
