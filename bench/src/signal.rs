@@ -133,6 +133,7 @@ async fn members(server: &Process, room: &str) -> io::Result<Vec<Socket>> {
             token: None,
             topology: None,
             agent: None,
+            relay: None,
             resume: None,
         });
         load::say(socket, join.encode()).await?;

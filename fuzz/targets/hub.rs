@@ -138,6 +138,7 @@ impl World {
             identity_policy,
             members_max: MEMBERS_MAX,
             resume_window: limits::RESUME_WINDOW,
+            relay: true,
         };
         World { hub: Hub::new(config, 1, START), now: START, open: BTreeMap::new(), conns: 0 }
     }
@@ -160,6 +161,7 @@ impl World {
                     token: None,
                     topology: None,
                     agent: None,
+                    relay: None,
                     resume: resume.map(|back| Resume {
                         hub: HUBS[usize::from(back.other_hub)].to_owned(),
                         up: ids(back.up),

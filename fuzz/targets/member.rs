@@ -219,7 +219,7 @@ fn links_to(bits: u8, offers: u8) -> Vec<LinkTo> {
 }
 
 fn info(id: MemberId, mute: bool) -> MemberInfo {
-    MemberInfo { id, name: id.to_string(), identity: None, attributes: BTreeMap::new(), mute }
+    MemberInfo { id, name: id.to_string(), identity: None, attributes: BTreeMap::new(), mute, relay: false }
 }
 
 fn payload(length: usize) -> Bytes {
@@ -279,6 +279,7 @@ impl World {
             token: None,
             topology: None,
             agent: None,
+            relay: None,
             seed: 1,
         };
         let mut world = World {

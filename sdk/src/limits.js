@@ -224,5 +224,7 @@ export const ROUTE_MAX = 32;
 export const ROUTE_CHUNKS = 128;
 /** How long an addressed stream may make no progress over others before another way is asked for. */
 export const ROUTE_PATIENCE = secs(3);
+/** How long a relay that is to leave waits until nobody depends on it any more. */
+export const DRAIN_TIMEOUT = secs(25);
 /** Streams of a room that a member knows. */
 export const STREAMS_MAX = 16 * 1024;

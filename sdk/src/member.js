@@ -16,7 +16,7 @@
  */
 
 import { FrameError } from "./frame.js";
-import { LEAVE_FLUSH, SLEPT_AFTER } from "./limits.js";
+import { DRAIN_TIMEOUT, LEAVE_FLUSH, SLEPT_AFTER } from "./limits.js";
 import { call, callFailed, publish, reply, send } from "./member/app.js";
 import { Core } from "./member/core.js";
 import { askWays, buffered, consumed, hearCourier, packetCame, pump } from "./member/frames.js";
@@ -68,6 +68,7 @@ export class Member {
     }
     this.#take(input);
     hearCourier(core);
+    this.#leaveWhenDrained();
     this.#leaveWhenFlushed();
   }
 
@@ -108,6 +109,7 @@ export class Member {
     if (core.session.isJoined) for (const at of core.unrouted.values()) consider(at);
     for (const { until } of core.leaving.values()) consider(until);
     consider(core.session.timeout);
+    consider(core.drainBy);
     consider(core.leaveBy);
     consider(core.calls.timeout);
     consider(core.courier.pollTimeout());
@@ -156,6 +158,8 @@ export class Member {
         return undefined;
       case "consumed":
         return consumed(core, input.from, input.bytes, input.lossy);
+      case "drain":
+        return this.#drain();
       case "leave":
         core.leaveBy ??= core.now + LEAVE_FLUSH;
         return undefined;
@@ -216,6 +220,25 @@ export class Member {
     if (isDue(peer.returning)) gone(core, id, "timeout");
     tellParted(core, id);
     apply(core, id, todo);
+  }
+
+  /** Nobody is to depend on this relay any more. */
+  #drain() {
+    const core = this.#core;
+    if (!core.isRelay || core.leaveBy !== undefined) return;
+    if (core.drainBy === undefined && core.session.isJoined) core.tell({ type: "drain" });
+    core.drainBy ??= core.now + DRAIN_TIMEOUT;
+  }
+
+  /** With one link, nothing goes by way of this relay. */
+  #leaveWhenDrained() {
+    const core = this.#core;
+    if (core.drainBy === undefined) return;
+    let links = 0;
+    for (const { link } of core.peers.values()) if (link.role !== undefined) links += 1;
+    if (links > 1 && core.drainBy > core.now) return;
+    core.drainBy = undefined;
+    core.leaveBy ??= core.now + LEAVE_FLUSH;
   }
 
   #leaveWhenFlushed() {

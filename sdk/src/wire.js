@@ -14,7 +14,8 @@ import { SIGNAL_MAX, WELCOME_MAX } from "./limits.js";
 /** JSON, as `JSON.parse` gives it. @typedef {null | boolean | number | string | Json[] | { [key: string]: Json }} Json */
 /** @typedef {Record<string, string>} Attributes */
 /** `value` is null where the entry was removed; the higher `version` wins. @typedef {{ value: Json, version: number }} StateEntry */
-/** A member as others see it; `mute`: its token forbids it to send data. @typedef {{ id: MemberId, name: string, identity?: string, attributes: Attributes, mute?: boolean }} MemberInfo */
+/** What a relay is good for: the most links that it holds. @typedef {{ max_links?: number }} RelayOffer */
+/** A member as others see it; `mute`: its token forbids it to send data; `relay`: it passes on what others say, and is nobody to applications. @typedef {{ id: MemberId, name: string, identity?: string, attributes: Attributes, mute?: boolean, relay?: boolean }} MemberInfo */
 /** Who makes the offer on a link. @typedef {"offer" | "answer"} Role */
 /** @typedef {{ peer: MemberId, role: Role }} LinkTo */
 /** @typedef {{ urls: string[], username?: string, credential?: string }} IceServer */
@@ -28,7 +29,7 @@ import { SIGNAL_MAX, WELCOME_MAX } from "./limits.js";
  *
  * @typedef {(
  *   | { type: "join", v: number, secret: string, name: string, attributes?: Attributes, token?: string,
- *       topology?: string, agent?: string, resume?: Resume }
+ *       topology?: string, agent?: string, relay?: RelayOffer, resume?: Resume }
  *   | { type: "signal", to: MemberId, attempt: number, data: Json }
  *   | { type: "links", up?: MemberId[], suspect?: MemberId[], down?: MemberId[] }
  *   | { type: "attributes", op: number, set: Record<string, string | null> }
@@ -37,6 +38,7 @@ import { SIGNAL_MAX, WELCOME_MAX } from "./limits.js";
  *   | { type: "pong" }
  *   | { type: "topology", pin: string }
  *   | { type: "route", to: MemberId }
+ *   | { type: "drain" }
  *   | { type: "leave" }
  * )} ClientMessage
  */
@@ -315,7 +317,7 @@ const STATE = map(object({ value: JSON_VALUE, version: NUMBER }));
 const LINK = object({ peer: ID, role: ROLE });
 const EMPTY = object({});
 
-const MEMBER = object({ id: ID, name: TEXT, "identity?": TEXT, attributes: ATTRIBUTES, "mute?": FLAG });
+const MEMBER = object({ id: ID, name: TEXT, "identity?": TEXT, attributes: ATTRIBUTES, "mute?": FLAG, "relay?": FLAG });
 
 const NEGOTIATION = oneOf({
   offer: TEXT,
@@ -338,6 +340,7 @@ const CLIENT = new Map(
       "token?": TEXT,
       "topology?": TEXT,
       "agent?": TEXT,
+      "relay?": object({ "max_links?": NUMBER_16 }),
       "resume?": object({ hub: TEXT, "up?": list(ID), "state?": STATE }),
     }),
     signal: object({ to: ID, attempt: NUMBER_32, data: JSON_VALUE }),
@@ -348,6 +351,7 @@ const CLIENT = new Map(
     pong: EMPTY,
     topology: object({ pin: TEXT }),
     route: object({ to: ID }),
+    drain: EMPTY,
     leave: EMPTY,
   }),
 );

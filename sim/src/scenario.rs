@@ -15,7 +15,7 @@ pub struct Scenario {
     pub members: usize,
     /// Rooms, each with its share of the members.
     pub rooms: usize,
-    /// How rooms are linked: `auto` or `mesh`.
+    /// How rooms are linked: `auto`, `mesh`, `small-world`, `tree` or `star`; for a star the server has a relay.
     pub topology: String,
     /// Virtual time of work and faults. Afterwards the rooms get time to settle.
     pub seconds: u64,
@@ -105,6 +105,8 @@ pub struct Faults {
     pub pins_per_min: f64,
     /// Links whose path changes, so that only an ICE restart or another attempt mends them, a minute.
     pub rebinds_per_min: f64,
+    /// Crashes of the server's relay, a minute.
+    pub relay_crashes_per_min: f64,
     /// Whether many members crash in one instant, once.
     pub massacre: bool,
 }
@@ -172,6 +174,7 @@ impl Default for Faults {
             stalls_per_min: 0.0,
             pins_per_min: 0.0,
             rebinds_per_min: 0.0,
+            relay_crashes_per_min: 0.0,
             massacre: false,
         }
     }
@@ -197,6 +200,7 @@ impl Scenario {
             stalls_per_min: rate(0.3, 6),
             pins_per_min: 0.0,
             rebinds_per_min: rate(0.25, 10),
+            relay_crashes_per_min: 0.0,
             massacre: rate(0.1, 1) > 0.0,
         };
         let churn_per_min = rate(0.5, 4);

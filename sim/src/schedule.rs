@@ -28,6 +28,8 @@ pub(crate) enum Action {
     Partition { side: BTreeSet<usize>, hub: bool, length: Micros },
     /// The hub ends, with or without telling, and starts anew, empty, after a while.
     Restart { tells: bool, down: Micros },
+    /// The server's relay, if there is one, ends without a word.
+    CrashRelay,
     /// An application says something.
     Say { actor: usize, saying: Saying },
 }
@@ -221,6 +223,9 @@ impl<'a> Draw<'a> {
             {
                 self.actions.push((at, Action::Say { actor, saying: Saying::Pin(topology) }));
             }
+        }
+        for at in self.times(faults.relay_crashes_per_min) {
+            self.actions.push((at, Action::CrashRelay));
         }
         for at in self.times(faults.partitions_per_min) {
             let side = (0..self.lives.len()).filter(|_| self.dice.chance(0.4)).collect();

@@ -44,6 +44,9 @@ const SETTLE_STEP: Micros = Micros::from_millis(500);
 /// Turns that a machine may take without time going by. More, and it will never stop.
 const TURNS_MAX: u32 = 100_000;
 
+/// The topology whose rooms need a relay.
+const STAR: &str = "star";
+
 /// A room and everything around it.
 pub(crate) struct World {
     now: Time,
@@ -85,6 +88,8 @@ enum Event {
     Consume { actor: usize },
     /// A partition ends.
     Heal { number: u64 },
+    /// The server starts a relay of its own, or drains it.
+    Relay { generation: u32 },
     /// The hub starts.
     HubStart,
     /// Something of a connection reaches the machine at one end of it.
@@ -126,7 +131,7 @@ impl World {
             queue.push(*at, Event::Act(place));
         }
         let mut dice = Dice::new(seed, room, 3);
-        let hub = HubSide::new(room, &mut dice);
+        let hub = HubSide::new(room, scenario.topology == STAR, &mut dice);
         World {
             now: Time(0),
             end: schedule.end.max(Time(scenario.seconds * 1_000_000)),
@@ -166,6 +171,11 @@ impl World {
         }
         self.final_checks();
         self.now
+    }
+
+    /// Whether the server has relays of its own.
+    fn has_relays(&self) -> bool {
+        self.topology == STAR
     }
 
     /// What the machines put out, in one number.
@@ -228,6 +238,7 @@ impl World {
                 self.flush_sockets();
                 self.flush_links();
             }
+            Event::Relay { generation } => self.tend_relay(generation),
             Event::HubStart => self.hub_start(),
             Event::Give { conn, end, input } => {
                 if let Some(actor) = self.attached(conn, end) {
@@ -284,6 +295,7 @@ impl World {
                 self.network.part(number, side, hub);
                 self.queue.push(self.now + length, Event::Heal { number });
             }
+            Action::CrashRelay => self.crash_relay(),
             Action::Restart { tells, down } => self.hub_stop(tells, down),
             Action::Say { actor, saying } => {
                 if self.is_alive(actor) && self.actors[actor].fate == Fate::Alive {
@@ -296,12 +308,7 @@ impl World {
 
     fn enter(&mut self, actor: usize) {
         // Actors enter in the order of their numbers but for those whose turn a hand-written schedule changes.
-        while self.actors.len() <= actor {
-            self.network.place();
-            let unborn = Actor::unborn(self.seed, self.room, self.actors.len(), &self.topology);
-            self.numbers.insert(unborn.id, self.actors.len());
-            self.actors.push(unborn);
-        }
+        self.expect_actors(actor + 1);
         if self.actors[actor].fate != Fate::Unborn {
             return;
         }
@@ -314,6 +321,16 @@ impl World {
         }
         self.actors[actor].machine = Some(member);
         self.after_turn(actor, None);
+    }
+
+    /// There are so many, born or not.
+    fn expect_actors(&mut self, count: usize) {
+        while self.actors.len() < count {
+            self.network.place();
+            let unborn = Actor::unborn(self.seed, self.room, self.actors.len(), &self.topology);
+            self.numbers.insert(unborn.id, self.actors.len());
+            self.actors.push(unborn);
+        }
     }
 
     fn crash(&mut self, actor: usize, hangs: bool) {

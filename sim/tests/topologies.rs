@@ -21,6 +21,15 @@ fn a_small_world_and_a_tree_lose_nothing_while_members_come_and_go() {
 }
 
 #[test]
+fn a_star_loses_nothing_while_members_come_and_go() {
+    for seed in 1..=10 {
+        let report = sim::run(&churning("star", seed));
+        assert!(report.is_good() && report.gaps == 0, "{report}");
+        assert!(report.delivered > 1_000 && report.leaves > 4, "{report}");
+    }
+}
+
+#[test]
 fn rooms_that_are_moved_about_lose_nothing_while_members_come_and_go() {
     for seed in 1..=10 {
         let base = churning("auto", seed);

@@ -228,7 +228,7 @@ fn leave(room: &Room) {
     tokio::spawn(async move { membership.leave().await });
 }
 
-fn not_joined(error: &JoinError) -> Failure {
+pub fn not_joined(error: &JoinError) -> Failure {
     let failure = match error {
         JoinError::Address(_) => Failure::usage(error),
         _ => Failure::failed(format!("could not join: {error}")),
@@ -242,17 +242,17 @@ fn unwritable(error: &io::Error) -> Failure {
 }
 
 /// Ctrl-C and SIGTERM.
-struct Stop {
+pub struct Stop {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
 
 impl Stop {
-    fn listen() -> io::Result<Stop> {
+    pub fn listen() -> io::Result<Stop> {
         Ok(Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    async fn asked(&mut self) {
+    pub async fn asked(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

@@ -6,6 +6,7 @@ mod join;
 mod key;
 mod log;
 mod password;
+mod relay;
 mod serve;
 mod simulate;
 mod token;
@@ -32,6 +33,7 @@ enum Command {
     Join(join::Join),
     Key(key::Key),
     Password(password::Password),
+    Relay(relay::Relay),
     Serve(serve::Serve),
     Simulate(simulate::Simulate),
     Token(token::Token),
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Command::Join(join) => join.run(),
         Command::Key(key) => key.run(),
         Command::Password(password) => password.run(),
+        Command::Relay(relay) => relay.run(),
         Command::Serve(serve) => serve.run(),
         Command::Simulate(simulate) => simulate.run(),
         Command::Token(token) => token.run(),

@@ -70,6 +70,8 @@ enum Grant {
     Subscribe,
     /// Pin the room's topology and remove members
     Admin,
+    /// Be a relay (`roomful relay`)
+    Relay,
 }
 
 impl Token {
@@ -92,6 +94,7 @@ impl Token {
                 can_publish_data: Some(may(Grant::Data)),
                 can_subscribe: Some(may(Grant::Subscribe)),
                 room_admin: may(Grant::Admin).then_some(true),
+                can_relay: may(Grant::Relay).then_some(true),
                 ..claims.video
             },
             attributes: self.role.as_ref().map(|role| BTreeMap::from([("role".to_owned(), role.clone().into())])),

@@ -53,6 +53,7 @@ pub(crate) struct Driver {
     /// Who waits to be in the room.
     entering: Option<oneshot::Sender<Result<(), JoinError>>>,
     leaving: bool,
+    draining: bool,
     closed: Option<Closed>,
     /// The socket is being closed; perhaps for good.
     parting: bool,
@@ -101,6 +102,7 @@ impl Driver {
             caused: VecDeque::new(),
             entering: Some(entering),
             leaving: false,
+            draining: false,
             closed: None,
             parting: false,
             parted: Vec::new(),
@@ -177,6 +179,10 @@ impl Driver {
             }
             let Ok((command, _room)) = self.commands.try_recv() else { break };
             self.command(command);
+        }
+        if !self.draining && self.application.0.is_draining() {
+            self.draining = true;
+            self.handle(Input::Drain);
         }
         if !self.leaving && self.wants_to_leave() {
             self.leave();

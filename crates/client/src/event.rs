@@ -170,7 +170,7 @@ impl fmt::Display for Unreadable {
 /// How a link to another member is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// With whom.
+    /// With whom: a member, or a relay, which is nobody otherwise.
     pub member: MemberId,
     /// How it is.
     pub state: LinkState,

@@ -11,7 +11,7 @@ use std::{
 use room::{
     id::Secret,
     member::Config,
-    wire::signal::{Attributes, GUEST, Member, Token},
+    wire::signal::{Attributes, GUEST, Member, RelayOffer, Token},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -44,6 +44,7 @@ pub fn join(address: impl Into<String>) -> Join {
         attributes: Attributes::new(),
         token: None,
         topology: None,
+        relay: None,
         connector: None,
     }
 }
@@ -59,6 +60,7 @@ pub struct Join {
     attributes: Attributes,
     token: Option<TokenSource>,
     topology: Option<String>,
+    relay: Option<RelayOffer>,
     connector: Option<Connector>,
 }
 
@@ -112,6 +114,21 @@ impl Join {
         self
     }
 
+    /// Enters as a relay, which holds so many links at most: it passes on what others say where the room's topology lets it,
+    /// and is nobody to them. It hears of members and links, not of messages, and should say nothing itself. With tokens it
+    /// needs one that grants it. [`Membership::drain`] lets it go without anybody's waiting for what it was passing on.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), roomful::JoinError> {
+    /// let relay = roomful::join("https://example.org/standup").name("relay").relay(500).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn relay(mut self, max_links: u16) -> Join {
+        self.relay = Some(RelayOffer { max_links: Some(max_links) });
+        self
+    }
+
     /// Reaches the server over byte streams of the program's own instead of over TCP: through a proxy, a Unix socket, or
     /// memory, where the server is in the same process. It is asked for one each time that the member connects, also
     /// when it comes back; one that fails is as a server that is out of reach.
@@ -153,6 +170,7 @@ impl Join {
             attributes: self.attributes,
             token: None,
             topology: self.topology,
+            relay: self.relay,
             agent: Some(concat!("roomful-rust/", env!("CARGO_PKG_VERSION")).to_owned()),
             seed: u32::from_le_bytes(seed),
         };
@@ -162,6 +180,7 @@ impl Join {
             identity: None,
             attributes: config.attributes.clone(),
             mute: false,
+            relay: config.relay.is_some(),
         };
         // By the id that this member gave itself: a server that could choose it could have a key used twice.
         let secrecy = Secrecy::new(this.id, address.key.as_ref(), address.room.clone(), salt);

@@ -246,9 +246,22 @@ impl Membership {
     pub async fn leave(&self) -> Result<(), LeaveError> {
         let closed = self.shared.view().closed.clone();
         self.shared.leave();
-        // It never changes, and ends with the driver.
-        let mut driver = self.outgoing.driver.clone();
-        while driver.changed().await.is_ok() {}
+        self.ended().await;
+        closed.map_or(Ok(()), |closed| Err(LeaveError(closed)))
+    }
+
+    /// Leaves, as a relay, when nobody depends on it any more: the server has the others linked elsewhere first, which takes
+    /// [`room::limits::DRAIN_TIMEOUT`] at most. A member that is no relay [leaves](Membership::leave).
+    ///
+    /// # Errors
+    /// As those of [`Membership::leave`].
+    pub async fn drain(&self) -> Result<(), LeaveError> {
+        if !self.me().relay {
+            return self.leave().await;
+        }
+        let closed = self.shared.view().closed.clone();
+        self.shared.drain();
+        self.ended().await;
         closed.map_or(Ok(()), |closed| Err(LeaveError(closed)))
     }
 
@@ -336,6 +349,13 @@ impl Membership {
         let room = Arc::clone(&self.outgoing.room);
         let permit = room.acquire_many_owned(cost).await.map_err(|_| Gone)?;
         self.outgoing.commands.send((command, permit)).await.map_err(|_| Gone)
+    }
+
+    /// Waits until the driver has ended.
+    async fn ended(&self) {
+        let mut driver = self.outgoing.driver.clone();
+        // It never changes.
+        while driver.changed().await.is_ok() {}
     }
 
     fn ticket(&self) -> u64 {

@@ -25,6 +25,7 @@ pub(crate) struct Shared {
     /// Calls whose callers do not want the answer any more.
     cancelled: Mutex<Vec<u64>>,
     leaving: AtomicBool,
+    draining: AtomicBool,
 }
 
 /// The room as the driver knows it now.
@@ -56,6 +57,7 @@ impl Shared {
             handlers: Mutex::default(),
             cancelled: Mutex::default(),
             leaving: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
         })
     }
 
@@ -94,6 +96,16 @@ impl Shared {
 
     pub(crate) fn is_leaving(&self) -> bool {
         self.leaving.load(Ordering::Acquire)
+    }
+
+    /// The application, a relay, wants to leave when nobody depends on it any more.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+        self.inbox.bell.notify_one();
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
     }
 
     /// Nothing more will happen.

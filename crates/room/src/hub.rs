@@ -14,6 +14,7 @@
 //!     identity_policy: IdentityPolicy::Coexist,
 //!     members_max: limits::ROOM_MEMBERS,
 //!     resume_window: limits::RESUME_WINDOW,
+//!     relay: false,
 //! };
 //! let mut now = Time(1_700_000_000_000_000);
 //! let mut hub = Hub::new(config, 1, now);
@@ -25,6 +26,7 @@
 //!     token: None,
 //!     topology: None,
 //!     agent: None,
+//!     relay: None,
 //!     resume: None,
 //! };
 //! hub.handle(now, Input::Join { conn: ConnId(1), join: Box::new(join), grant: Some(Grant::open()) });
@@ -43,6 +45,7 @@
 //! ```
 
 mod liveness;
+mod relay;
 mod roster;
 mod session;
 mod state;
@@ -86,6 +89,8 @@ pub struct Config {
     pub members_max: usize,
     /// How long a member may be away.
     pub resume_window: Micros,
+    /// Whether [`Output::Relay`] is answered with a relay of the server's own.
+    pub relay: bool,
 }
 
 /// What happens when an identity enters that is in the room already. Members without identity are never the same.
@@ -115,12 +120,27 @@ pub struct Grant {
     pub subscribe: bool,
     /// May pin the topology and remove members.
     pub admin: bool,
+    /// May enter as a relay.
+    pub relay: bool,
 }
 
 impl Grant {
     /// Everything, for nobody in particular: what `--dev` gives.
     pub fn open() -> Grant {
-        Grant { identity: None, name: None, publish: true, publish_data: true, subscribe: true, admin: true }
+        Grant {
+            identity: None,
+            name: None,
+            publish: true,
+            publish_data: true,
+            subscribe: true,
+            admin: true,
+            relay: true,
+        }
+    }
+
+    /// What a relay of the server's own has.
+    pub fn relay() -> Grant {
+        Grant { publish: false, publish_data: false, subscribe: false, admin: false, ..Grant::open() }
     }
 }
 
@@ -180,6 +200,11 @@ pub enum Output {
         /// The code to close with. `None`: a normal close (1000).
         code: Option<RefusalCode>,
     },
+    /// Whether the room wants a relay of the server's own from now on. One that comes [joins](Input::Join) as anybody does.
+    Relay {
+        /// Until it is told otherwise, no.
+        wanted: bool,
+    },
 }
 
 /// What a hub has done so far, for metrics.
@@ -229,6 +254,10 @@ pub struct Hub {
     moving: switch::Move,
     /// The topology that the room is to have.
     pinned: Topology,
+    /// A wish for a star that waits for a relay.
+    star: Option<relay::Wish>,
+    /// Whether the server was asked for a relay.
+    wants_relay: bool,
     /// When the plan is to be looked at next.
     plan_at: Option<Time>,
     shutting_down: bool,
@@ -251,6 +280,8 @@ impl Hub {
             state: SharedState::default(),
             moving: switch::Move::None,
             pinned: switch::AUTO,
+            star: None,
+            wants_relay: false,
             plan_at: None,
             shutting_down: false,
             outputs: VecDeque::new(),
@@ -283,6 +314,7 @@ impl Hub {
             self.examine(now, id);
         }
         self.tend_plan(now);
+        self.tend_relay();
     }
 
     /// The next thing to do.
@@ -339,13 +371,14 @@ impl Hub {
             ClientMessage::Ping {} => self.send(vec![conn], ServerMessage::Pong {}),
             ClientMessage::Pong {} => {}
             ClientMessage::Topology(wish) => {
-                let refused = self.pin(id, &wish.pin).err();
+                let refused = self.pin(now, id, &wish.pin).err();
                 self.send(vec![conn], ServerMessage::Pinned(Pinned { pin: wish.pin, refused }));
             }
             ClientMessage::Route(question) => {
                 let path = self.route(id, question.to);
                 self.send(vec![conn], ServerMessage::Route(RouteVia { to: question.to, path }));
             }
+            ClientMessage::Drain {} => self.drain(now, id, conn),
             ClientMessage::Leave {} => self.leave(id, conn),
             ClientMessage::Join(_) => self.join_again(now, conn),
         }

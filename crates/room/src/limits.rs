@@ -211,6 +211,8 @@ pub const ROUTE_MAX: usize = 32;
 pub const ROUTE_CHUNKS: u64 = 128;
 /// How long an addressed stream may make no progress over others before another way is asked for.
 pub const ROUTE_PATIENCE: Micros = Micros::from_secs(3);
+/// How long a relay that is to leave waits until nobody depends on it any more.
+pub const DRAIN_TIMEOUT: Micros = Micros::from_secs(25);
 /// Streams of a room that a member knows.
 pub const STREAMS_MAX: usize = 16 * 1024;
 
@@ -268,6 +270,14 @@ pub const PARENT_SAMPLES: usize = 16;
 pub const BACKUP_PARENTS: usize = 2;
 /// Members drawn in the search for them.
 pub const BACKUP_TRIES: usize = 8;
+/// Relays of a room.
+pub const ROOM_RELAYS: usize = 64;
+/// Links that a relay holds where it does not say.
+pub const RELAY_LINKS: u16 = 1_024;
+/// What a relay is believed to be able to send, in kbit/s: its links are what bounds it.
+pub const RELAY_UPLINK_KBPS: u32 = 1_000_000;
+/// How long a wish for a star waits for a relay of the server's.
+pub const RELAY_TIMEOUT: Micros = Micros::from_secs(10);
 /// Relays that hang on one relay.
 pub const RELAY_FAN: u16 = 4;
 /// Relays that are compared.

@@ -73,6 +73,8 @@ pub struct Member {
     unrouted: BTreeMap<MemberId, Time>,
     published: Published,
     calls: Calls,
+    /// Until when [`Input::Drain`] waits for others to be linked elsewhere.
+    drain_by: Option<Time>,
     /// Until when [`Input::Leave`] waits for acknowledgements.
     leave_by: Option<Time>,
     now: Time,
@@ -132,6 +134,7 @@ impl Member {
             unrouted: BTreeMap::new(),
             published: Published::default(),
             calls: Calls::default(),
+            drain_by: None,
             leave_by: None,
             now,
             outputs: VecDeque::from([Output::Connect]),
@@ -146,7 +149,12 @@ impl Member {
 
     /// Everybody else, as known now.
     pub fn members(&self) -> impl Iterator<Item = &MemberInfo> {
-        self.peers.values().map(|peer| &peer.info)
+        self.peers.values().map(|peer| &peer.info).filter(|info| !info.relay)
+    }
+
+    /// The relays that are there, as known now.
+    pub fn relays(&self) -> impl Iterator<Item = &MemberInfo> {
+        self.peers.values().map(|peer| &peer.info).filter(|info| info.relay)
     }
 
     /// The state and round-trip time of the link to a member.
@@ -209,12 +217,14 @@ impl Member {
             Input::Pin { ticket, topology } => self.pin(ticket, topology),
             Input::SetToken { token } => self.session.config.token = token,
             Input::Consumed { from, bytes, lossy } => self.consumed(from, bytes, lossy),
+            Input::Drain => self.drain(),
             Input::Leave => {
                 self.leave_by.get_or_insert(now + limits::LEAVE_FLUSH);
             }
             Input::Timeout => self.tick(),
         }
         self.hear_courier();
+        self.leave_when_drained();
         self.leave_when_flushed();
     }
 
@@ -246,8 +256,15 @@ impl Member {
         });
         let ask = self.unrouted.values().min().copied().filter(|_| self.session.is_joined());
         let leaving = self.leaving.values().map(|leaving| leaving.until).min();
-        let own =
-            [ask, leaving, self.session.timeout(), self.leave_by, self.calls.timeout(), self.courier.poll_timeout()];
+        let own = [
+            ask,
+            leaving,
+            self.session.timeout(),
+            self.drain_by,
+            self.leave_by,
+            self.calls.timeout(),
+            self.courier.poll_timeout(),
+        ];
         peers.chain(own).flatten().min()
     }
 
@@ -292,6 +309,27 @@ impl Member {
             }
             self.tell_parted(id);
             self.apply(id, todo);
+        }
+    }
+
+    /// Nobody is to depend on this relay any more.
+    fn drain(&mut self) {
+        if self.session.config.relay.is_none() || self.leave_by.is_some() {
+            return;
+        }
+        if self.drain_by.is_none() && self.session.is_joined() {
+            self.tell(ClientMessage::Drain {});
+        }
+        self.drain_by.get_or_insert(self.now + limits::DRAIN_TIMEOUT);
+    }
+
+    /// With one link, nothing goes by way of this relay.
+    fn leave_when_drained(&mut self) {
+        let Some(drain_by) = self.drain_by else { return };
+        let links = self.peers.values().filter(|peer| peer.link.role.is_some()).count();
+        if links <= 1 || drain_by <= self.now {
+            self.drain_by = None;
+            self.leave_by.get_or_insert(self.now + limits::LEAVE_FLUSH);
         }
     }
 

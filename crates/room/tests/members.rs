@@ -35,15 +35,9 @@ struct World {
 }
 
 fn config(number: u8) -> Config {
-    Config {
-        secret: Secret([number; 16]),
-        name: format!("m{number}"),
-        attributes: Attributes::new(),
-        token: None,
-        topology: None,
-        agent: None,
-        seed: u32::from(number),
-    }
+    let (secret, name, seed) = (Secret([number; 16]), format!("m{number}"), u32::from(number));
+    let attributes = Attributes::new();
+    Config { secret, name, attributes, token: None, topology: None, agent: None, relay: None, seed }
 }
 
 impl World {
@@ -183,7 +177,8 @@ impl World {
     }
 
     fn info(&self, id: MemberId) -> signal::Member {
-        signal::Member { id, name: id.to_string(), identity: None, attributes: Attributes::new(), mute: false }
+        let (name, attributes) = (id.to_string(), Attributes::new());
+        signal::Member { id, name, identity: None, attributes, mute: false, relay: false }
     }
 
     fn welcome(&self, id: MemberId, state: BTreeMap<String, StateEntry>) -> Welcome {

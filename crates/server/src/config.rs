@@ -38,6 +38,8 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// What rooms are like.
     pub rooms: Rooms,
+    /// The server's own relays.
+    pub relay: Relay,
     /// How much of everything.
     pub limits: Limits,
     /// How deepstream's clients are served.
@@ -55,6 +57,7 @@ impl Default for Config {
             keys: BTreeMap::new(),
             tls: None,
             rooms: Rooms::default(),
+            relay: Relay::default(),
             limits: Limits::default(),
             deepstream: Deepstream::default(),
         }
@@ -214,6 +217,24 @@ impl Default for Rooms {
             members: room::limits::ROOM_MEMBERS,
             resume_window: room::limits::RESUME_WINDOW.into(),
         }
+    }
+}
+
+/// The server's own relays: members in its process that pass on what others say, in rooms that are stars.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Relay {
+    /// Whether there are any.
+    pub enabled: bool,
+    /// Rooms that have one at a time.
+    pub rooms: usize,
+    /// Links that one holds.
+    pub links: u16,
+}
+
+impl Default for Relay {
+    fn default() -> Self {
+        Relay { enabled: true, rooms: limits::RELAYS, links: room::limits::RELAY_LINKS }
     }
 }
 

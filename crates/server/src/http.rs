@@ -38,6 +38,8 @@ use crate::{address::Place, limits, server::Site, stream::Stream};
 pub(crate) struct Peer {
     /// `None` in this process.
     pub(crate) address: Option<SocketAddr>,
+    /// Whether it is one of the server's own relays, which needs no token.
+    is_relay: bool,
     /// When it was accepted.
     since: Instant,
     /// Whether it has not asked for anything yet.
@@ -55,7 +57,19 @@ impl Peer {
 
     /// Somebody in this process.
     pub(crate) fn inside(alive: mpsc::Sender<Infallible>) -> Peer {
-        Peer { address: None, since: Instant::now(), fresh: AtomicBool::new(true), _place: None, _alive: alive }
+        Peer {
+            address: None,
+            is_relay: false,
+            since: Instant::now(),
+            fresh: AtomicBool::new(true),
+            _place: None,
+            _alive: alive,
+        }
+    }
+
+    /// A relay of the server's own, in this process.
+    pub(crate) fn relay(alive: mpsc::Sender<Infallible>) -> Peer {
+        Peer { is_relay: true, ..Peer::inside(alive) }
     }
 
     /// Since when the request under way could have been made: the time that clients have counts from there, not from

@@ -33,6 +33,7 @@ pub mod limits;
 mod metrics;
 mod outbound;
 pub mod password;
+mod relay;
 mod server;
 mod shard;
 mod stream;

@@ -161,5 +161,9 @@ pub const BRIDGE_PIPE: usize = 64 * 1024;
 pub const BRIDGE_PAUSES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30);
 /// How long a shutdown waits for bridges to leave.
 pub const BRIDGE_LEAVE: Duration = Duration::from_secs(2);
+/// Rooms that have a relay of the server's own.
+pub const RELAYS: usize = 256;
+/// How long a relay waits before it joins its room anew: at first, and in the long run.
+pub const RELAY_PAUSES: RangeInclusive<Duration> = Duration::from_millis(200)..=Duration::from_secs(10);
 /// How long a bridge's token may be used. It has a new one whenever it connects.
 pub const BRIDGE_TOKEN: Duration = Duration::from_secs(60);

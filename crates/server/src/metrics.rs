@@ -19,6 +19,7 @@ pub(crate) struct Metrics {
     members: Gauge,
     hub: [Counter; HUB.len()],
     panics: Counter,
+    relays: Gauge,
     received: Counter,
     received_bytes: Counter,
     sent: Counter,
@@ -94,7 +95,8 @@ const HELP: &[(&str, &str)] = &[
     ("roomful_sent_bytes_total", "Bytes of messages to members."),
     ("roomful_connections", "WebSockets that are open."),
     ("roomful_rooms", "Rooms that there are."),
-    ("roomful_members", "Members of rooms, away ones included."),
+    ("roomful_members", "Members of rooms, away ones and relays included."),
+    ("roomful_relays", "The server's own relays."),
     (
         "roomful_deepstream_messages_total",
         "Messages of deepstream's protocols, from and to clients, and those that made no sense.",
@@ -144,6 +146,7 @@ impl Metrics {
             rooms: gauge("roomful_rooms"),
             members: gauge("roomful_members"),
             hub: HUB.map(|(name, labels, _)| counter(name, labels)),
+            relays: gauge("roomful_relays"),
             panics: counter("roomful_room_failures_total", &[]),
             received: counter("roomful_messages_received_total", &[]),
             received_bytes: counter("roomful_received_bytes_total", &[]),
@@ -200,6 +203,12 @@ impl Metrics {
     pub(crate) fn connection(&self) -> OpenConnection {
         self.connections.increment(1.0);
         OpenConnection(self.connections.clone())
+    }
+
+    /// A relay of the server's own runs, until what is returned is dropped.
+    pub(crate) fn relay(&self) -> OpenConnection {
+        self.relays.increment(1.0);
+        OpenConnection(self.relays.clone())
     }
 
     /// A room ended by a bug.
@@ -265,7 +274,7 @@ impl Metrics {
     }
 }
 
-/// Counts an open WebSocket.
+/// Counts an open WebSocket, or a relay.
 pub(crate) struct OpenConnection(Gauge);
 
 impl Drop for OpenConnection {

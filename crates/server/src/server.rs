@@ -37,6 +37,7 @@ use crate::{
     limits,
     metrics::Metrics,
     outbound::Depot,
+    relay::{self, Wanted},
     shard::{Settings, Shards},
     stream::Stream,
     tls::{Certificates, TlsError},
@@ -55,6 +56,7 @@ pub struct Running {
     certificates: Option<Arc<Certificates>>,
     closing: watch::Sender<bool>,
     bridges: Option<bridge::Running>,
+    relays: Option<relay::Running>,
     /// Ends when no socket is left.
     alive: mpsc::Receiver<Infallible>,
 }
@@ -154,12 +156,14 @@ impl Server {
             key: config.keys.first_key_value().map(|(name, secret)| (name.clone(), secret.clone())),
         };
         // Before anybody connects, so that nobody finds a bridged room's records missing.
-        let bridges = bridges.start(ground).await.map_err(StartError::Threads)?;
+        let ground = Arc::new(ground);
+        let bridges = bridges.start(&ground).await.map_err(StartError::Threads)?;
+        let relays = relay::start(&ground, &config.relay);
         let accept =
             Accept { listener, router, site: site.clone(), certificates: certificates.clone(), alive: alive_sender };
         tokio::spawn(accept.run());
         info!(%address, tls = certificates.is_some(), dev = config.dev, "listening");
-        Ok(Running { address, site, certificates, closing, bridges, alive })
+        Ok(Running { address, site, certificates, closing, bridges, relays, alive })
     }
 }
 
@@ -190,6 +194,9 @@ impl Running {
         if let Some(bridges) = &mut self.bridges {
             bridges.ended().await;
         }
+        if let Some(relays) = &mut self.relays {
+            relays.ended().await;
+        }
         self.site.shards.shut_down().await;
         if let Some(desk) = &self.site.desk {
             desk.shut_down().await;
@@ -213,6 +220,8 @@ pub(crate) struct Site {
     pub(crate) clients: Clients,
     pub(crate) gate: Gate,
     pub(crate) shards: Shards,
+    /// Where rooms ask for relays.
+    pub(crate) relays: Option<Arc<Wanted>>,
     /// Where deepstream's clients are served.
     pub(crate) desk: Option<desk::Handle>,
     pub(crate) depot: Arc<Depot>,
@@ -244,10 +253,12 @@ impl Site {
             members_max: config.rooms.members.min(room::limits::ROOM_MEMBERS),
             rooms_max: config.limits.rooms.min(connections),
             resume_window: config.rooms.resume_window.into(),
+            relays: config.relay.enabled.then(Arc::default),
             clock,
             metrics: metrics.clone(),
             rooms: AtomicUsize::new(0),
         });
+        let relays = settings.relays.clone();
         let shards = if shards == 0 { usual_shards() } else { shards };
         Ok(Site {
             clients: Clients {
@@ -258,6 +269,7 @@ impl Site {
             },
             gate,
             shards: Shards::start(shards, &settings)?,
+            relays,
             desk,
             depot: Arc::new(Depot::new(config.limits.queue_messages, config.limits.queue_bytes)),
             members: Arc::new(Addresses::new(members)),

@@ -28,6 +28,7 @@ use crate::{
     limits,
     metrics::Metrics,
     outbound::{End, Outbound},
+    relay::Wanted,
     worker::Worker,
     ws::frame,
 };
@@ -52,6 +53,8 @@ pub(crate) struct Settings {
     pub(crate) members_max: usize,
     pub(crate) rooms_max: usize,
     pub(crate) resume_window: Micros,
+    /// Where rooms ask for relays, if the server has any.
+    pub(crate) relays: Option<Arc<Wanted>>,
     pub(crate) clock: Clock,
     pub(crate) metrics: Arc<Metrics>,
     /// Rooms that there are.
@@ -124,6 +127,7 @@ struct Shard {
 
 /// A room and the connections of its members.
 struct Room {
+    name: RoomName,
     hub: Hub,
     conns: BTreeMap<ConnId, Arc<Outbound>>,
     /// The earliest of its entries in the timers.
@@ -317,10 +321,12 @@ impl Room {
             identity_policy: settings.identity_policy,
             members_max: settings.members_max,
             resume_window: settings.resume_window,
+            relay: settings.relays.is_some(),
         };
         let span = info_span!(parent: None, "room", name = name.as_str());
         span.in_scope(|| debug!("opened"));
         Ok(Room {
+            name: name.clone(),
             hub: Hub::new(config, seed, settings.clock.now()),
             conns: BTreeMap::new(),
             timer: None,
@@ -347,6 +353,11 @@ impl Room {
                             conns.remove(&conn);
                             self.hub.handle(now, HubInput::Closed { conn, left: false });
                         }
+                    }
+                }
+                Output::Relay { wanted } => {
+                    if let Some(relays) = &self.settings.relays {
+                        relays.set(&self.name, wanted);
                     }
                 }
                 Output::Close { conn, code } => {
@@ -385,6 +396,9 @@ impl Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
+        if let Some(relays) = &self.settings.relays {
+            relays.set(&self.name, false);
+        }
         self.settings.rooms.fetch_sub(1, Ordering::Relaxed);
         self.settings.metrics.rooms(-1);
         self.settings.metrics.hub(&self.reported, &(self.reported.0, 0));
@@ -417,6 +431,7 @@ mod tests {
             members_max: 10,
             rooms_max,
             resume_window: room::limits::RESUME_WINDOW,
+            relays: None,
             clock: Clock::start(),
             metrics: Arc::new(Metrics::new()),
             rooms: AtomicUsize::new(0),

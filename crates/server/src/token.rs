@@ -69,6 +69,9 @@ pub struct Video {
     /// To pin the topology and remove members; may not if it does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub room_admin: Option<bool>,
+    /// To enter as a relay; may not if it does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub can_relay: Option<bool>,
 }
 
 impl Claims {
@@ -244,6 +247,7 @@ fn grant(claims: Claims, room: &RoomName) -> Result<Option<Grant>, Refused> {
         publish_data: video.can_publish_data.unwrap_or(true),
         subscribe: video.can_subscribe.unwrap_or(true),
         admin: video.room_admin.unwrap_or(false),
+        relay: video.can_relay.unwrap_or(false),
     }))
 }
 

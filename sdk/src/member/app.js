@@ -38,13 +38,24 @@ export function send(core, { ticket, channel, to, payload }) {
 function whyNotSent(core, channel, to, payload) {
   if (payload.length > MESSAGE_MAX || byteLength(channel) > CHANNEL_NAME_MAX) return "too_large";
   if (isMute(core)) return "not_allowed";
-  if (to !== undefined && !core.peers.has(to)) return "unknown_member";
+  if (to !== undefined && !knows(core, to)) return "unknown_member";
   return core.courier.hasRoomFor(to, payload.length) ? undefined : "too_many";
 }
 
 /** @param {Core} core */
 function isMute(core) {
   return core.self?.mute ?? false;
+}
+
+/**
+ * Whether somebody is in the room whom something may be said to.
+ *
+ * @param {Core} core
+ * @param {MemberId} id
+ */
+function knows(core, id) {
+  const peer = core.peers.get(id);
+  return peer !== undefined && !peer.info.relay;
 }
 
 /**
@@ -123,10 +134,11 @@ export function passOn(core, from, frame) {
   if (isValue) core.peers.get(origin)?.heard.keep(channel, bytes);
   if (!core.isRelayed) return;
   for (const [id, { link, lossy }] of core.peers) {
-    if (!link.isOpen || id === from || id === origin) continue;
+    // Also to whoever is still to say HELLO: what was kept by the time that its link came up it has been given already.
+    if (!link.isUp || id === from || id === origin) continue;
     const carries = core.courier.carries(origin, id);
     if (isValue) lossy.publish(origin, channel, { seq, frame: bytes, due: carries ? 0 : core.now + LATEST_LAZY });
-    else if (carries) lossy.send(bytes);
+    else if (carries && link.isOpen) lossy.send(bytes);
     core.dirty.add(id);
   }
 }
@@ -136,7 +148,7 @@ export function passOn(core, from, frame) {
  * @param {Input & { type: "call" }} input
  */
 export function call(core, { ticket, to, method, payload, timeout = CALL_TIMEOUT }) {
-  if (!core.peers.has(to)) {
+  if (!knows(core, to)) {
     callFailed(core, ticket, "unknown_member", "the member is not in the room");
   } else if (isMute(core)) {
     callFailed(core, ticket, "not_allowed", "this member may not send data");

@@ -84,6 +84,8 @@ export class Core {
   unrouted = new Map();
   published = new Published();
   calls = new Calls();
+  /** Until when `drain` waits for others to be linked elsewhere. @type {number | undefined} */
+  drainBy;
   /** Until when `leave` waits for acknowledgements. @type {number | undefined} */
   leaveBy;
   now;
@@ -105,6 +107,11 @@ export class Core {
   /** Whether members pass on what others say. */
   get isRelayed() {
     return this.session.topology !== MESH;
+  }
+
+  /** Whether this member is a relay. */
+  get isRelay() {
+    return this.session.config.relay !== undefined;
   }
 
   /** Everybody else, in the order of their ids. @returns {[MemberId, Peer][]} */

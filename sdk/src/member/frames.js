@@ -196,7 +196,7 @@ function latestCame(core, id, peer, frame) {
 function lossyCame(core, id, origin, frame) {
   passOn(core, id, frame);
   const { type: mode, channel, payload } = frame;
-  if (origin.info.mute) origin.heard.consumed(payload.length);
+  if (origin.info.mute || core.isRelay) origin.heard.consumed(payload.length);
   else core.event({ type: "lossy", from: origin.info.id, mode, channel, payload });
 }
 
@@ -225,7 +225,8 @@ function messageCame(core, message) {
     core.early.push(message);
     return;
   }
-  if (info.mute) return;
+  // A relay has passed it on; it keeps nothing of it.
+  if (info.mute || core.isRelay) return;
   const { kind, channel } = head;
   if (kind === "message") {
     core.courier.hold(from, payload.length);

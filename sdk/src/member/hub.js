@@ -142,6 +142,7 @@ function welcomed(core, welcome) {
   core.eager.clear();
   planned(core, { open: welcome.links, eager: welcome.eager });
   for (const message of again) core.tell(message);
+  if (core.drainBy !== undefined) core.tell({ type: "drain" });
 }
 
 /**
@@ -153,7 +154,8 @@ function joined(core, { self, members, topology, admin, state }) {
   core.session.roomState = new Map(Object.entries(state));
   for (const info of members) entered(core, info, true);
   core.courier.metAll();
-  core.event({ type: "joined", self, members, topology, ...(admin && { admin }), state });
+  const people = members.filter(({ relay }) => !relay);
+  core.event({ type: "joined", self, members: people, topology, ...(admin && { admin }), state });
 }
 
 /**
@@ -213,7 +215,7 @@ function entered(core, info, quietly) {
     peer.returning = undefined;
     if (isSame(peer.info, info)) return;
     peer.info = info;
-    core.event({ type: "member_update", member: info });
+    if (!info.relay) core.event({ type: "member_update", member: info });
     return;
   }
   const known = core.departed.get(id);
@@ -221,8 +223,8 @@ function entered(core, info, quietly) {
   parted(core, id);
   core.courier.entered(core.now, id, !quietly);
   core.peers.set(id, new Peer(core, info, quietly, known));
-  if (!core.isRelayed) core.courier.expect(core.now, id);
-  if (!quietly) core.event({ type: "member_join", member: info });
+  if (!core.isRelayed && !info.relay) core.courier.expect(core.now, id);
+  if (!quietly && !info.relay) core.event({ type: "member_join", member: info });
   hearEarly(core, id);
 }
 
@@ -266,6 +268,7 @@ export function parted(core, id) {
   if (!leaving) return;
   core.leaving.delete(id);
   for (const ticket of core.courier.forget(core.now, id)) core.event({ type: "not_sent", ticket, why: "unknown_member" });
+  if (leaving.info.relay) return;
   core.event({ type: "member_leave", member: leaving.info, reason: leaving.reason });
 }
 
@@ -281,13 +284,13 @@ function updated(core, id, attributes, op) {
     core.session.attributesAre(attributes);
     if (!core.self) return;
     core.self = { ...core.self, attributes };
-    core.event({ type: "member_update", member: core.self });
+    if (!core.self.relay) core.event({ type: "member_update", member: core.self });
     return;
   }
   const peer = core.peers.get(id);
   if (!peer) return;
   peer.info = { ...peer.info, attributes };
-  core.event({ type: "member_update", member: peer.info });
+  if (!peer.info.relay) core.event({ type: "member_update", member: peer.info });
 }
 
 /**
@@ -422,6 +425,7 @@ function isSame(a, b) {
     a.name === b.name &&
     a.identity === b.identity &&
     (a.mute ?? false) === (b.mute ?? false) &&
+    (a.relay ?? false) === (b.relay ?? false) &&
     ours.length === theirs.size &&
     ours.every(([key, value]) => theirs.get(key) === value)
   );

@@ -7,14 +7,15 @@
  */
 
 /** @import {MemberId} from "../id.js" */
-/** @import {Attributes, ClientMessage, GoneReason, Json, MemberInfo, Negotiation, RefusalCode, Role, ServerMessage, StateEntry} from "../wire.js" */
+/** @import {Attributes, ClientMessage, GoneReason, Json, MemberInfo, Negotiation, RefusalCode, RelayOffer, Role, ServerMessage, StateEntry} from "../wire.js" */
 
 /**
  * Who a member is and what it brings. `secret` is random, new for each `join()`, as hex digits; `seed`, a whole number
- * below 2^32, seeds the jitter of pauses: nothing else is random.
+ * below 2^32, seeds the jitter of pauses: nothing else is random. `relay`: it is a relay: it passes on what others say, and
+ * its application hears nothing of that.
  *
  * @typedef {{ secret: string, name: string, attributes?: Attributes, token?: string, topology?: string, agent?: string,
- *   seed?: number }} Config
+ *   relay?: RelayOffer, seed?: number }} Config
  */
 /** The two data channels of a link. @typedef {"reliable" | "lossy"} Lane */
 /** How a lossy channel treats its messages. @typedef {"latest" | "datagram"} Lossy */
@@ -33,6 +34,7 @@
  *   this size.
  * - `send` is answered by `sent` or `not_sent`, `call` by `called`; `publish` is never answered.
  * - `reply` answers an event `call`. `consumed` follows each event `message`, `lossy`, `call` once the application took it.
+ * - `drain`: go, as a relay, when nobody depends on it any more.
  * - `leave` ends with the event `closed`. `timeout`: the poll's timeout is due.
  *
  * @typedef {(
@@ -54,6 +56,7 @@
  *   | { type: "pin", ticket: number, topology: string }
  *   | { type: "set_token", token?: string }
  *   | { type: "consumed", from: MemberId, bytes: number, lossy: boolean }
+ *   | { type: "drain" }
  *   | { type: "leave" }
  *   | { type: "timeout" }
  * )} Input

@@ -68,7 +68,8 @@ export function planned(core, { open = [], close = [], eager = [], lazy = [] }) 
 export function planCourier(core) {
   const { courier, now, isRelayed } = core;
   courier.plan(now, { epoch: core.session.epoch, relayed: isRelayed, eager: new Set(core.eager) });
-  for (const [id] of core.sortedPeers()) {
+  for (const [id, { info }] of core.sortedPeers()) {
+    if (info.relay) continue;
     if (isRelayed) courier.expectNoMore(now, id);
     else courier.expect(now, id);
   }

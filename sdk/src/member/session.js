@@ -94,13 +94,14 @@ export class Session {
     this.retry = undefined;
     this.#heard = now;
     this.#pinged = false;
-    const { secret, name, attributes, token, topology, agent } = this.config;
+    const { secret, name, attributes, token, topology, agent, relay } = this.config;
     /** @type {ClientMessage & { type: "join" }} */
     const join = { type: "join", v: VERSION, secret, name };
     if (attributes && Object.keys(attributes).length > 0) join.attributes = { ...attributes };
     if (token !== undefined) join.token = token;
     if (topology !== undefined) join.topology = topology;
     if (agent !== undefined) join.agent = agent;
+    if (relay !== undefined) join.relay = relay;
     if (this.hub !== undefined) {
       // Whom it has no room for is told of as soon as the hub has welcomed this member.
       for (const peer of resume(join, id, this.hub, up, this.roomState)) this.report(peer, "up", now);

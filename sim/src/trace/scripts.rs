@@ -40,8 +40,11 @@ pub(super) fn all() -> Vec<Script> {
         latest(),
         calls(),
         state(),
-        relayed("small-world"),
-        relayed("tree"),
+        relayed("small-world", "small-world", 4),
+        relayed("tree", "tree", 4),
+        relayed("star", "star", 4),
+        // The server's relay comes behind all others.
+        relayed("relay", "star", 10),
     ]
 }
 
@@ -195,7 +198,7 @@ fn state() -> Script {
 }
 
 /// A room in which members pass on what others say, on all channels, to the room and to one; some crash, some come.
-fn relayed(topology: &'static str) -> Script {
+fn relayed(name: &'static str, topology: &'static str, actor: usize) -> Script {
     let mut actions = entering(9);
     for round in 0..4 {
         let at = 1_500 + 700 * round;
@@ -214,7 +217,7 @@ fn relayed(topology: &'static str) -> Script {
     actions.push((ms(3_500), Action::Enter(9)));
     actions.push((ms(4_000), message(4, To::Room, 300)));
     actions.push((ms(4_500), Action::Leave(1)));
-    Script { name: topology, actor: 4, topology, loss: 0.0, actions }
+    Script { name, actor, topology, loss: 0.0, actions }
 }
 
 impl Script {

@@ -6,6 +6,7 @@ use room::{
     id::{MemberId, Secret},
     member::{Config, Member},
     time::Time,
+    wire::signal::RelayOffer,
 };
 
 use super::{Event, app::App, links::Uplink};
@@ -63,7 +64,21 @@ pub(super) struct EdgeLink {
 }
 
 impl Actor {
+    /// Whether it passes on what others say, and is nobody to them.
+    pub(super) fn is_relay(&self) -> bool {
+        self.config.relay.is_some()
+    }
+
     pub(super) fn unborn(seed: u64, room: usize, number: usize, topology: &str) -> Actor {
+        Actor::of(seed, room, number, Some(topology.to_owned()), None)
+    }
+
+    /// A relay of the server's own, which enters at once.
+    pub(super) fn relay(seed: u64, room: usize, number: usize) -> Actor {
+        Actor::of(seed, room, number, None, Some(RelayOffer::default()))
+    }
+
+    fn of(seed: u64, room: usize, number: usize, topology: Option<String>, relay: Option<RelayOffer>) -> Actor {
         let mut dice = Dice::new(seed, room, 0x1000 + number as u64);
         let secret = Secret(dice.bytes());
         let config = Config {
@@ -71,8 +86,9 @@ impl Actor {
             name: format!("member {number}"),
             attributes: BTreeMap::new(),
             token: None,
-            topology: Some(topology.to_owned()),
+            topology,
             agent: None,
+            relay,
             seed: u32::try_from(dice.below(1 << 32)).unwrap_or(0),
         };
         Actor {

@@ -45,7 +45,8 @@ impl World {
             }
         }
         let waiting = self.checks.delivery.outstanding(|actor| self.actors[actor].machine.is_some());
-        let waiting = waiting.or_else(|| self.checks.lossy.outstanding(&standing));
+        let people: Vec<usize> = standing.into_iter().filter(|actor| !self.actors[*actor].is_relay()).collect();
+        let waiting = waiting.or_else(|| self.checks.lossy.outstanding(&people));
         reasons.extend(waiting);
         if self.checks.calls.is_open() {
             reasons.push("a call is still open".to_owned());
@@ -58,7 +59,8 @@ impl World {
     fn roster_differs(&self, actor: usize, standing: &[usize]) -> Option<String> {
         let mut known = self.known(actor);
         known.sort_unstable();
-        let others: Vec<usize> = standing.iter().copied().filter(|other| *other != actor).collect();
+        let others: Vec<usize> =
+            standing.iter().copied().filter(|other| *other != actor && !self.actors[*other].is_relay()).collect();
         if known != others {
             return Some(format!("{actor} knows {known:?}, and {others:?} stand"));
         }
@@ -70,7 +72,7 @@ impl World {
     /// A member has an open link to everybody whom the plan links it to, and to nobody else.
     fn link_lacks(&self, actor: usize) -> Option<String> {
         let (machine, plan) = (self.actors[actor].machine.as_ref()?, self.hub()?.planner());
-        machine.members().find_map(|info| {
+        machine.members().chain(machine.relays()).find_map(|info| {
             let state = machine.link(info.id).map(|(state, _)| state);
             let other = self.numbers[&info.id];
             let wanted = plan.linked(self.actors[actor].id, info.id);

@@ -10,8 +10,11 @@ use room::{
     wire::signal::{ClientMessage, RefusalCode, ServerMessage},
 };
 
-use super::{Event, World};
-use crate::dice::Dice;
+use super::{
+    Event, World,
+    actor::{Actor, Fate},
+};
+use crate::{dice::Dice, schedule::Action};
 
 /// What the hub's clock shows when the simulation's shows zero.
 const EPOCH: Time = Time(1_700_000_000_000_000);
@@ -28,6 +31,9 @@ pub(super) struct HubSide {
     /// Clocks of servers differ.
     offset: Micros,
     wake: Option<Time>,
+    /// The server's own relay in this room, and whether the hub wants one.
+    relay: Option<usize>,
+    wants_relay: bool,
 }
 
 #[derive(Debug)]
@@ -48,22 +54,26 @@ pub(super) struct Socket {
 }
 
 impl HubSide {
-    pub(super) fn new(room: usize, dice: &mut Dice) -> HubSide {
-        let mut side = HubSide { hub: None, generation: 0, offset: Micros(0), wake: None };
-        side.start(room, Time(0), dice);
+    /// `relay`: whether the server has relays.
+    pub(super) fn new(room: usize, relay: bool, dice: &mut Dice) -> HubSide {
+        let mut side =
+            HubSide { hub: None, generation: 0, offset: Micros(0), wake: None, relay: None, wants_relay: false };
+        side.start(room, relay, Time(0), dice);
         side
     }
 
-    fn start(&mut self, room: usize, now: Time, dice: &mut Dice) {
+    fn start(&mut self, room: usize, relay: bool, now: Time, dice: &mut Dice) {
         self.generation += 1;
         self.offset = Micros(dice.below(2_000_000));
         self.wake = None;
+        self.wants_relay = false;
         let config = Config {
             room: format!("room-{room}").parse().expect("a room's name"),
             hub_id: format!("{:016x}", dice.number()),
             identity_policy: IdentityPolicy::Coexist,
             members_max: limits::ROOM_MEMBERS,
             resume_window: limits::RESUME_WINDOW,
+            relay,
         };
         self.hub = Some(Hub::new(config, dice.number(), self.clock(now)));
     }
@@ -253,6 +263,10 @@ impl World {
             self.hub_turn(HubInput::Shutdown { reason: "a new version".to_owned(), retry });
         }
         self.hub.hub = None;
+        // The server's relay is in its process.
+        if let Some(relay) = self.hub.relay.take() {
+            self.crash(relay, false);
+        }
         for socket in 0..self.sockets.len() {
             if self.sockets[socket].hub {
                 self.sockets[socket].hub = false;
@@ -264,8 +278,52 @@ impl World {
 
     pub(super) fn hub_start(&mut self) {
         if self.hub.hub.is_none() {
-            self.hub.start(self.room, self.now, &mut self.dice);
+            let relay = self.has_relays();
+            self.hub.start(self.room, relay, self.now, &mut self.dice);
         }
+    }
+
+    /// The server starts a relay, or drains the one that it has.
+    pub(super) fn tend_relay(&mut self, generation: u32) {
+        if generation != self.hub.generation || self.hub.hub.is_none() {
+            return;
+        }
+        if self.hub.wants_relay {
+            if self.hub.relay.is_some() {
+                return;
+            }
+            // Behind all whom the schedule names.
+            let scheduled = self.schedule.actions.iter().filter_map(|(_, action)| match action {
+                Action::Enter(actor) => Some(actor + 1),
+                _ => None,
+            });
+            self.expect_actors(scheduled.max().unwrap_or(0));
+            self.network.place();
+            let number = self.actors.len();
+            let relay = Actor::relay(self.seed, self.room, number);
+            self.numbers.insert(relay.id, number);
+            self.actors.push(relay);
+            self.hub.relay = Some(number);
+            self.enter(number);
+        } else if let Some(relay) = self.hub.relay.take()
+            && self.is_alive(relay)
+        {
+            self.actors[relay].fate = Fate::Leaving;
+            self.turn(relay, Input::Drain);
+        }
+    }
+
+    /// The server's relay ends without a word; it starts another where one is wanted still.
+    pub(super) fn crash_relay(&mut self) {
+        if let Some(relay) = self.hub.relay.take() {
+            self.crash(relay, false);
+            self.tend_relay_after(Micros::from_secs(1));
+        }
+    }
+
+    fn tend_relay_after(&mut self, most: Micros) {
+        let after = Micros(self.dice.between(1_000, most.0));
+        self.queue.push(self.now + after, Event::Relay { generation: self.hub.generation });
     }
 
     fn hub_turn(&mut self, input: HubInput) {
@@ -303,6 +361,11 @@ impl World {
                         self.checks.violation(self.now, format!("the hub sends to a closed socket: {text}"));
                     }
                 }
+            }
+            HubOutput::Relay { wanted } => {
+                self.print.number(u64::from(wanted));
+                self.hub.wants_relay = wanted;
+                self.tend_relay_after(Micros(50_000));
             }
             HubOutput::Close { conn, code } => {
                 let socket = conn.0 as usize;

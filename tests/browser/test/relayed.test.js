@@ -16,7 +16,7 @@ const RUST_MEMBERS = 6;
 /** Messages that each says. */
 const COUNT = 40;
 
-for (const topology of ["small-world", "tree"]) {
+for (const topology of ["small-world", "tree", "star"]) {
   test(`${PAGES} pages and ${RUST_MEMBERS} Rust members of a ${topology} hear each other exactly once, in order`, async (t) => {
     const room = scene.room();
     const pages = await scene.pages(t, names("page", PAGES));

@@ -81,6 +81,8 @@ pub(super) struct Roster {
     sessions: BTreeMap<MemberId, Session>,
     conns: BTreeMap<ConnId, MemberId>,
     arrivals: u64,
+    /// Those that are no relays.
+    people: usize,
     json_bytes: usize,
 }
 
@@ -112,6 +114,7 @@ impl Roster {
         let id = member.id;
         let json_bytes = json_bytes(&member);
         self.json_bytes += json_bytes;
+        self.people += usize::from(!member.relay);
         let session = Session {
             member,
             grant,
@@ -152,6 +155,7 @@ impl Roster {
             self.conns.remove(&conn);
         }
         self.json_bytes -= session.json_bytes;
+        self.people -= usize::from(!session.member.relay);
         for other in self.sessions.values_mut() {
             other.witnesses.remove(&id);
         }
@@ -232,6 +236,11 @@ impl Roster {
     /// How many, the away ones included.
     pub(super) fn len(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// How many are no relays, the away ones included.
+    pub(super) fn people(&self) -> usize {
+        self.people
     }
 
     /// How many are not away.

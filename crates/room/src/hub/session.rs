@@ -55,13 +55,21 @@ impl Hub {
     /// Lets a newcomer in, or a member that only another hub knew.
     fn admit(&mut self, now: Time, conn: ConnId, join: Join, grant: Grant) -> Result<(), Refused> {
         let member = newcomer(&join, &grant)?;
+        let profile = profile(&join);
         let id = member.id;
         let wish = join.topology.as_deref().map(|word| self.wish(word)).transpose();
         let wish = wish.map_err(|refused| Refused { fatal: true, ..refused })?.flatten();
         let replaced = self.same_identity(&grant)?;
-        let full = self.roster.len() - replaced.len() >= self.config.members_max;
+        let people = self.roster.people();
+        let full = if member.relay {
+            self.roster.len() - people >= limits::ROOM_RELAYS
+        } else {
+            let replaced = replaced.iter().filter(|id| self.roster.get(**id).is_some_and(|other| !other.member.relay));
+            people - replaced.count() >= self.config.members_max
+        };
         if full || !self.roster.has_room_for(&member) {
-            let message = format!("the room has {} members, all that it may have", self.roster.len());
+            let (kind, count) = if member.relay { ("relays", self.roster.len() - people) } else { ("members", people) };
+            let message = format!("the room has {count} {kind}, all that it may have");
             let hint = "wait until somebody leaves, or use another room";
             return Err(Refused::fatal(RefusalCode::RoomFull, message, hint));
         }
@@ -73,7 +81,7 @@ impl Hub {
         self.counters.joined += 1;
         self.roster.insert(now, member.clone(), grant, conn);
         let changed = if may_write { self.state.merge(now, state) } else { Vec::new() };
-        let ops = self.planner.apply(&Event::Join { id, profile: Profile::default(), held: &up }, &NoDistance);
+        let ops = self.planner.apply(&Event::Join { id, profile, held: &up }, &NoDistance);
         for peer in up.into_iter().filter(|peer| *peer != id) {
             self.roster.vouch(id, peer);
         }
@@ -89,7 +97,7 @@ impl Hub {
         self.recheck_arrival(id);
         if let Some(topology) = wish {
             // Whoever may not choose is told so by the room's being as it is.
-            let _ = self.pin(id, topology.as_str());
+            let _ = self.pin(now, id, topology.as_str());
         }
         Ok(())
     }
@@ -293,6 +301,10 @@ fn newcomer(join: &Join, grant: &Grant) -> Result<Member, Refused> {
         let message = format!("a name has at most {} characters, and no control characters", limits::NAME_MAX);
         return Err(Refused::fatal(RefusalCode::BadName, message, "choose another name"));
     }
+    if join.relay.is_some() && !grant.relay {
+        let hint = "join with a token that grants relay, or as a member";
+        return Err(Refused::fatal(RefusalCode::NotAllowed, "this token does not allow to be a relay", hint));
+    }
     if grant.identity.as_ref().is_some_and(|identity| identity.len() > limits::IDENTITY_MAX) {
         let message = format!("the token's identity has more than {} bytes", limits::IDENTITY_MAX);
         return Err(Refused::fatal(RefusalCode::TokenInvalid, message, "give members shorter identities"));
@@ -306,7 +318,15 @@ fn newcomer(join: &Join, grant: &Grant) -> Result<Member, Refused> {
         identity: grant.identity.clone(),
         attributes: join.attributes.clone(),
         mute: !grant.publish_data,
+        relay: join.relay.is_some(),
     })
+}
+
+/// What a newcomer can carry.
+fn profile(join: &Join) -> Profile {
+    let Some(offer) = join.relay else { return Profile::default() };
+    let max_links = offer.max_links.unwrap_or(limits::RELAY_LINKS);
+    Profile { relay: true, max_links, uplink_kbps: limits::RELAY_UPLINK_KBPS, ..Profile::default() }
 }
 
 /// Attributes are beyond their bounds.

@@ -41,14 +41,25 @@ pub(super) enum Move {
 
 impl Hub {
     /// A member wants the room linked in some way from now on.
-    pub(super) fn pin(&mut self, id: MemberId, word: &str) -> Result<(), Refused> {
+    pub(super) fn pin(&mut self, now: Time, id: MemberId, word: &str) -> Result<(), Refused> {
         if !self.roster.get(id).is_some_and(|session| session.grant.admin) {
             return Err(not_allowed("choose how the room is linked"));
         }
-        self.pinned = self.wish(word)?.unwrap_or(AUTO);
-        self.planner.apply(&Event::Pin(Some(self.pinned)), &NoDistance);
-        self.plan_at = Some(Time(0));
+        let topology = self.wish(word)?.unwrap_or(AUTO);
+        if self.planner.offers(topology) {
+            self.pin_to(topology);
+        } else {
+            self.await_star(now, id);
+        }
         Ok(())
+    }
+
+    /// The room is to be linked so from now on.
+    pub(super) fn pin_to(&mut self, topology: Topology) {
+        self.star = None;
+        self.pinned = topology;
+        self.planner.apply(&Event::Pin(Some(topology)), &NoDistance);
+        self.plan_at = Some(Time(0));
     }
 
     /// The topology that a word asks for; `None`: whichever fits.
@@ -57,6 +68,7 @@ impl Hub {
             |message: String, hint: &str| Err(Refused::of_message(RefusalCode::TopologyUnavailable, message, hint));
         match word.parse::<Topology>() {
             _ if word == "auto" => Ok(None),
+            Ok(Topology::Star) if self.config.relay => Ok(Some(Topology::Star)),
             Ok(topology) if self.planner.offers(topology) => Ok(Some(topology)),
             Ok(topology) => {
                 let message = format!("nobody is in this room whom it could be linked by as `{topology}`");
@@ -76,6 +88,7 @@ impl Hub {
             self.plan_at = None;
             return;
         }
+        self.settle_star(now);
         if self.plan_at.is_none() && self.is_restless() {
             self.plan_at = Some(now + limits::PLAN_EVERY);
         }
@@ -107,7 +120,7 @@ impl Hub {
     /// Whether the plan may come to want another topology, or looks after the one that it has.
     fn is_restless(&self) -> bool {
         let topology = self.planner.topology();
-        topology != Topology::Mesh || self.pinned != topology
+        topology != Topology::Mesh || self.pinned != topology || self.star.is_some()
     }
 
     fn begin(&mut self, now: Time, to: Topology) {

@@ -12,7 +12,7 @@ impl Member {
             Some(NotSent::TooLarge)
         } else if self.is_mute() {
             Some(NotSent::NotAllowed)
-        } else if to.is_some_and(|to| !self.peers.contains_key(&to)) {
+        } else if to.is_some_and(|to| !self.knows(to)) {
             Some(NotSent::UnknownMember)
         } else if !self.courier.has_room_for(to, payload.len()) {
             Some(NotSent::TooMany)
@@ -23,6 +23,11 @@ impl Member {
             Some(why) => self.event(Event::NotSent { ticket, why }),
             None => self.push(Some(ticket), to, Head { kind: Kind::Message, channel }, payload),
         }
+    }
+
+    /// Whether somebody is in the room whom something may be said to.
+    fn knows(&self, id: MemberId) -> bool {
+        self.peers.get(&id).is_some_and(|peer| !peer.info.relay)
     }
 
     fn push(&mut self, ticket: Option<u64>, to: Option<MemberId>, head: Head, payload: Bytes) {
@@ -91,13 +96,14 @@ impl Member {
         if !self.is_relayed() {
             return;
         }
-        let open = |(id, peer): &(&MemberId, &mut Peer)| peer.link.is_open() && ![from, stream.origin].contains(id);
-        for (id, peer) in self.peers.iter_mut().filter(open) {
+        // Also to whoever is still to say HELLO: what was kept by the time that its link came up it has been given already.
+        let up = |(id, peer): &(&MemberId, &mut Peer)| peer.link.is_up() && ![from, stream.origin].contains(id);
+        for (id, peer) in self.peers.iter_mut().filter(up) {
             let carries = self.courier.carries(stream.origin, *id);
             if is_value {
                 let due = if carries { Time(0) } else { self.now + limits::LATEST_LAZY };
                 peer.lossy.publish(stream.origin, channel, Value::of(seq, bytes.clone(), due));
-            } else if carries {
+            } else if carries && peer.link.is_open() {
                 peer.lossy.send(bytes.clone());
             }
             self.dirty.insert(*id);
@@ -113,7 +119,7 @@ impl Member {
         timeout: Option<Micros>,
     ) {
         let deadline = self.now + timeout.unwrap_or(limits::CALL_TIMEOUT);
-        if !self.peers.contains_key(&to) {
+        if !self.knows(to) {
             return self.call_failed(ticket, "unknown_member", "the member is not in the room");
         }
         if self.is_mute() {

@@ -145,7 +145,7 @@ impl Member {
         if let Frame::Latest { channel, payload, .. } | Frame::Datagram { channel, payload, .. } = frame
             && let Some(peer) = self.peers.get_mut(&from)
         {
-            if peer.info.mute {
+            if peer.info.mute || self.session.config.relay.is_some() {
                 peer.heard.consumed(payload.len());
             } else {
                 self.event(Event::Lossy { from, mode, channel, payload });
@@ -174,6 +174,10 @@ impl Member {
                 }
                 return self.early.push_back(Early { from, addressed, head, payload });
             }
+        }
+        // A relay has passed it on; it keeps nothing of it.
+        if self.session.config.relay.is_some() {
+            return;
         }
         match head.kind {
             Kind::Message => {

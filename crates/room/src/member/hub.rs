@@ -103,6 +103,9 @@ impl Member {
         for message in again {
             self.tell(message);
         }
+        if self.drain_by.is_some() {
+            self.tell(ClientMessage::Drain {});
+        }
     }
 
     fn joined(&mut self, welcome: &Welcome) {
@@ -115,7 +118,7 @@ impl Member {
         self.courier.met_all();
         self.event(Event::Joined(Box::new(Joined {
             this: welcome.this.clone(),
-            members: welcome.members.clone(),
+            members: welcome.members.iter().filter(|info| !info.relay).cloned().collect(),
             topology: welcome.topology.clone(),
             admin: welcome.admin,
             state: welcome.state.clone(),
@@ -173,7 +176,9 @@ impl Member {
             peer.returning = None;
             if peer.info != info {
                 peer.info = info.clone();
-                self.event(Event::MemberUpdate(info));
+                if !info.relay {
+                    self.event(Event::MemberUpdate(info));
+                }
             }
             return;
         }
@@ -197,10 +202,10 @@ impl Member {
         };
         let id = info.id;
         self.peers.insert(id, peer);
-        if !self.is_relayed() {
+        if !self.is_relayed() && !info.relay {
             self.courier.expect(self.now, id);
         }
-        if !quietly {
+        if !quietly && !info.relay {
             self.event(Event::MemberJoin(info));
         }
         self.hear_early(id);
@@ -235,7 +240,9 @@ impl Member {
         for ticket in self.courier.forget(self.now, id) {
             self.event(Event::NotSent { ticket, why: NotSent::UnknownMember });
         }
-        self.event(Event::MemberLeave { member: info, reason });
+        if !info.relay {
+            self.event(Event::MemberLeave { member: info, reason });
+        }
     }
 
     fn updated(&mut self, id: MemberId, attributes: Attributes, op: u64) {
@@ -248,8 +255,10 @@ impl Member {
         };
         if let Some(info) = info {
             info.attributes = attributes;
-            let info = info.clone();
-            self.event(Event::MemberUpdate(info));
+            if !info.relay {
+                let info = info.clone();
+                self.event(Event::MemberUpdate(info));
+            }
         }
     }
 

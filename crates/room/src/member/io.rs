@@ -10,8 +10,10 @@ use crate::{
     time::Micros,
     wire::{
         frame::hex_bytes,
-        signal::{Attributes, ClientMessage, GoneReason, Json, Member as MemberInfo, Negotiation, RefusalCode, Role},
-        signal::{ServerMessage, StateEntry, Token},
+        signal::{
+            Attributes, ClientMessage, GoneReason, Json, Member as MemberInfo, Negotiation, RefusalCode, RelayOffer,
+        },
+        signal::{Role, ServerMessage, StateEntry, Token},
     },
 };
 
@@ -34,6 +36,9 @@ pub struct Config {
     /// The software, for the server's log.
     #[serde(default)]
     pub agent: Option<String>,
+    /// It is a relay: it passes on what others say, and its application hears nothing of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<RelayOffer>,
     /// Seeds the jitter of pauses; nothing else is random.
     #[serde(default)]
     pub seed: u32,
@@ -214,6 +219,9 @@ pub enum Input {
         /// Whether it was an [`Event::Lossy`].
         lossy: bool,
     },
+    /// Go, as a relay, when nobody depends on it any more (at most [`crate::limits::DRAIN_TIMEOUT`]). Ends with
+    /// [`Event::Closed`].
+    Drain,
     /// Go, after what was sent has arrived (at most [`crate::limits::LEAVE_FLUSH`]). Ends with [`Event::Closed`].
     Leave,
     /// [`super::Member::poll_timeout`] is due.
@@ -315,7 +323,7 @@ pub enum Event {
     MemberUpdate(MemberInfo),
     /// A link changed.
     Link {
-        /// With whom.
+        /// With whom: a member, or a relay, which is nobody otherwise.
         peer: MemberId,
         /// To what.
         state: LinkState,

@@ -72,6 +72,7 @@ mod tests {
             token: None,
             topology: None,
             agent: None,
+            relay: None,
             resume: None,
         }
     }

@@ -122,6 +122,7 @@ impl Session {
             token: config.token.clone(),
             topology: config.topology.clone(),
             agent: config.agent.clone(),
+            relay: config.relay,
             resume: None,
         };
         let Some(hub) = self.hub.clone() else { return ClientMessage::Join(join) };

@@ -9,10 +9,12 @@ use super::{Draft, Slot, links::Tag};
 /// The round starts at a drawn place: where many come back at once, they do not all begin with the same peer.
 pub(super) fn join(draft: &mut Draft<'_>, slot: Slot) {
     let members = draft.members;
+    // A relay has nobody to pass anything on to here; it waits for another topology.
+    let relays = |peer: Slot| members.profile(slot).relay || members.profile(peer).relay;
     let start = draft.rng.next_u32() as usize % members.live.len().max(1);
     let (before, from) = members.live.split_at(start);
     for peer in from.iter().chain(before).chain(draft.held) {
-        if *peer != slot {
+        if *peer != slot && !(relays(*peer) && !draft.held.contains(peer)) {
             draft.links.take(slot, *peer, Tag::Mesh);
         }
     }

@@ -111,6 +111,8 @@ pub enum ClientMessage {
     Topology(PinTopology),
     /// By whom is what is said to a member passed on, where there is no link to it?
     Route(RouteTo),
+    /// A relay will leave soon: nobody is to depend on it any more.
+    Drain {},
     /// Going for good.
     Leave {},
 }
@@ -137,9 +139,20 @@ pub struct Join {
     /// The member's software, for logs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
+    /// It enters as a relay, not as somebody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<RelayOffer>,
     /// Where the session was known before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<Resume>,
+}
+
+/// What a relay is good for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayOffer {
+    /// The most links that it holds; [`limits::RELAY_LINKS`] where it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_links: Option<u16>,
 }
 
 /// A bearer token. Never logged.
@@ -375,6 +388,9 @@ pub struct Member {
     /// Whether its token forbids it to send data.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub mute: bool,
+    /// Whether it is a relay, which passes on what others say, and is nobody to applications.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub relay: bool,
 }
 
 /// Somebody left.

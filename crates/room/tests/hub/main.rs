@@ -3,6 +3,7 @@
 mod links;
 mod properties;
 mod refusals;
+mod relays;
 mod sessions;
 mod shared;
 mod switch;

@@ -19,6 +19,8 @@ pub struct Table {
     inboxes: BTreeMap<ConnId, Vec<ServerMessage>>,
     closed: BTreeMap<ConnId, Option<RefusalCode>>,
     conns: u64,
+    /// Whether the hub wants a relay of the server's.
+    pub wants_relay: bool,
 }
 
 pub fn config() -> Config {
@@ -28,6 +30,7 @@ pub fn config() -> Config {
         identity_policy: IdentityPolicy::Coexist,
         members_max: limits::ROOM_MEMBERS,
         resume_window: limits::RESUME_WINDOW,
+        relay: false,
     }
 }
 
@@ -48,6 +51,7 @@ pub fn join(number: u8) -> Join {
         token: None,
         topology: None,
         agent: None,
+        relay: None,
         resume: None,
     }
 }
@@ -69,13 +73,21 @@ impl Table {
 
     pub fn with(config: Config) -> Table {
         let now = Time(1_700_000_000_000_000);
-        Table { hub: Hub::new(config, 1, now), now, inboxes: BTreeMap::new(), closed: BTreeMap::new(), conns: 0 }
+        Table {
+            hub: Hub::new(config, 1, now),
+            now,
+            inboxes: BTreeMap::new(),
+            closed: BTreeMap::new(),
+            conns: 0,
+            wants_relay: false,
+        }
     }
 
     pub fn input(&mut self, input: Input) {
         self.hub.handle(self.now, input);
         while let Some(output) = self.hub.poll_output() {
             match output {
+                Output::Relay { wanted } => self.wants_relay = wanted,
                 Output::Send { to, message } => {
                     for conn in to {
                         assert!(!self.closed.contains_key(&conn), "{message:?} to a closed connection");

@@ -119,7 +119,7 @@ struct Plan {
     queue: mpsc::Receiver<Spoken>,
 }
 
-/// What bridges run with.
+/// What members in this process, bridges and relays, run with.
 pub(crate) struct Ground {
     pub(crate) site: Arc<Site>,
     pub(crate) router: Router,
@@ -160,13 +160,12 @@ impl Bridges {
     ///
     /// # Errors
     /// Where the system gives no thread.
-    pub(crate) async fn start(self, ground: Ground) -> io::Result<Option<Running>> {
+    pub(crate) async fn start(self, ground: &Arc<Ground>) -> io::Result<Option<Running>> {
         let desk = ground.site.desk.as_ref().map(|desk| desk.inbox.clone());
         let (Some(desk), false) = (desk, self.0.is_empty()) else { return Ok(None) };
         // WebRTC takes its time: neither rooms nor deepstream's clients are to wait for it.
         let worker = Worker::start("bridge".to_owned())?;
         let (running, ended) = mpsc::channel(1);
-        let ground = Arc::new(ground);
         for Plan { settings, queue } in self.0 {
             let channels = settings.channels.iter().filter_map(|name| Some((name.clone(), event(&settings, name)?)));
             let there = There { channels: channels.collect(), roster: Roster::new(&settings.room), desk: desk.clone() };
@@ -251,7 +250,10 @@ impl Bridge {
         let (room, ground) = (&self.settings.room, &self.ground);
         let address = format!("{}{room}", ground.address);
         let way = ground.clone();
-        let join = roomful::join(address).name(NAME).attribute("bridge", NAME).connector(move || way.connect());
+        let join = roomful::join(address)
+            .name(NAME)
+            .attribute("bridge", NAME)
+            .connector(move || way.connect(Peer::inside(way.alive.clone())));
         let Some((key, secret)) = ground.key.clone() else { return join.await };
         let room = room.clone();
         let token =
@@ -353,12 +355,14 @@ async fn closed(closing: &mut watch::Receiver<bool>) {
 
 impl Ground {
     /// A connection to this server that stays in its memory.
-    fn connect(self: &Arc<Self>) -> impl Future<Output = io::Result<DuplexStream>> + Send + use<> {
+    pub(crate) fn connect(
+        self: &Arc<Self>,
+        peer: Peer,
+    ) -> impl Future<Output = io::Result<DuplexStream>> + Send + use<> {
         let ground = self.clone();
         async move {
             let (near, far) = duplex(limits::BRIDGE_PIPE);
-            let peer = Arc::new(Peer::inside(ground.alive.clone()));
-            tokio::spawn(http::serve(Stream::Inside(far), peer, ground.router.clone(), ground.site.clone()));
+            tokio::spawn(http::serve(Stream::Inside(far), Arc::new(peer), ground.router.clone(), ground.site.clone()));
             Ok(near)
         }
     }

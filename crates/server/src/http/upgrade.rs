@@ -79,6 +79,7 @@ struct Admitted {
     room: RoomName,
     place: Place,
     since: Instant,
+    is_relay: bool,
 }
 
 /// Finds out what a WebSocket is for. deepstream's clients would not understand a refusal: they get a response that
@@ -119,7 +120,7 @@ fn admit(site: &Site, peer: &Peer, request: &Request<Incoming>) -> Result<Admitt
         return Err(wrong_origin());
     }
     let place = place(site, peer, request)?;
-    Ok(Admitted { room, place, since })
+    Ok(Admitted { room, place, since, is_relay: peer.is_relay })
 }
 
 fn wrong_origin() -> Refused {
@@ -163,12 +164,12 @@ async fn run(site: Arc<Site>, upgrade: OnUpgrade, peer: Arc<Peer>, visit: Visit)
     let (stream, read) = (parts.io.into_inner(), parts.read_buf);
     let (open, shared) = (site.metrics.connection(), site.clone());
     match (visit, &shared.desk) {
-        (Visit::Room(Ok(Admitted { room, place, since })), _) => {
+        (Visit::Room(Ok(Admitted { room, place, since, is_relay })), _) => {
             shared.shards.of(&room).worker.spawn(async move {
                 let Ok(stream) = stream.settle() else { return };
                 let socket = Socket::new(stream, &read, room::limits::SIGNAL_MAX);
                 drop(read);
-                Connection::new(socket, site).run(room, &place, since).await;
+                Connection::new(socket, site, is_relay).run(room, &place, since).await;
                 drop((open, peer));
             });
         }
@@ -181,7 +182,7 @@ async fn run(site: Arc<Site>, upgrade: OnUpgrade, peer: Arc<Peer>, visit: Visit)
         }),
         (Visit::Room(Err(refused)), _) => {
             let socket = Socket::new(stream, &read, room::limits::SIGNAL_MAX);
-            Connection::new(socket, site).refuse(refused).await;
+            Connection::new(socket, site, false).refuse(refused).await;
         }
         (Visit::Deepstream(_), None) => {}
     }

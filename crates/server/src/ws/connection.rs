@@ -45,6 +45,8 @@ pub(crate) struct Connection {
 /// What a client may say, and how much of it.
 struct Intake {
     site: Arc<Site>,
+    /// Whether the member is a relay of the server's own: it needs no token, and may send as much as it has to.
+    is_relay: bool,
     messages: Bucket,
     bytes: Bucket,
 }
@@ -75,12 +77,12 @@ impl From<Over> for Farewell {
 }
 
 impl Connection {
-    pub(crate) fn new(socket: Socket, site: Arc<Site>) -> Connection {
+    pub(crate) fn new(socket: Socket, site: Arc<Site>, is_relay: bool) -> Connection {
         let now = Instant::now();
         let (messages, bytes) = (Bucket::new(site.messages, now), Bucket::new(limits::BYTES, now));
         let id = site.next_conn();
         let span = info_span!(parent: None, "connection", id = id.0, room = Empty, member = Empty);
-        Connection { socket, intake: Intake { site, messages, bytes }, id, span }
+        Connection { socket, intake: Intake { site, is_relay, messages, bytes }, id, span }
     }
 
     /// Serves the connection to its end. `since` is when the client connected.
@@ -136,7 +138,11 @@ impl Connection {
                 "send join before anything else",
             )));
         };
-        let grant = self.intake.site.gate.admit(join.token.as_ref(), room).map_err(Farewell::Refuse)?;
+        let grant = if self.intake.is_relay {
+            Some(Grant::relay())
+        } else {
+            self.intake.site.gate.admit(join.token.as_ref(), room).map_err(Farewell::Refuse)?
+        };
         Ok((Box::new(join), grant))
     }
 
@@ -233,7 +239,10 @@ impl Intake {
         })?;
         let (now, bytes) = (Instant::now(), received.len());
         self.site.metrics.received(bytes);
-        if !(self.messages.take(self.site.messages, 1, now) && self.bytes.take(limits::BYTES, bytes, now)) {
+        let may = |intake: &mut Intake| {
+            intake.messages.take(intake.site.messages, 1, now) && intake.bytes.take(limits::BYTES, bytes, now)
+        };
+        if !self.is_relay && !may(self) {
             return Err(Farewell::Refuse(Refused::fatal(
                 RefusalCode::RateLimited,
                 "too many messages, or bytes, in too short a time",

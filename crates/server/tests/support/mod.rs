@@ -67,6 +67,7 @@ pub fn join(secret: Secret, name: &str) -> Join {
         token: None,
         topology: None,
         agent: None,
+        relay: None,
         resume: None,
     }
 }

@@ -86,6 +86,7 @@ mod tests {
             identity: None,
             attributes: Default::default(),
             mute: false,
+            relay: false,
         }
     }
 

@@ -1,0 +1,72 @@
+//! Relays: asking the server for one where a room needs it, and letting them go without anybody's losing anything.
+
+use super::{Hub, Output, switch::Move};
+use crate::{
+    id::MemberId,
+    limits,
+    plan::{Event, NoDistance, Topology},
+    time::Time,
+    wire::signal::{RefusalCode, Refused},
+};
+
+/// Somebody wants a star, for which there is no relay yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wish {
+    by: MemberId,
+    until: Time,
+}
+
+impl Hub {
+    /// The room is to be a star as soon as there is a relay.
+    pub(super) fn await_star(&mut self, now: Time, by: MemberId) {
+        self.star = Some(Wish { by, until: now + limits::RELAY_TIMEOUT });
+    }
+
+    /// Has the room become a star where the relay is there now; where none came in time, says so.
+    pub(super) fn settle_star(&mut self, now: Time) {
+        let Some(wish) = self.star else { return };
+        if self.planner.offers(Topology::Star) {
+            self.pin_to(Topology::Star);
+        } else if now >= wish.until {
+            self.star = None;
+            if let Some(conn) = self.roster.get(wish.by).and_then(|session| session.conn) {
+                let message = "the server has no relay to spare, so the room stays as it is";
+                let hint = "ask again later, or for `auto`, `mesh`, `small-world` or `tree`";
+                self.refuse_message(conn, Refused::of_message(RefusalCode::TopologyUnavailable, message, hint));
+            }
+        }
+    }
+
+    /// Lets the server know whether the room wants a relay of its own. One that came is kept as long as the room is, or is
+    /// to be, a star: it takes over when others fail.
+    pub(super) fn tend_relay(&mut self) {
+        let star = self.star.is_some()
+            || self.pinned == Topology::Star
+            || [Some(self.planner.topology()), self.planner.switching(), self.planner.retiring()]
+                .contains(&Some(Topology::Star));
+        let wanted = self.config.relay
+            && star
+            && self.roster.people() > 0
+            && !self.shutting_down
+            && (self.wants_relay || !self.planner.offers(Topology::Star));
+        if std::mem::replace(&mut self.wants_relay, wanted) != wanted {
+            self.outputs.push_back(Output::Relay { wanted });
+        }
+    }
+
+    /// A relay will leave: whoever hangs on it is linked elsewhere first. It leaves when its links are closed.
+    pub(super) fn drain(&mut self, now: Time, id: MemberId, conn: super::ConnId) {
+        if !self.roster.get(id).is_some_and(|session| session.member.relay) {
+            let message = "only a relay is drained";
+            let refused = Refused::of_message(RefusalCode::NotAllowed, message, "say leave to leave the room");
+            return self.refuse_message(conn, refused);
+        }
+        let ops = self.planner.apply(&Event::Drain(id), &NoDistance);
+        self.tell_links(&ops, None);
+        if matches!(self.moving, Move::None) {
+            self.moving = Move::Committed { from: now + limits::RETIRE_AFTER, by: now + limits::RETIRE_BY };
+        }
+        let look = now + limits::SWITCH_LOOK;
+        self.plan_at = Some(self.plan_at.map_or(look, |at| at.min(look)));
+    }
+}
