@@ -2,6 +2,7 @@
 
 pub mod case;
 pub mod deepstream;
+pub mod forward;
 mod load;
 pub mod mesh;
 pub mod plan;
