@@ -1,6 +1,7 @@
 //! Benchmarks of Roomful beside its peers.
 
 pub mod case;
+pub mod crowd;
 pub mod deepstream;
 pub mod forward;
 mod load;

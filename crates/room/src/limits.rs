@@ -224,6 +224,10 @@ pub const PLAN_EVERY: Micros = Micros::from_secs(1);
 pub const SWITCH_LOOK: Micros = Micros::from_millis(100);
 /// How long the links of a new topology have to open.
 pub const SWITCH_TIMEOUT: Micros = Micros::from_secs(8);
+/// Beyond that, how long to wait for another of them, where fewer than half are open.
+pub const SWITCH_LULL: Micros = Micros::from_secs(2);
+/// When a change of topology is given up, though its links keep coming.
+pub const SWITCH_BY: Micros = Micros::from_secs(60);
 /// How long the old links stay after a new topology has taken over, at least.
 pub const RETIRE_AFTER: Micros = Micros::from_secs(2);
 /// How long they stay at most, where somebody has no new one.

@@ -3,6 +3,7 @@
 // `roomful join --json`.
 
 import { join } from "/sdk/roomful.js";
+import { Book } from "./book.js";
 import { describe, pattern, sample } from "./values.js";
 
 /** @import { Room } from "/sdk/roomful.js" */
@@ -13,17 +14,20 @@ const report = Reflect.get(globalThis, "report");
 
 /** @type {Room} */
 let room;
+/** @type {Book | undefined} */
+let book;
 
 const inside = {
   /**
    * Enters, and reports from then on.
    * @param {string} address
    * @param {{ name: string, token?: string }} options
-   * @param {{ reads?: boolean, latest?: string[] }} [habits] `reads: false`: iterates over "chat" without ever asking for
-   *   a message; `latest`: channels of that mode to read
+   * @param {{ reads?: boolean, latest?: string[], book?: boolean }} [habits] `reads: false`: iterates over "chat" without ever
+   *   asking for a message; `latest`: channels of that mode to read; `book`: keeps one of what is said and heard
    */
-  async enter(address, options, { reads = true, latest = [] } = {}) {
+  async enter(address, options, { reads = true, latest = [], book: keeps = false } = {}) {
     room = await join(address, options);
+    if (keeps) book = new Book(room);
     for (const type of ["memberjoin", "memberupdate"]) {
       room.addEventListener(/** @type {"memberjoin"} */ (type), ({ member }) =>
         report({ event: type, member: member.id, name: member.name }));
@@ -36,6 +40,7 @@ const inside = {
       report({ event: "gap", member: member.id, from_seq, to_seq }));
     room.addEventListener("unreadable", ({ member, reason }) =>
       report({ event: "unreadable", member: member?.id, reason }));
+    room.addEventListener("topologychange", ({ from, to }) => report({ event: "topology", from, to }));
     room.addEventListener("reconnecting", ({ reason }) => report({ event: "reconnecting", reason }));
     room.addEventListener("reconnected", ({ resumed }) => report({ event: "reconnected", resumed }));
     room.state.addEventListener("change", ({ key }) => report({ event: "state", key }));
@@ -118,6 +123,17 @@ const inside = {
 
   /** @param {string} key */
   getState: (key) => room.state.get(key),
+
+  /** @param {string} topology */
+  pin: (topology) => room.pin(/** @type {any} */ (topology)),
+
+  /** @param {number | null} everyMs */
+  startTalking(everyMs) {
+    void book?.talk(everyMs);
+  },
+
+  /** What it said and heard. */
+  report: () => book?.report(),
 
   leave: () => room.leave(),
 };

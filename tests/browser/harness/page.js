@@ -69,7 +69,7 @@ export class Page extends Participant {
    * Enters a room; it is in when this is done.
    * @param {string} room
    * @param {{ name?: string, token?: string, topology?: string }} [options] as `join` takes them
-   * @param {{ reads?: boolean, latest?: string[] }} [habits]
+   * @param {{ reads?: boolean, latest?: string[], book?: boolean }} [habits]
    */
   async enter(room, options = {}, habits = {}) {
     await this.do("enter", `${this.origin}/${room}`, { name: this.name, ...options }, habits);

@@ -38,7 +38,7 @@ const MAY_KNOW: &[(&str, &str, &[&str])] = &[
     ("server", "crates/server", &["room", "rtc", "roomful", "deepstream"]),
     ("sim", "sim", &["room"]),
     ("cli", "crates/cli", &["room", "roomful", "server", "sim", "bench"]),
-    ("tests", "tests", &["room", "rtc", "roomful", "server", "sim"]),
+    ("tests", "tests", &["room", "rtc", "roomful", "server", "sim", "bench"]),
     ("bench", "bench", &["room", "rtc", "roomful", "server", "sim"]),
     ("xtask", "xtask", &[]),
 ];

@@ -31,6 +31,10 @@ pub(super) enum Move {
         awaited: BTreeSet<(MemberId, MemberId)>,
         /// When it goes on, or back, with what is up.
         deadline: Time,
+        /// How many were not up when the deadline was set: who has moved on since gets more time.
+        before: usize,
+        /// Until when it may be put off.
+        by: Time,
     },
     /// The new topology has taken over; the old links go between these times.
     Committed {
@@ -103,7 +107,23 @@ impl Hub {
                     self.begin(now, to);
                 }
             }
-            Move::Opening { total, awaited, deadline } => self.opening(now, total, awaited, deadline),
+            Move::Opening { total, mut awaited, deadline, before, by } => {
+                awaited.retain(|(a, b)| self.planner.linked(*a, *b) && !self.is_up(*a, *b));
+                let (left, is_due) = (awaited.len(), now >= deadline);
+                if left * 100 > total && !is_due {
+                    self.moving = Move::Opening { total, awaited, deadline, before, by };
+                } else if left * 2 <= total {
+                    self.commit(now);
+                } else if left < before && now < by {
+                    // Too few, but they keep coming: many links on slow machines. To begin again would not be faster.
+                    let deadline = now + limits::SWITCH_LULL;
+                    self.moving = Move::Opening { total, awaited, deadline, before: left, by };
+                } else {
+                    // Most of it cannot be had: the room stays as it is.
+                    let ops = self.planner.abort();
+                    self.tell_links(&ops, None);
+                }
+            }
             Move::Committed { from, by } => {
                 if now >= by || (now >= from && !self.somebody_is_stranded()) {
                     let ops = self.planner.retire();
@@ -128,21 +148,12 @@ impl Hub {
         let awaited: BTreeSet<_> = ops.iter().filter_map(opened).collect();
         self.counters.switches += 1;
         self.tell_links(&ops, None);
-        self.moving = Move::Opening { total: awaited.len(), awaited, deadline: now + limits::SWITCH_TIMEOUT };
+        let total = awaited.len();
+        let (deadline, by) = (now + limits::SWITCH_TIMEOUT, now + limits::SWITCH_BY);
+        self.moving = Move::Opening { total, awaited, deadline, before: total, by };
     }
 
-    fn opening(&mut self, now: Time, total: usize, mut awaited: BTreeSet<(MemberId, MemberId)>, deadline: Time) {
-        awaited.retain(|(a, b)| self.planner.linked(*a, *b) && !self.is_up(*a, *b));
-        if awaited.len() * 100 > total && now < deadline {
-            self.moving = Move::Opening { total, awaited, deadline };
-            return;
-        }
-        if awaited.len() * 2 > total {
-            // Most of it cannot be had: the room stays as it is.
-            let ops = self.planner.abort();
-            self.tell_links(&ops, None);
-            return;
-        }
+    fn commit(&mut self, now: Time) {
         let from = self.planner.topology().to_string();
         let ops = self.planner.commit(&NoDistance);
         self.tell_links(&ops, None);

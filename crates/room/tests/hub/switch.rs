@@ -91,6 +91,29 @@ fn a_room_stays_as_it_is_where_most_new_links_do_not_open() {
 }
 
 #[test]
+fn a_room_goes_on_moving_while_its_new_links_keep_coming() {
+    let mut table = Table::new();
+    let conns = table.linked(&MEMBERS);
+    pin(&mut table, conns[0], "small-world");
+    pass(&mut table, &conns, 5);
+    conns.iter().for_each(|conn| drop(table.inbox(*conn)));
+    pin(&mut table, conns[0], "mesh");
+    table.pass_alive(limits::SWITCH_TIMEOUT, &conns);
+    // One member after another gets its links up, too slowly for all of them.
+    let mut moved = None;
+    for (place, number) in MEMBERS.into_iter().enumerate() {
+        let others: Vec<u8> = MEMBERS.into_iter().filter(|other| *other != number).collect();
+        table.report(conns[place], &others, &[], &[]);
+        table.pass_alive(limits::SWITCH_LULL, &conns);
+        let (_, _, _, topology) = told(&mut table, conns[0]);
+        moved = moved.or(topology.map(|topology| (place, topology)));
+    }
+    let (place, topology) = moved.expect("it has moved");
+    assert_eq!(topology, "mesh");
+    assert!(place > 1, "that was soon: with member {place}");
+}
+
+#[test]
 fn only_those_who_may_choose_and_only_what_can_be_had() {
     let mut table = Table::new();
     let a = table.join(1);
