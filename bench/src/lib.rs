@@ -9,3 +9,4 @@ pub mod mesh;
 pub mod plan;
 pub mod process;
 pub mod signal;
+pub mod switch;

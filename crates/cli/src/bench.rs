@@ -11,7 +11,7 @@ use bench::{
     case::Case,
     deepstream,
     mesh::{self, Subject, Workload},
-    signal,
+    signal, switch,
 };
 use clap::{Args, Subcommand};
 
@@ -26,6 +26,7 @@ use crate::failure::Failure;
   roomful bench mesh
   roomful bench mesh --peers bench/peers --runs 5 --json
   roomful bench signal --json
+  roomful bench switch --members 40
   roomful bench deepstream")]
 pub struct Bench {
     #[command(subcommand)]
@@ -44,6 +45,8 @@ enum What {
     Mesh(Mesh),
     /// The server's side: memory of idle members, and fan-out through the hub
     Signal(Signal),
+    /// A live room that moves from one topology to another: how long, what is lost, how long deliveries take meanwhile
+    Switch(Switch),
     /// What deepstream's clients get: events, updates of records, memory, beside deepstream's server
     Deepstream(Deepstream),
     /// One subject's part of `mesh`
@@ -59,6 +62,16 @@ struct Mesh {
     /// The folder bench/peers, where the peers are to be measured too; see its README for what has to be built
     #[arg(long, value_name = "FOLDER")]
     peers: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Switch {
+    /// Members
+    #[arg(long, default_value_t = 40)]
+    members: usize,
+    /// How often each says something, in milliseconds
+    #[arg(long, default_value_t = 500)]
+    every_ms: u64,
 }
 
 #[derive(Debug, Args)]
@@ -120,6 +133,9 @@ impl Bench {
         let cases = match self.what {
             What::Mesh(mesh) => mesh.run(me, self.runs),
             What::Signal(signal) => signal.run(me, self.runs),
+            What::Switch(Switch { members, every_ms }) => {
+                switch::run(switch::Options { members, every: Duration::from_millis(every_ms), runs: self.runs })
+            }
             What::Deepstream(deepstream) => deepstream.run(me, self.runs),
             What::MeshPart { members, size, messages, rate } => {
                 let outcome = mesh::play(Workload { members, size, messages, rate }).map_err(Failure::failed)?;

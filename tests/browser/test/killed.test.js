@@ -30,9 +30,10 @@ async function gather(t, topology, sizes) {
   for (const [place, size] of sizes.entries()) {
     const crowd = Crowd.start();
     t.after(() => crowd.kill());
-    await crowd.enter(scene.server.address(room), names(`crowd ${place + 1}, `, size));
+    const [address, members] = [scene.server.address(room), names(`crowd ${place + 1}, `, size)];
     company.crowds.add(crowd);
-    if (place === 0) await crowd.pin(topology);
+    if (place > 0) await company.grow(crowd, address, members);
+    else await crowd.enter(address, members).then(() => crowd.pin(topology));
   }
   await Promise.all(pages.map((page) => page.enter(room, {}, { book: true })));
   for (const page of pages) company.pages.add(page);
