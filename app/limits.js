@@ -40,6 +40,8 @@ export const LABELLED = 14;
 export const INITIALED = 30;
 /** Messages that the drawing shows on their way at the same time. */
 export const PULSES = 48;
+/** Links that are gone and that the drawing still shows, fading. */
+export const FADING = 1_000;
 
 /** How often a typing member says so, and how long it is believed. */
 export const TYPING_EVERY_MS = 2_500;

@@ -118,12 +118,44 @@ function together(here, there, speaks) {
 }
 
 /**
+ * The shortest ways from a member over open links: how many links to each, and who has to pass on.
+ * @param {string} from
+ * @param {readonly Edge[]} links
+ * @returns {{ hops: Map<string, number>, passing: Set<string> }}
+ */
+export function waysFrom(from, links) {
+  /** @type {Map<string, string[]>} */
+  const neighbours = new Map();
+  for (const { a, b, state } of links) {
+    if (state !== "open") continue;
+    for (const [one, other] of [[a, b], [b, a]]) {
+      const known = neighbours.get(one);
+      if (known === undefined) neighbours.set(one, [other]);
+      else known.push(other);
+    }
+  }
+  const hops = new Map([[from, 0]]);
+  /** @type {Set<string>} */
+  const passing = new Set();
+  // A map is gone through in the order in which it grows.
+  for (const [id, hop] of hops) {
+    for (const other of neighbours.get(id) ?? []) {
+      if (hops.has(other)) continue;
+      hops.set(other, hop + 1);
+      if (id !== from) passing.add(id);
+    }
+  }
+  return { hops, passing };
+}
+
+/**
  * The picture in one sentence.
  * @param {number} members everybody, oneself included
  * @param {readonly Edge[]} links
  * @param {number} silent  members that do not report their links
+ * @param {string} [topology]
  */
-export function summary(members, links, silent) {
+export function summary(members, links, silent, topology = "mesh") {
   if (members <= 1) return "Nobody to link to yet.";
   const open = links.filter((link) => link.state === "open").length;
   const pairs = (members * (members - 1)) / 2;
@@ -131,11 +163,12 @@ export function summary(members, links, silent) {
   const shaky = links.filter((link) => link.state === "suspect").length;
   const unseen = silent > 1 ? (silent * (silent - 1)) / 2 : 0;
   const parts = [];
-  if (open === pairs) parts.push(members === 2 ? "You two are linked directly" : `Everyone is linked to everyone: ${open} links`);
+  if (topology !== "mesh") parts.push(`${count(members, "member")}, ${count(open, "link")}`);
+  else if (open === pairs) parts.push(members === 2 ? "You two are linked directly" : `Everyone is linked to everyone: ${open} links`);
   else parts.push(`${open} of ${count(pairs - unseen, "link")} open`);
   if (shaky > 0) parts.push(`${shaky} gone quiet`);
   if (failed > 0) parts.push(`${failed} failed`);
-  if (unseen > 0) parts.push(`${unseen} more that nobody tells of`);
+  if (unseen > 0 && topology === "mesh") parts.push(`${unseen} more that nobody tells of`);
   return `${parts.join(" · ")}.`;
 }
 

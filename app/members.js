@@ -10,7 +10,7 @@ import { linkReason, pathWords, rttWords } from "./reasons.js";
 /**
  * @typedef {Object} Row
  * @property {HTMLLIElement} element
- * @property {(person: Person, chosen: boolean) => void} show
+ * @property {(person: Person, chosen: boolean, meshed: boolean) => void} show
  */
 
 /**
@@ -36,7 +36,7 @@ export function mountMembers(commands) {
     for (const person of state.people) {
       const row = rows.get(person.id) ?? makeRow(person, commands);
       rows.set(person.id, row);
-      row.show(person, state.chosen === person.id);
+      row.show(person, state.chosen === person.id, state.topology === "mesh");
       if (row.element === place) place = place.nextElementSibling;
       else members.insertBefore(row.element, place);
     }
@@ -64,12 +64,12 @@ function makeRow(first, commands) {
 
   return {
     element,
-    show(person, chosen) {
+    show(person, chosen, meshed) {
       say(face, initials(person.name));
       say(name, person.name);
       name.title = person.name;
       pick.setAttribute("aria-pressed", String(chosen));
-      const { state, words, ms } = linkWords(person);
+      const { state, words, ms } = linkWords(person, meshed);
       element.dataset["link"] = state;
       say(link, words);
       link.title = person.link?.path ? `${words} (${person.link.path})` : words;
@@ -78,8 +78,12 @@ function makeRow(first, commands) {
   };
 }
 
-/** @param {Person} person @returns {{ state: string, words: string, ms: string }} */
-export function linkWords(person) {
+/**
+ * @param {Person} person
+ * @param {boolean} meshed whether everybody is to be linked to everybody
+ * @returns {{ state: string, words: string, ms: string }}
+ */
+export function linkWords(person, meshed) {
   if (person.self) return { state: "self", words: "in this tab", ms: "" };
   const link = person.link;
   const reason = link === undefined ? "" : linkReason(link.reason);
@@ -93,6 +97,6 @@ export function linkWords(person) {
     case "connecting":
       return { state: "connecting", words: reason ? `Connecting… ${reason}` : "Connecting…", ms: "" };
     default:
-      return { state: "none", words: "Not linked yet", ms: "" };
+      return { state: "none", words: meshed ? "Not linked yet" : "by way of others", ms: "" };
   }
 }

@@ -99,6 +99,17 @@ export function pathWords(path) {
   }
 }
 
+/** A topology with its article, as in “the room is now …”. @param {string} topology */
+export function topologyWords(topology) {
+  switch (topology) {
+    case "mesh": return "a mesh: everyone is linked to everyone";
+    case "small-world": return "a small world: few links each, and members pass on";
+    case "tree": return "a tree: members pass on along its branches";
+    case "star": return "a star: a relay passes everything on";
+    default: return `linked as ${topology.replaceAll(/[-_]/g, " ")}`;
+  }
+}
+
 /**
  * Why a link is not open.
  * @param {string} reason

@@ -18,6 +18,8 @@ import { createStore } from "./store.js";
 import { emptyTable } from "./table.js";
 import { mountTheme } from "./theme.js";
 import { mountTopology } from "./topology.js";
+import { mountPin } from "./pin.js";
+import { mountSpotlight } from "./spotlight.js";
 
 /** @import { Message } from "./log.js" */
 /** @import { Session } from "./session.js" */
@@ -43,6 +45,8 @@ store.show(mountChat({ reading: (reading) => store.dispatch({ type: "reading", r
 store.show(mountComposer({ send, typing: (typing) => session?.typing(typing) }));
 store.show(mountMembers({ choose, rename: renameDialog }));
 store.show(mountTopology({ choose }));
+store.show(mountSpotlight({ choose }));
+store.show(mountPin({ pin: async (topology) => session?.pin(topology) ?? "" }));
 store.show(mountEmpty());
 // Last, since it hands the focus over to what the others have made ready.
 store.show(mountGate({

@@ -9,7 +9,7 @@ import { textOf } from "./prose.js";
 import { unreadableWords } from "./reasons.js";
 import { ownLinks } from "./state.js";
 
-/** @import { Member, Room } from "/sdk/roomful.js" */
+/** @import { Member, Room, Topology } from "/sdk/roomful.js" */
 /** @import { Link } from "./links.js" */
 /** @import { Action, Person, State } from "./state.js" */
 /** @import { Store } from "./store.js" */
@@ -19,6 +19,7 @@ import { ownLinks } from "./state.js";
  * @property {(ticket: string, text: string) => Promise<void>} say
  * @property {(typing: boolean) => void} typing
  * @property {(name: string) => void} rename
+ * @property {(topology: string) => Promise<string>} pin  has the room linked in another way; gives what went wrong, in words
  * @property {() => Promise<void>} leave  also where the room was not entered yet
  */
 
@@ -88,7 +89,7 @@ export function enter({ address, name, token, store }) {
       publish(news, ownLinks({ ...store.state(), people }));
     }
 
-    dispatch({ type: "entered", self: room.self.id, topology: room.topology, people: peopleOf(room), at: Date.now() });
+    dispatch({ type: "entered", self: room.self.id, topology: room.topology, mayPin: room.mayPin, people: peopleOf(room), at: Date.now() });
     publish("states", ownLinks(store.state()));
     for (const { id, name: called } of peopleOf(room)) shownNames.set(id, called);
 
@@ -115,7 +116,7 @@ export function enter({ address, name, token, store }) {
       if (before !== state) showPeople("states");
       else redraw ??= setTimeout(() => showPeople("times"), TIMES_SHOWN_MS);
     });
-    room.addEventListener("topologychange", ({ to }) => dispatch({ type: "topology", to }));
+    room.addEventListener("topologychange", ({ to }) => dispatch({ type: "topology", to, at: Date.now() }));
     room.addEventListener("gap", ({ member }) => dispatch({ type: "missed", id: member.id, at: Date.now() }));
     room.addEventListener("unreadable", ({ member, reason }) => {
       // Without a key nobody of those who have one can be read: said once, it is said of all.
@@ -161,6 +162,15 @@ export function enter({ address, name, token, store }) {
     },
     typing: (isTyping) => channels?.typing(isTyping),
     rename: (to) => void room?.setAttributes({ name: to }),
+    async pin(topology) {
+      try {
+        await room?.pin(/** @type {Topology | "auto"} */ (topology));
+        return "";
+      } catch (error) {
+        const { message, hint } = failureOf(error);
+        return hint === "" ? message : `${message}: ${hint}`;
+      }
+    },
     async leave() {
       left = true;
       abort.abort();

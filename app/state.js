@@ -3,7 +3,7 @@
 
 import { NOTICE_SHOWN } from "./limits.js";
 import * as log from "./log.js";
-import { list } from "./reasons.js";
+import { list, topologyWords } from "./reasons.js";
 
 /** @import { Entry } from "./log.js" */
 /** @import { Link, Report } from "./links.js" */
@@ -31,6 +31,7 @@ import { list } from "./reasons.js";
  * @property {boolean} entered         has been in the room since the page was opened
  * @property {string} self             own id; empty before the room was entered
  * @property {string} topology
+ * @property {boolean} mayPin          may choose it
  * @property {readonly Person[]} people  oneself first, then in order of arrival
  * @property {ReadonlyMap<string, string>} names  also of those who left
  * @property {ReadonlyMap<string, Report>} reports
@@ -48,7 +49,7 @@ import { list } from "./reasons.js";
 /**
  * @typedef {{ type: "asking" }
  *   | { type: "joining" }
- *   | { type: "entered", self: string, topology: string, people: readonly Person[], at: number }
+ *   | { type: "entered", self: string, topology: string, mayPin: boolean, people: readonly Person[], at: number }
  *   | { type: "people", people: readonly Person[] }
  *   | { type: "came", id: string, name: string, at: number }
  *   | { type: "went", id: string, name: string, reason: string, at: number }
@@ -62,7 +63,7 @@ import { list } from "./reasons.js";
  *   | { type: "discarded", ticket: string }
  *   | { type: "missed", id: string, at: number }
  *   | { type: "noted", text: string, at: number }
- *   | { type: "topology", to: string }
+ *   | { type: "topology", to: string, at: number }
  *   | { type: "reconnecting", at: number }
  *   | { type: "reconnected", at: number }
  *   | { type: "failed", code: string, message: string, hint: string, at: number }
@@ -78,6 +79,7 @@ export const INITIAL = {
   entered: false,
   self: "",
   topology: "",
+  mayPin: false,
   people: [],
   names: new Map(),
   reports: new Map(),
@@ -104,7 +106,7 @@ export function reduce(state, action) {
     case "joining":
       return { ...state, phase: { at: "joining" } };
     case "entered": {
-      const entered = withPeople({ ...state, self: action.self, topology: action.topology }, action.people);
+      const entered = withPeople({ ...state, self: action.self, topology: action.topology, mayPin: action.mayPin }, action.people);
       return {
         ...welcomed(entered, action.at),
         phase: { at: "in" },
@@ -163,7 +165,9 @@ export function reduce(state, action) {
     case "noted":
       return log.append(state, { kind: "notice", tone: "plain", text: action.text, at: action.at });
     case "topology":
-      return { ...state, topology: action.to };
+      return log.append({ ...state, topology: action.to }, {
+        kind: "notice", tone: "plain", text: `The room is now ${topologyWords(action.to)}`, at: action.at,
+      });
     case "reconnecting":
       return state.phase.at === "in" ? { ...state, phase: { at: "reconnecting" } } : state;
     case "reconnected":

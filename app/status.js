@@ -84,7 +84,9 @@ function pillWords(state) {
       const rest = others(state).length;
       const open = openLinks(state);
       if (rest === 0) return "Only you so far";
-      return open === rest ? `${count(rest + 1, "person", "people")}` : `Linked to ${open} of ${rest}`;
+      // Outside of a mesh few links reach everybody.
+      const reached = state.topology === "mesh" ? open === rest : open > 0;
+      return reached ? `${count(rest + 1, "person", "people")}` : `Linked to ${open} of ${rest}`;
     }
   }
 }

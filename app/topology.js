@@ -4,8 +4,8 @@
 
 import { initials, tint } from "./avatar.js";
 import { el, part, say, svg } from "./dom.js";
-import { edges, linksInWords, summary } from "./links.js";
-import { INITIALED, LABELLED, LINKS_DRAWN, PULSES } from "./limits.js";
+import { edges, linksInWords, summary, waysFrom } from "./links.js";
+import { FADING, INITIALED, LABELLED, LINKS_DRAWN, PULSES } from "./limits.js";
 import { HEIGHT, WIDTH, along, angle, chord, faceRadius, seat, turn } from "./ring.js";
 import { ownLinks } from "./state.js";
 
@@ -16,6 +16,8 @@ import { ownLinks } from "./state.js";
 /** Time constants: how fast members move to their seats, and how long a message is on its way. */
 const SETTLE_MS = 130;
 const PULSE_MS = 650;
+/** How long a link that is gone fades; as in the style. */
+const FADE_MS = 900;
 /** Longer pauses between frames count as this: a tab that comes back to the front does not jump. */
 const FRAME_MAX_MS = 64;
 /** Links beyond which each is drawn fainter, so that the few that are not well stand out. */
@@ -69,17 +71,21 @@ export function mountTopology(commands) {
   let radius = faceRadius(1);
   let chosen = "";
   let pointed = "";
+  let fading = 0;
   let frame = 0;
   let lastFrame = 0;
   /** Whether somebody is not at their seat yet, or a chord has no shape yet. */
   let restless = false;
-  /** @type {Pick<State, "people" | "reports"> | undefined} */
+  /** @type {Pick<State, "people" | "reports" | "topology" | "self"> | undefined} */
   let drawn;
+  /** Who passes on what the one in the light says, or this member; nobody in a mesh. @type {Set<string>} */
+  let passing = new Set();
   /** @type {State["spoke"]} */
   let spoke = new Map();
 
   return (state) => {
-    const changed = drawn === undefined || drawn.people !== state.people || drawn.reports !== state.reports;
+    const changed = drawn === undefined || drawn.people !== state.people || drawn.reports !== state.reports
+      || drawn.topology !== state.topology;
     if (changed) {
       drawn = state;
       seatPeople(state.people);
@@ -154,8 +160,8 @@ export function mountTopology(commands) {
     const wanted = new Set(links.map((link) => link.key));
     for (const [key, { element }] of chords) {
       if (wanted.has(key)) continue;
-      element.remove();
       chords.delete(key);
+      fade(element);
     }
     for (const link of links) {
       const old = chords.get(link.key);
@@ -170,16 +176,30 @@ export function mountTopology(commands) {
     chordLayer.style.setProperty("--haze", String(Math.max(0.08, Math.min(1, HAZY / links.length))));
   }
 
+  /** A link that is gone stays in sight for a moment. @param {SVGPathElement} element */
+  function fade(element) {
+    if (still.matches || document.visibilityState !== "visible" || fading >= FADING) {
+      element.remove();
+      return;
+    }
+    fading += 1;
+    element.classList.add("fading");
+    setTimeout(() => {
+      fading -= 1;
+      element.remove();
+    }, FADE_MS);
+  }
+
   /** @param {State} state @param {readonly Edge[]} links @param {number} silent */
   function tell(state, links, silent) {
     // Alone there is nothing to draw.
     figure.hidden = state.people.length < 2;
     details.hidden = figure.hidden;
-    say(summaryLine, state.people.length === 0 ? "You are not in the room." : summary(state.people.length, links, silent));
+    say(summaryLine, state.people.length === 0 ? "You are not in the room." : summary(state.people.length, links, silent, state.topology));
     say(topology, state.people.length > 1 ? state.topology.replaceAll(/[-_]/g, " ") : "");
     for (const line of legend.children) {
       const kind = line instanceof HTMLElement ? line.dataset["state"] : "";
-      line.toggleAttribute("hidden", !links.some((link) => link.state === kind));
+      line.toggleAttribute("hidden", kind === undefined ? passing.size === 0 : !links.some((link) => link.state === kind));
     }
   }
 
@@ -203,6 +223,10 @@ export function mountTopology(commands) {
   /** Puts one member's links into the light, and the rest into the shade. */
   function light() {
     const id = pointed || chosen;
+    const speaker = seats.has(id) ? id : drawn?.self ?? "";
+    const links = [...chords.values()].map(({ edge }) => edge);
+    passing = drawn === undefined || drawn.topology === "mesh" ? new Set() : waysFrom(speaker, links).passing;
+    legend.querySelector("[data-passes]")?.toggleAttribute("hidden", passing.size === 0);
     figure.classList.toggle("lit", id !== "" && seats.has(id));
     for (const { element, edge } of chords.values()) element.classList.toggle("bright", edge.a === id || edge.b === id);
     /** @type {Set<string>} */
@@ -214,6 +238,7 @@ export function mountTopology(commands) {
     for (const place of seats.values()) {
       place.element.classList.toggle("bright", near.has(place.id));
       place.element.classList.toggle("chosen", place.id === id);
+      place.element.classList.toggle("passes", passing.has(place.id));
     }
   }
 

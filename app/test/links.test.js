@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { LINKS_PUBLISHED } from "../limits.js";
-import { edges, linksInWords, parseReport, report, summary } from "../links.js";
+import { edges, linksInWords, parseReport, report, summary, waysFrom } from "../links.js";
 
 /** @import { Link, Report } from "../links.js" */
 
@@ -69,4 +69,19 @@ test("the picture is told in words", () => {
   assert.equal(summary(1, [], 0), "Nobody to link to yet.");
   assert.match(summary(3, links, 0), /^1 of 3 links open · 1 failed\.$/);
   assert.match(summary(3, links, 2), /^1 of 2 links open · 1 failed · 1 more that nobody tells of/);
+});
+
+test("ways lead over open links, and those on them pass on", () => {
+  const links = edges(roster, new Map([[A, seen({ [B]: "open" })], [B, seen({ [A]: "open", [C]: "open" })], [C, seen({ [B]: "open", [A]: "failed" })]]));
+  const { hops, passing } = waysFrom(A, links);
+  assert.deepEqual([...hops], [[A, 0], [B, 1], [C, 2]]);
+  assert.deepEqual([...passing], [B]);
+  assert.deepEqual([...waysFrom(B, links).passing], []);
+  assert.deepEqual([...waysFrom("d".repeat(16), links).hops.values()], [0]);
+});
+
+test("few links are not missing links where members pass on", () => {
+  const links = edges(roster, new Map([[A, seen({ [B]: "open" })], [B, seen({ [A]: "open", [C]: "open" })], [C, seen({ [B]: "open" })]]));
+  assert.equal(summary(3, links, 0, "tree"), "3 members, 2 links.");
+  assert.equal(summary(3, links, 0, "mesh"), "2 of 3 links open.");
 });

@@ -240,6 +240,48 @@ test("the drawing shows whom the others are linked to, members in a terminal too
   assert.doesNotMatch(await grace.innerText(), /Edsger/);
 });
 
+test("a room of twelve moves, and the drawing shows how", async (t) => {
+  const address = scene.server.address(scene.room());
+  await scene.members(t, address, ["Grace", "Edsger", "Barbara", "Alan", "Radia", "Ada", "Donald", "Frances", "Ken", "Sophie"]);
+  const wide = await visit(t, address);
+  const narrow = await visit(t, address, { viewport: NARROW, hasTouch: true, isMobile: true });
+  for (const [page, name] of /** @type {const} */ ([[wide, "Tim"], [narrow, "Margaret"]])) await enter(page, name);
+  await wide.getByTestId("links-summary").getByText("Everyone is linked to everyone: 66 links").waitFor();
+  await narrow.getByTestId("tab-links").click();
+
+  await wide.getByTestId("pin-to").focus();
+  await wide.keyboard.press("t");
+  assert.equal(await wide.getByTestId("pin-to").inputValue(), "tree");
+  await wide.keyboard.press("Tab");
+  await wide.keyboard.press("Enter");
+  for (const page of [wide, narrow]) {
+    await page.getByTestId("notice").getByText("The room is now a tree").waitFor({ state: "attached" });
+    // The old links go a while later.
+    await page.getByTestId("links-summary").getByText(/^12 members, (1[1-9]|2\d|3[0-6]) links/).waitFor();
+    assert.ok((await page.getByTestId("topology").locator(".seat.passes").count()) > 0, "somebody passes on");
+  }
+  assert.equal(await wide.locator("#topology").innerText(), "tree");
+
+  // By keyboard, and by a tap on a seat.
+  await wide.getByTestId("spotlight-of").focus();
+  await wide.keyboard.type("Grace");
+  const rows = wide.getByTestId("spotlight-links").locator("tbody tr");
+  await rows.filter({ hasText: "open" }).filter({ hasText: "direct" }).first().waitFor();
+  assert.match(await wide.getByTestId("spotlight-note").innerText(), /^Reaches 11 members (directly|within \d hops; \d+ members? pass(es)? it on)\.$/);
+  await narrow.getByTestId("topology").locator(".seat").first().tap();
+  await narrow.getByTestId("spotlight-links").locator("tbody tr").first().waitFor();
+  const overflow = await narrow.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  assert.equal(overflow, 0, "it needs no sideways scrolling");
+  for (const [page, name] of /** @type {const} */ ([[wide, "twelve"], [narrow, "twelve-narrow"]])) {
+    await assertAccessible(page, name);
+    await shoot(page, name);
+  }
+
+  await narrow.getByTestId("pin-to").selectOption("star");
+  await narrow.getByTestId("pin-go").click();
+  await narrow.getByTestId("pin-said").getByText(/ask for|on its way/).waitFor();
+});
+
 test("narrow, dark, and with many: it stays usable", async (t) => {
   const room = scene.room();
   const address = scene.server.address(room);
