@@ -14,7 +14,7 @@ pub(super) fn join(draft: &mut Draft<'_>, slot: Slot) {
     let start = draft.rng.next_u32() as usize % members.live.len().max(1);
     let (before, from) = members.live.split_at(start);
     for peer in from.iter().chain(before).chain(draft.held) {
-        if *peer != slot && !(relays(*peer) && !draft.held.contains(peer)) {
+        if *peer != slot && (!relays(*peer) || draft.held.contains(peer)) {
             draft.links.take(slot, *peer, Tag::Mesh);
         }
     }
