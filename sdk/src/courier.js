@@ -69,6 +69,11 @@ export class Courier {
     settleBeginnings(this.#core);
   }
 
+  /** Whether it is known where the streams of those begin who were here before. */
+  get isSettled() {
+    return this.#core.vouched;
+  }
+
   /**
    * The plan changed. Streams keep the ways that they have; new ones take the links that are eager now.
    *

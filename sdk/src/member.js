@@ -68,6 +68,7 @@ export class Member {
     }
     this.#take(input);
     hearCourier(core);
+    if (core.session.isJoined && core.isRelayed && core.courier.isSettled) core.session.settle(core.now);
     this.#leaveWhenDrained();
     this.#leaveWhenFlushed();
   }

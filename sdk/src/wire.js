@@ -31,7 +31,7 @@ import { SIGNAL_MAX, WELCOME_MAX } from "./limits.js";
  *   | { type: "join", v: number, secret: string, name: string, attributes?: Attributes, token?: string,
  *       topology?: string, agent?: string, relay?: RelayOffer, resume?: Resume }
  *   | { type: "signal", to: MemberId, attempt: number, data: Json }
- *   | { type: "links", up?: MemberId[], suspect?: MemberId[], down?: MemberId[] }
+ *   | { type: "links", up?: MemberId[], suspect?: MemberId[], down?: MemberId[], settled?: boolean }
  *   | { type: "attributes", op: number, set: Record<string, string | null> }
  *   | { type: "state", op: number, key: string, value: Json }
  *   | { type: "ping" }
@@ -344,7 +344,7 @@ const CLIENT = new Map(
       "resume?": object({ hub: TEXT, "up?": list(ID), "state?": STATE }),
     }),
     signal: object({ to: ID, attempt: NUMBER_32, data: JSON_VALUE }),
-    links: object({ "up?": list(ID), "suspect?": list(ID), "down?": list(ID) }),
+    links: object({ "up?": list(ID), "suspect?": list(ID), "down?": list(ID), "settled?": FLAG }),
     attributes: object({ op: NUMBER, set: map(nullable(TEXT)) }),
     state: object({ op: NUMBER, key: TEXT, value: JSON_VALUE }),
     ping: EMPTY,

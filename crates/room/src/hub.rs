@@ -45,6 +45,7 @@
 //! ```
 
 mod liveness;
+mod overlap;
 mod relay;
 mod roster;
 mod session;
@@ -252,6 +253,8 @@ pub struct Hub {
     state: SharedState,
     /// How far a change of topology has got.
     moving: switch::Move,
+    /// Links that the plan has closed and that newcomers hold on to; see `overlap`.
+    overlap: BTreeSet<(MemberId, MemberId)>,
     /// The topology that the room is to have.
     pinned: Topology,
     /// A wish for a star that waits for a relay.
@@ -279,6 +282,7 @@ impl Hub {
             planner: Planner::new(seed),
             state: SharedState::default(),
             moving: switch::Move::None,
+            overlap: BTreeSet::new(),
             pinned: switch::AUTO,
             star: None,
             wants_relay: false,
@@ -393,7 +397,7 @@ impl Hub {
             return self.refuse_message(conn, refused);
         };
         match to.conn {
-            Some(to) if self.planner.linked(id, signal.to) => {
+            Some(to) if self.linked(id, signal.to) => {
                 self.counters.signals += 1;
                 let SignalTo { attempt, data, .. } = signal;
                 self.send(vec![to], ServerMessage::Signal(SignalFrom { from: id, attempt, data }));
@@ -405,7 +409,10 @@ impl Hub {
     /// Takes a member's report about its links in. What it says of members that the plan does not link it to counts
     /// for nothing; of members that the hub does not know (yet) the open links are remembered.
     fn report(&mut self, id: MemberId, report: LinkReport) {
-        let about = |hub: &Hub, peer| peer != id && (hub.roster.get(peer).is_none() || hub.planner.linked(id, peer));
+        let about = |hub: &Hub, peer| peer != id && (hub.roster.get(peer).is_none() || hub.linked(id, peer));
+        if report.settled {
+            self.settled(id);
+        }
         for peer in report.up {
             if about(self, peer) && self.roster.vouch(id, peer) {
                 self.recheck.insert(peer);
@@ -502,6 +509,7 @@ impl Hub {
         }
         self.wakes.clear();
         self.recheck.clear();
+        self.overlap.clear();
     }
 
     // ---- telling -------------------------------------------------------------------------------------------------
@@ -523,8 +531,14 @@ impl Hub {
         self.send(to, message);
     }
 
-    /// Tells members what changed in their links; `but` is told otherwise. Equal messages are sent as one.
+    /// Tells members what the plan changed in their links; `but` is told otherwise.
     fn tell_links(&mut self, ops: &[LinkOp], but: Option<MemberId>) {
+        let ops = self.with_overlap(ops);
+        self.tell_changes(&ops, but);
+    }
+
+    /// Tells members what changed in their links. Equal messages are sent as one.
+    fn tell_changes(&mut self, ops: &[LinkOp], but: Option<MemberId>) {
         let mut plans: BTreeMap<ConnId, LinkPlan> = BTreeMap::new();
         for op in ops {
             if let LinkOp::Close(a, b) = *op {

@@ -220,6 +220,10 @@ pub const STREAMS_MAX: usize = 16 * 1024;
 
 /// How often a room's plan is looked after where it is not a small mesh.
 pub const PLAN_EVERY: Micros = Micros::from_secs(1);
+/// How long a newcomer may hold on to its first links: an attempt at one, and another.
+pub const SETTLE_BY: Micros = Micros::from_secs(20);
+/// Links that newcomers of a room hold on to.
+pub const OVERLAP_MAX: usize = 16_384;
 /// How often a change of topology is looked after.
 pub const SWITCH_LOOK: Micros = Micros::from_millis(100);
 /// How long the links of a new topology have to open.

@@ -224,6 +224,9 @@ impl Member {
             Input::Timeout => self.tick(),
         }
         self.hear_courier();
+        if self.session.is_joined() && self.is_relayed() && self.courier.is_settled() {
+            self.session.settle(self.now);
+        }
         self.leave_when_drained();
         self.leave_when_flushed();
     }

@@ -51,6 +51,10 @@ export class Session {
   #reports = new Map();
   /** @type {number | undefined} */
   #reportAt;
+  /** Whether the hub is to be told that this member knows where streams begin. */
+  #settles = false;
+  /** Whether it was, since it welcomed this member. */
+  #settled = false;
   #heard;
   #pinged = false;
   #ping = HUB_PING;
@@ -118,6 +122,7 @@ export class Session {
   welcomed(welcome) {
     this.state = "joined";
     this.#failures = 0;
+    this.#settles = this.#settled = false;
     this.hub = welcome.hub;
     this.epoch = welcome.epoch;
     this.#ping = 1_000 * Math.min(Math.max(welcome.ping_ms, 1_000), 60_000);
@@ -230,6 +235,17 @@ export class Session {
   }
 
   /**
+   * This member knows where the others' streams begin: the hub is told, once.
+   *
+   * @param {number} now
+   */
+  settle(now) {
+    if (this.#settled) return;
+    this.#settled = this.#settles = true;
+    this.#reportAt ??= now + REPORT_DELAY;
+  }
+
+  /**
    * Nothing more is to be said of a member that went.
    *
    * @param {MemberId} peer
@@ -268,10 +284,12 @@ export class Session {
     this.#reportAt = undefined;
     const seen = [...this.#reports].sort(([a], [b]) => compareTexts(a, b));
     this.#reports.clear();
-    if (seen.length === 0) return undefined;
+    if (seen.length === 0 && !this.#settles) return undefined;
     /** @type {ClientMessage & { type: "links" }} */
     const report = { type: "links" };
     for (const [peer, how] of seen) (report[how] ??= []).push(peer);
+    if (this.#settles) report.settled = true;
+    this.#settles = false;
     return report;
   }
 

@@ -39,6 +39,11 @@ impl Courier {
         Frame::Hello { version: frame::VERSION, epoch, credit: self.links[at].granted, holdings }
     }
 
+    /// Whether it is known where the streams of those begin who were here before.
+    pub fn is_settled(&self) -> bool {
+        self.vouched
+    }
+
     /// Where all streams of earlier members have begun, it is known where streams begin.
     pub(super) fn settle_beginnings(&mut self) {
         let unknown = |stream: &Stream| stream.kind == Kind::Room && !stream.has_begun();

@@ -44,6 +44,8 @@ pub(super) struct Session {
     pub(super) contested: bool,
     /// Since when it has been away with nobody's word for it against others' doubts, or with no witness at all.
     pub(super) failing: Option<Time>,
+    /// Until when it may hold on to its first links, while it does not know where others' streams begin.
+    pub(super) settling: Option<Time>,
     /// The last of its own changes that was dealt with.
     pub(super) op: u64,
     /// Bytes of JSON that it takes in a welcome.
@@ -129,6 +131,7 @@ impl Roster {
             newly_doubted: false,
             contested: false,
             failing: None,
+            settling: Some(now + limits::SETTLE_BY),
             op: 0,
             json_bytes,
             wake: None,
@@ -289,6 +292,13 @@ impl Roster {
             if let Some(session) = self.sessions.get_mut(&about) {
                 session.witnesses.remove(&witness);
             }
+        }
+    }
+
+    /// Ends the time to settle of those for whom it is over.
+    pub(super) fn end_settling(&mut self, now: Time) {
+        for session in self.sessions.values_mut() {
+            session.settling = session.settling.filter(|until| now < *until);
         }
     }
 

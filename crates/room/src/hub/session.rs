@@ -133,6 +133,7 @@ impl Hub {
             self.refuse(old, Refused::fatal(RefusalCode::Replaced, "the session was taken over", hint));
         }
         let up = join.resume.map(|resume| resume.up).unwrap_or_default();
+        self.forgo_overlap(id);
         let mut ops = self.planner.apply(&Event::Back(id), &NoDistance);
         self.rebuild_testimony(id, &up);
         // What was signalled to it meanwhile is lost: whoever offers to it on a link that is not up begins anew. It
@@ -270,6 +271,7 @@ impl Hub {
             self.wakes.remove(&(at, id));
         }
         self.recheck.remove(&id);
+        self.drop_overlap(id);
         let counter = match reason {
             GoneReason::Crashed => &mut self.counters.crashed,
             GoneReason::Unresponsive => &mut self.counters.unresponsive,

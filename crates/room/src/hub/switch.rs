@@ -99,6 +99,7 @@ impl Hub {
         if self.plan_at.is_none_or(|at| at > now) {
             return;
         }
+        self.tend_overlap(now);
         match std::mem::replace(&mut self.moving, Move::None) {
             Move::None => {
                 let ops = self.planner.apply(&Event::Tick(now), &NoDistance);
@@ -141,6 +142,11 @@ impl Hub {
     fn is_restless(&self) -> bool {
         let topology = self.planner.topology();
         topology != Topology::Mesh || self.pinned != topology || self.star.is_some()
+    }
+
+    /// Whether members pass on what others say.
+    pub(super) fn is_relayed(&self) -> bool {
+        self.planner.topology() != Topology::Mesh
     }
 
     fn begin(&mut self, now: Time, to: Topology) {

@@ -61,6 +61,9 @@ pub(super) struct Session {
     pins: VecDeque<(u64, String)>,
     reports: BTreeMap<MemberId, Report>,
     report_at: Option<Time>,
+    /// The hub is to be told that this member knows where streams begin; whether it was told, since it welcomed it.
+    settles: bool,
+    settled: bool,
     heard: Time,
     pinged: bool,
     ping: Micros,
@@ -86,6 +89,8 @@ impl Session {
             pins: VecDeque::new(),
             reports: BTreeMap::new(),
             report_at: None,
+            settles: false,
+            settled: false,
             heard: now,
             pinged: false,
             ping: limits::HUB_PING,
@@ -138,6 +143,7 @@ impl Session {
     pub fn welcomed(&mut self, welcome: &Welcome) -> Vec<ClientMessage> {
         self.state = State::Joined;
         self.failures = 0;
+        (self.settles, self.settled) = (false, false);
         self.hub = Some(welcome.hub.clone());
         self.epoch = welcome.epoch.min(NUMBER_MAX);
         self.ping = Micros::from_millis(welcome.ping_ms.clamp(1_000, 60_000));
@@ -218,6 +224,14 @@ impl Session {
         self.report_at.get_or_insert(now + limits::REPORT_DELAY);
     }
 
+    /// This member knows where the others' streams begin: the hub is told, once.
+    pub fn settle(&mut self, now: Time) {
+        if !std::mem::replace(&mut self.settled, true) {
+            self.settles = true;
+            self.report_at.get_or_insert(now + limits::REPORT_DELAY);
+        }
+    }
+
     /// Nothing more is to be said of a member that went.
     pub fn forget(&mut self, peer: MemberId) {
         self.reports.remove(&peer);
@@ -240,7 +254,7 @@ impl Session {
             }
             if self.report_at.is_some_and(|due| due <= now) {
                 self.report_at = None;
-                let mut report = LinkReport::default();
+                let mut report = LinkReport { settled: std::mem::take(&mut self.settles), ..LinkReport::default() };
                 for (peer, seen) in std::mem::take(&mut self.reports) {
                     match seen {
                         Report::Up => report.up.push(peer),

@@ -251,6 +251,9 @@ pub struct LinkReport {
     /// Ended or never opened.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub down: Vec<MemberId>,
+    /// It knows where the streams of those begin who were here before it, and needs its first links no more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub settled: bool,
 }
 
 /// A wish how the room should be linked.

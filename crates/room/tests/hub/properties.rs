@@ -295,7 +295,7 @@ fn op() -> impl Strategy<Value = u64> {
 fn message() -> impl Strategy<Value = ClientMessage> {
     let report = (ids(), ids(), ids()).prop_map(|(up, suspect, down)| {
         let ids = |numbers: Vec<u8>| numbers.into_iter().map(id).collect();
-        ClientMessage::Links(LinkReport { up: ids(up), suspect: ids(suspect), down: ids(down) })
+        ClientMessage::Links(LinkReport { up: ids(up), suspect: ids(suspect), down: ids(down), settled: false })
     });
     let signal = (0..PEOPLE + 2, any::<u32>()).prop_map(|(to, attempt)| {
         let data = Json::parse("{\"offer\":\"\"}").expect("JSON");

@@ -4,7 +4,7 @@ use room::{
     hub::{ConnId, Grant},
     limits,
     time::Micros,
-    wire::signal::{ClientMessage, PinTopology, RefusalCode, RouteTo, ServerMessage},
+    wire::signal::{ClientMessage, Json, LinkReport, PinTopology, RefusalCode, RouteTo, ServerMessage, SignalTo},
 };
 
 use crate::table::{Table, id, join};
@@ -160,4 +160,43 @@ fn a_way_leads_over_links_that_are_up() {
     table.say(conns[0], ClientMessage::Route(RouteTo { to: id(99) }));
     let [ServerMessage::Route(route)] = &table.inbox(conns[0])[..] else { panic!("no way is told") };
     assert!(route.path.is_empty());
+}
+
+#[test]
+fn a_newcomer_keeps_its_first_links_until_it_knows_where_streams_begin() {
+    let mut table = Table::new();
+    let mut conns = table.linked(&MEMBERS[..4]);
+    pin(&mut table, conns[0], "small-world");
+    table.pass_alive(limits::SETTLE_BY + limits::RETIRE_BY, &conns);
+    let newcomer = table.join(5);
+    conns.push(newcomer);
+    let first: Vec<_> = table.welcome(newcomer).links.iter().map(|link| link.peer).collect();
+    // Those who enter after it are put between it and the first ones.
+    (6..40).for_each(|number| conns.push(table.join(number)));
+    let planned: Vec<_> = table.hub.planner().links_of(id(5)).map(|(peer, _)| peer).collect();
+    assert!(first.iter().all(|peer| !planned.contains(peer)), "{first:?} {planned:?}");
+    let (mut closed, mut lazy) = (Vec::new(), Vec::new());
+    let mut listen = |table: &mut Table, closed: &mut Vec<_>, lazy: &mut Vec<_>| {
+        for message in table.inbox(newcomer) {
+            if let ServerMessage::Links(plan) = message {
+                closed.extend(plan.close);
+                lazy.extend(plan.lazy);
+            }
+        }
+    };
+    listen(&mut table, &mut closed, &mut lazy);
+    assert!(closed.is_empty(), "{closed:?}");
+    assert!(first.iter().all(|peer| lazy.contains(peer)), "{first:?} {lazy:?}");
+
+    // They go on negotiating.
+    let data = Json::parse(r#"{"answer": ""}"#).expect("JSON");
+    table.say(newcomer, ClientMessage::Signal(SignalTo { to: first[0], attempt: 1, data }));
+    let elder = MEMBERS.iter().position(|number| id(*number) == first[0]).expect("an elder");
+    let elder = conns[elder];
+    assert!(table.inbox(elder).iter().any(|message| matches!(message, ServerMessage::Signal(_))));
+
+    // An elder knows already, so that it is the newcomer's word which ends that.
+    table.say(newcomer, ClientMessage::Links(LinkReport { settled: true, ..LinkReport::default() }));
+    listen(&mut table, &mut closed, &mut lazy);
+    assert!(first.iter().all(|peer| closed.contains(peer)), "{first:?} {closed:?}");
 }

@@ -129,7 +129,7 @@ impl Table {
 
     pub fn report(&mut self, conn: ConnId, up: &[u8], suspect: &[u8], down: &[u8]) {
         let ids = |numbers: &[u8]| numbers.iter().map(|number| id(*number)).collect();
-        let report = LinkReport { up: ids(up), suspect: ids(suspect), down: ids(down) };
+        let report = LinkReport { up: ids(up), suspect: ids(suspect), down: ids(down), settled: false };
         self.say(conn, ClientMessage::Links(report));
     }
 

@@ -1,0 +1,91 @@
+//! Links that the plan has closed and that stay for a newcomer's sake.
+//!
+//! Where others' streams begin for it a newcomer learns over its first links, from members that were here before. When many
+//! enter at once, the plan soon puts others between it and them. Were its first links closed right then, it might be left among
+//! members that entered after it, none of which can tell. So they stay, besides those of the plan, until it says that it
+//! knows, or has had time enough.
+
+use super::Hub;
+use crate::{id::MemberId, limits, plan::LinkOp, time::Time};
+
+impl Hub {
+    /// Whether two members are linked: by the plan, or still, for one of them to settle.
+    pub(super) fn linked(&self, a: MemberId, b: MemberId) -> bool {
+        self.planner.linked(a, b) || self.overlap.contains(&ordered(a, b))
+    }
+
+    /// A member knows where the others' streams begin.
+    pub(super) fn settled(&mut self, id: MemberId) {
+        if let Some(session) = self.roster.get_mut(id)
+            && session.settling.take().is_some()
+        {
+            self.end_overlap();
+        }
+    }
+
+    /// What members are told of a change of the plan: links that somebody holds on to stay, and take no new streams.
+    pub(super) fn with_overlap(&mut self, ops: &[LinkOp]) -> Vec<LinkOp> {
+        let mut told = Vec::with_capacity(ops.len());
+        for op in ops {
+            match *op {
+                LinkOp::Close(a, b) if self.overlap.len() < limits::OVERLAP_MAX && self.is_held_on_to(a, b) => {
+                    self.overlap.insert(ordered(a, b));
+                    told.push(LinkOp::Lazy(a, b));
+                }
+                LinkOp::Close(a, b) => {
+                    self.overlap.remove(&ordered(a, b));
+                    told.push(*op);
+                }
+                // It is there already.
+                LinkOp::Open { offerer: a, answerer: b } if self.overlap.remove(&ordered(a, b)) => {}
+                _ => told.push(*op),
+            }
+        }
+        told
+    }
+
+    /// Ends the time of those who have had enough.
+    pub(super) fn tend_overlap(&mut self, now: Time) {
+        self.roster.end_settling(now);
+        self.end_overlap();
+    }
+
+    /// Closes the links that nobody holds on to any more.
+    fn end_overlap(&mut self) {
+        let over = |(a, b): &&(MemberId, MemberId)| !self.is_held_on_to(*a, *b);
+        let over: Vec<_> = self.overlap.iter().filter(over).copied().collect();
+        let ops: Vec<LinkOp> = over.into_iter().map(|(a, b)| LinkOp::Close(a, b)).collect();
+        self.close_overlap(&ops);
+    }
+
+    /// A member that comes back is told its links anew: those of the plan.
+    pub(super) fn forgo_overlap(&mut self, id: MemberId) {
+        let own = self.overlap.iter().filter(|(a, b)| *a == id || *b == id);
+        let ops: Vec<LinkOp> = own.map(|(a, b)| LinkOp::Close(*a, *b)).collect();
+        self.close_overlap(&ops);
+    }
+
+    /// A member is gone, and its links with it.
+    pub(super) fn drop_overlap(&mut self, id: MemberId) {
+        self.overlap.retain(|(a, b)| *a != id && *b != id);
+    }
+
+    fn close_overlap(&mut self, ops: &[LinkOp]) {
+        for op in ops {
+            if let LinkOp::Close(a, b) = op {
+                self.overlap.remove(&ordered(*a, *b));
+            }
+        }
+        self.tell_changes(ops, None);
+    }
+
+    fn is_held_on_to(&self, a: MemberId, b: MemberId) -> bool {
+        let settles =
+            |id| self.roster.get(id).is_some_and(|session| session.conn.is_some() && session.settling.is_some());
+        self.is_relayed() && (settles(a) || settles(b))
+    }
+}
+
+fn ordered(a: MemberId, b: MemberId) -> (MemberId, MemberId) {
+    if a < b { (a, b) } else { (b, a) }
+}
