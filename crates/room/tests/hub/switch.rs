@@ -167,7 +167,7 @@ fn a_newcomer_keeps_its_first_links_until_it_knows_where_streams_begin() {
     let mut table = Table::new();
     let mut conns = table.linked(&MEMBERS[..4]);
     pin(&mut table, conns[0], "small-world");
-    table.pass_alive(limits::SETTLE_BY + limits::RETIRE_BY, &conns);
+    table.pass_alive(limits::RETIRE_BY, &conns);
     let newcomer = table.join(5);
     conns.push(newcomer);
     let first: Vec<_> = table.welcome(newcomer).links.iter().map(|link| link.peer).collect();

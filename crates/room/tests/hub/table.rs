@@ -112,12 +112,13 @@ impl Table {
         self.join_as(join(number), Some(Grant::open()))
     }
 
-    /// Several members, all linked to each other, with nothing in their inboxes.
+    /// Several members, all linked to each other and settled, with nothing in their inboxes.
     pub fn linked(&mut self, numbers: &[u8]) -> Vec<ConnId> {
         let conns: Vec<ConnId> = numbers.iter().map(|number| self.join(*number)).collect();
         for (conn, number) in conns.iter().zip(numbers) {
             let others: Vec<u8> = numbers.iter().copied().filter(|other| other != number).collect();
             self.report(*conn, &others, &[], &[]);
+            self.say(*conn, ClientMessage::Links(LinkReport { settled: true, ..LinkReport::default() }));
         }
         self.inboxes.clear();
         conns
