@@ -167,6 +167,8 @@ impl Plan {
     /// What a member can carry has changed.
     pub(super) fn reshape(&mut self, draft: &mut Draft<'_>, slot: Slot) {
         match self {
+            // One that was a relay has links from now on.
+            Plan::Mesh if draft.members.present(slot) => mesh::join(draft, slot),
             Plan::Mesh => {}
             Plan::SmallWorld(world) => world.reshape(draft, slot),
             Plan::Forest(forest) => forest.reshape(draft, slot),

@@ -176,7 +176,7 @@ fn a_newcomer_keeps_its_first_links_until_it_knows_where_streams_begin() {
     let planned: Vec<_> = table.hub.planner().links_of(id(5)).map(|(peer, _)| peer).collect();
     assert!(first.iter().all(|peer| !planned.contains(peer)), "{first:?} {planned:?}");
     let (mut closed, mut lazy) = (Vec::new(), Vec::new());
-    let mut listen = |table: &mut Table, closed: &mut Vec<_>, lazy: &mut Vec<_>| {
+    let listen = |table: &mut Table, closed: &mut Vec<_>, lazy: &mut Vec<_>| {
         for message in table.inbox(newcomer) {
             if let ServerMessage::Links(plan) = message {
                 closed.extend(plan.close);
