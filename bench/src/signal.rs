@@ -128,6 +128,7 @@ async fn members(server: &Process, room: &str) -> io::Result<Vec<Socket>> {
         let join = ClientMessage::Join(Join {
             v: 1,
             secret: Secret(secret),
+            key: None,
             name: "member".to_owned(),
             attributes: Default::default(),
             token: None,

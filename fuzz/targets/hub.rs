@@ -92,7 +92,7 @@ impl Message {
                 ClientMessage::Signal(SignalTo { to: id(to), attempt, data: Json::null() })
             }
             Message::Links { up, suspect, down } => {
-                ClientMessage::Links(LinkReport { up: ids(up), suspect: ids(suspect), down: ids(down) })
+                ClientMessage::Links(LinkReport { up: ids(up), suspect: ids(suspect), down: ids(down), ..LinkReport::default() })
             }
             Message::Attributes { op, key: name, length } => ClientMessage::Attributes(SetAttributes {
                 op: u64::from(op),
@@ -156,6 +156,7 @@ impl World {
                 let join = Join {
                     v: if version == 255 { VERSION + 1 } else { VERSION },
                     secret: secret(whose),
+                    key: None,
                     name: text(usize::from(name)),
                     attributes: BTreeMap::new(),
                     token: None,

@@ -219,7 +219,8 @@ fn links_to(bits: u8, offers: u8) -> Vec<LinkTo> {
 }
 
 fn info(id: MemberId, mute: bool) -> MemberInfo {
-    MemberInfo { id, name: id.to_string(), identity: None, attributes: BTreeMap::new(), mute, relay: false }
+    let (name, attributes) = (id.to_string(), BTreeMap::new());
+    MemberInfo { id, name, identity: None, attributes, mute, relay: false, key: None }
 }
 
 fn payload(length: usize) -> Bytes {
@@ -274,6 +275,7 @@ impl World {
     fn new() -> World {
         let config = Config {
             secret: Secret([0; 16]),
+            key: None,
             name: "Ada".to_owned(),
             attributes: BTreeMap::new(),
             token: None,

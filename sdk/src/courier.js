@@ -19,6 +19,8 @@
  * In a full mesh (a plan that is not `relayed`) everybody pushes its own stream on all links, and nothing is announced: the
  * same machine, in which a lost link is mended by way of a third member.
  *
+ * Where members do not believe each other, what is passed on goes after its origin's signature (`trust`).
+ *
  * What is said to one member only is a log too, with one follower: it goes over the link to that member, or along a route
  * of members who pass it on (`addressed`). Its origin keeps it until the addressee has it.
  *
@@ -37,6 +39,7 @@ import { Link } from "./courier/link.js";
 import { consumed, fillOwn, hold, isFlushed, publish, send } from "./courier/own.js";
 import { take } from "./courier/receive.js";
 import { decline, nextFrame } from "./courier/send.js";
+import { Signing, forgetCovers, inCompany, keyOf, seal, sealAt, signed, unseal, verified } from "./courier/trust.js";
 import { forget, gone, sweep, trim } from "./courier/upkeep.js";
 import { bereave, detour, repairDue, settleGap, takeFromOrigins } from "./courier/ways.js";
 
@@ -107,6 +110,7 @@ export class Courier {
     const wasRelayed = core.plan.relayed;
     core.plan = plan;
     for (const at of newlyEager) decline(core, at);
+    unseal(core, core.own);
     if (wasRelayed && !plan.relayed) takeFromOrigins(core);
     else if (!wasRelayed && plan.relayed && core.vouched) beginUnknown(core);
   }
@@ -204,6 +208,7 @@ export class Courier {
     for (const { repair } of core.streams.things()) {
       if (repair) repair.asked = repair.asked.filter((asked) => asked !== at);
     }
+    forgetCovers(core, at);
     loseRoutes(core, at);
     bereave(core, at);
     for (const s of core.streams.places()) {
@@ -400,6 +405,69 @@ export class Courier {
     consumed(this.#core, origin, bytes);
   }
 
+  // ---- signatures ----------------------------------------------------------------------------------
+
+  /**
+   * What is said in this room is signed from now on, and what is passed on is believed only where it is. A courier that was
+   * not told so believes its neighbours.
+   *
+   * @param {string} room
+   */
+  sign(room) {
+    this.#core.signing ??= new Signing(room);
+  }
+
+  /** There is more than one other in the room. */
+  inCompany() {
+    inCompany(this.#core);
+  }
+
+  /**
+   * A member's key, by the hub's word. The first one counts until the member is forgotten.
+   *
+   * @param {number} now
+   * @param {MemberId} id
+   * @param {string} key as hex digits
+   */
+  key(now, id, key) {
+    this.#core.now = now;
+    keyOf(this.#core, id, key);
+  }
+
+  /**
+   * Asks for signatures that are due. To be called when what was said in one turn has been said.
+   *
+   * @param {number} now
+   */
+  seal(now) {
+    this.#core.now = now;
+    seal(this.#core);
+  }
+
+  /**
+   * The answer to the event `sign`.
+   *
+   * @param {number} now
+   * @param {number} token
+   * @param {Uint8Array} signature
+   */
+  signed(now, token, signature) {
+    this.#core.now = now;
+    signed(this.#core, token, signature);
+  }
+
+  /**
+   * The answer to the event `verify`.
+   *
+   * @param {number} now
+   * @param {number} token
+   * @param {boolean} good
+   */
+  verified(now, token, good) {
+    this.#core.now = now;
+    verified(this.#core, token, good);
+  }
+
   // ---- outputs -------------------------------------------------------------------------------------
 
   /**
@@ -473,7 +541,7 @@ export class Courier {
    */
   pollTimeout() {
     const core = this.#core;
-    let due = Math.min(core.repairs.first?.due ?? Infinity, core.sweepAt ?? Infinity);
+    let due = Math.min(core.repairs.first?.due ?? Infinity, core.sweepAt ?? Infinity, sealAt(core));
     for (let at = 0; at < core.links.end; at++) {
       const link = core.links.get(at);
       if (link?.open && link.tellAt !== undefined) due = Math.min(due, link.tellAt);

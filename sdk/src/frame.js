@@ -9,7 +9,7 @@
  */
 
 import { fromHex, toHex } from "./id.js";
-import { CHANNEL_NAME_MAX, CHUNK, HOLDINGS_MAX, LOSSY_MAX, PACKET_MAX, ROUTE_MAX } from "./limits.js";
+import { CHANNEL_NAME_MAX, CHUNK, HOLDINGS_MAX, LOSSY_MAX, PACKET_MAX, ROUTE_MAX, SIGNED_CHUNKS } from "./limits.js";
 
 /** @import {MemberId} from "./id.js" */
 
@@ -31,6 +31,11 @@ import { CHANNEL_NAME_MAX, CHUNK, HOLDINGS_MAX, LOSSY_MAX, PACKET_MAX, ROUTE_MAX
  * @typedef {{ type: "data", stream: Stream, seq: number, head?: Head, last: boolean, payload: Uint8Array }} Data
  */
 /**
+ * "These chunks are mine", as their origin says: the digest of each, from `first` on, and the origin's signature of what
+ * {@link signedText} makes of the frame.
+ * @typedef {{ stream: Stream, first: number, digests: Uint8Array[], signature: Uint8Array }} Signed
+ */
+/**
  * What one member says to another over their link.
  *
  * @typedef {(
@@ -49,6 +54,7 @@ import { CHANNEL_NAME_MAX, CHUNK, HOLDINGS_MAX, LOSSY_MAX, PACKET_MAX, ROUTE_MAX
  *   | { type: "prune", origin: MemberId }
  *   | { type: "route", stream: Stream, first: number, path: MemberId[] }
  *   | { type: "broken", stream: Stream }
+ *   | ({ type: "signed" } & Signed)
  * )} Frame
  */
 /** @typedef {"truncated" | "leftover" | "type" | "flags" | "number" | "text" | "kind" | "too_large"} FrameErrorCode */
@@ -57,6 +63,10 @@ import { CHANNEL_NAME_MAX, CHUNK, HOLDINGS_MAX, LOSSY_MAX, PACKET_MAX, ROUTE_MAX
 export const VERSION = 1;
 /** The number of links of a way that is not known. */
 export const HOP_UNKNOWN = 255;
+/** Bytes of a signature. */
+export const SIGNATURE = 64;
+/** Bytes of a chunk's digest. */
+const DIGEST = 16;
 
 const ADDRESSED = 1;
 const FIRST = 2;
@@ -243,7 +253,28 @@ export function encodeFrame(frame) {
       out.byte(20);
       out.stream(frame.stream);
       break;
+    case "signed":
+      out.byte(21);
+      out.stream(frame.stream);
+      out.varint(frame.first);
+      out.varint(frame.digests.length);
+      frame.digests.forEach((digest) => out.bytes(digest));
+      out.bytes(frame.signature);
+      break;
   }
+  return out.finish();
+}
+
+/**
+ * What is signed of a frame that ends with a signature: all before that, and which room it is said in.
+ *
+ * @param {string} room
+ * @param {Uint8Array} frame
+ */
+export function signedText(room, frame) {
+  const out = new Writer(frame.length);
+  out.bytes(UTF8.encode(`roomful v1 frame\0${room}\0`));
+  out.bytes(frame.subarray(0, Math.max(0, frame.length - SIGNATURE)));
   return out.finish();
 }
 
@@ -371,6 +402,8 @@ function decodeBody(reader) {
       };
     case 20:
       return { type: "broken", stream: reader.stream() };
+    case 21:
+      return { type: "signed", ...reader.signed() };
     default:
       throw new FrameError("type", type);
   }
@@ -555,6 +588,15 @@ class Reader {
     const kind = this.byte();
     if (kind >= KINDS.length) throw new FrameError("kind", kind);
     return { kind: KINDS[kind], channel: this.channel() };
+  }
+
+  /** @returns {Signed} */
+  signed() {
+    const [stream, first] = [this.stream(), this.varint()];
+    const digests = this.list(() => this.take(DIGEST), SIGNED_CHUNKS);
+    // Chunks count from 1, and what is said to be missing is one above the last.
+    if (first === 0 || digests.length === 0 || first > Number.MAX_SAFE_INTEGER - digests.length) throw new FrameError("number");
+    return { stream, first, digests, signature: this.take(SIGNATURE) };
   }
 
   /**

@@ -228,3 +228,20 @@ export const ROUTE_PATIENCE = secs(3);
 export const DRAIN_TIMEOUT = secs(25);
 /** Streams of a room that a member knows. */
 export const STREAMS_MAX = 16 * 1024;
+
+// ---- signatures ---------------------------------------------------------------------------------
+
+/** Chunks that one signature covers. */
+export const SIGNED_CHUNKS = 32;
+/** How long after its last signature a member gathers what it says before it signs again; after silence it signs at once. */
+export const SIGN_DELAY = millis(10);
+/** How long chunks wait for the hub's word of who it is that they are said to be from. */
+export const STRANGER_GRACE = secs(10);
+/** How long a link stays closed whose other end passed on what its origin has not said. */
+export const FORGED_REST = secs(60);
+/** Members that must say of another that it forges before nothing is passed on by it any more. */
+export const FORGED_ACCUSERS = 3;
+/** Lossy messages of a member that wait for its signature. */
+export const LOSSY_SIGNING = 256;
+/** Lossy messages that came over one link and wait to be verified. */
+export const LOSSY_CHECKING = 256;

@@ -21,7 +21,7 @@ import { call, callFailed, publish, reply, send } from "./member/app.js";
 import { Core } from "./member/core.js";
 import { askWays, buffered, consumed, hearCourier, packetCame, pump } from "./member/frames.js";
 import { close, connected, disconnected, giveUpEntering, gone, hubSaid, parted, pin, tellChange } from "./member/hub.js";
-import { apply, failLink, isCurrent, isUp, linkUp, local, partLink, tellParted } from "./member/links.js";
+import { apply, failLink, faulty, isCurrent, isUp, linkUp, local, partLink, tellParted } from "./member/links.js";
 import { LinkError } from "./courier/error.js";
 
 /** @import {Config, Input, Output} from "./member/io.js" */
@@ -81,6 +81,10 @@ export class Member {
   pollOutput() {
     const core = this.#core;
     while (core.outputs.isEmpty) {
+      // What was said in this turn is signed together.
+      core.courier.seal(core.now);
+      hearCourier(core);
+      if (!core.outputs.isEmpty) break;
       for (let peer; (peer = core.courier.pollDirty()); ) core.dirty.add(peer);
       const peer = core.dirty.takeFirst();
       if (peer === undefined) break;
@@ -161,6 +165,10 @@ export class Member {
         return consumed(core, input.from, input.bytes, input.lossy);
       case "drain":
         return this.#drain();
+      case "signed":
+        return core.courier.signed(core.now, input.token, input.signature);
+      case "verified":
+        return core.courier.verified(core.now, input.token, input.good);
       case "leave":
         core.leaveBy ??= core.now + LEAVE_FLUSH;
         return undefined;
@@ -175,7 +183,7 @@ export class Member {
       packetCame(this.#core, peer, lane, bytes);
     } catch (error) {
       if (error instanceof FrameError) failLink(this.#core, peer, `bad_frame: ${error.message}`);
-      else if (error instanceof LinkError) failLink(this.#core, peer, error.message);
+      else if (error instanceof LinkError) faulty(this.#core, peer, error);
       else throw error;
     }
   }

@@ -49,6 +49,7 @@ import { byteLength } from "./wire.js";
  * @property {TokenSource} [token]
  * @property {string} [topology]
  * @property {string} agent
+ * @property {import("./signer.js").Signer} [signer] undefined where the browser knows no signatures
  */
 
 /**
@@ -294,13 +295,15 @@ export class Room extends Emitter {
   }
 
   #drive() {
-    const { url, room, secret, name, attributes, token, topology, agent } = this.#entry;
+    const { url, room, secret, name, attributes, token, topology, agent, signer } = this.#entry;
     const random = crypto.getRandomValues(new Uint8Array(20));
     const options = {
       url,
       token,
+      signer,
       config: {
         secret: toHex(random.subarray(0, 16)),
+        key: signer?.key,
         seed: new DataView(random.buffer).getUint32(16),
         name,
         attributes,

@@ -16,6 +16,7 @@
 
 import { Room } from "./room.js";
 import { importSecret } from "./secret.js";
+import { Signer } from "./signer.js";
 import { socketAddress } from "./socket.js";
 
 export { RoomError } from "./errors.js";
@@ -70,6 +71,8 @@ export async function join(address, { name = "guest", token, attributes = {}, si
   const secret = key && (await importSecret(key));
   const text = (/** @type {unknown} */ value) => `${value}`.toWellFormed();
   const own = Object.fromEntries(Object.entries(attributes).map(([key, value]) => [text(key), text(value)]));
-  const entry = { url, room, secret, name: text(name), token, attributes: own, topology, agent: AGENT };
+  const signer = await Signer.create();
+  signal?.throwIfAborted();
+  const entry = { url, room, secret, name: text(name), token, attributes: own, topology, agent: AGENT, signer };
   return new Room(entry)._enter(signal);
 }

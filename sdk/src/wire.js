@@ -6,7 +6,7 @@
  * @module
  */
 
-import { isMemberId, isRoomName, isSecret } from "./id.js";
+import { isKey, isMemberId, isRoomName, isSecret } from "./id.js";
 import { SIGNAL_MAX, WELCOME_MAX } from "./limits.js";
 
 /** @import {MemberId} from "./id.js" */
@@ -15,7 +15,11 @@ import { SIGNAL_MAX, WELCOME_MAX } from "./limits.js";
 /** @typedef {Record<string, string>} Attributes */
 /** `value` is null where the entry was removed; the higher `version` wins. @typedef {{ value: Json, version: number }} StateEntry */
 /** What a relay is good for: the most links that it holds. @typedef {{ max_links?: number }} RelayOffer */
-/** A member as others see it; `mute`: its token forbids it to send data; `relay`: it passes on what others say, and is nobody to applications. @typedef {{ id: MemberId, name: string, identity?: string, attributes: Attributes, mute?: boolean, relay?: boolean }} MemberInfo */
+/**
+ * A member as others see it; `mute`: its token forbids it to send data; `relay`: it passes on what others say, and is nobody to
+ * applications; `key`: what it signs with, as hex digits.
+ * @typedef {{ id: MemberId, name: string, identity?: string, attributes: Attributes, mute?: boolean, relay?: boolean, key?: string }} MemberInfo
+ */
 /** Who makes the offer on a link. @typedef {"offer" | "answer"} Role */
 /** @typedef {{ peer: MemberId, role: Role }} LinkTo */
 /** @typedef {{ urls: string[], username?: string, credential?: string }} IceServer */
@@ -28,10 +32,10 @@ import { SIGNAL_MAX, WELCOME_MAX } from "./limits.js";
  * What a member says to the hub.
  *
  * @typedef {(
- *   | { type: "join", v: number, secret: string, name: string, attributes?: Attributes, token?: string,
+ *   | { type: "join", v: number, secret: string, key?: string, name: string, attributes?: Attributes, token?: string,
  *       topology?: string, agent?: string, relay?: RelayOffer, resume?: Resume }
  *   | { type: "signal", to: MemberId, attempt: number, data: Json }
- *   | { type: "links", up?: MemberId[], suspect?: MemberId[], down?: MemberId[], settled?: boolean }
+ *   | { type: "links", up?: MemberId[], suspect?: MemberId[], down?: MemberId[], settled?: boolean, forged?: MemberId[] }
  *   | { type: "attributes", op: number, set: Record<string, string | null> }
  *   | { type: "state", op: number, key: string, value: Json }
  *   | { type: "ping" }
@@ -304,6 +308,7 @@ const NUMBER_32 = where("a whole number below 2^32", (value) => Number.isInteger
 const NUMBER_16 = where("a whole number below 2^16", (value) => Number.isInteger(value) && value >= 0 && value < 2 ** 16);
 const ID = where("a member id", isMemberId);
 const SECRET = where("a session secret", isSecret);
+const KEY = where("a public key", isKey);
 const ROOM = where("a room's name", (value) => typeof value === "string" && isRoomName(value));
 const JSON_VALUE = where("JSON", (value) => value !== undefined);
 const ROLE = where("a role", (value) => value === "offer" || value === "answer");
@@ -317,7 +322,7 @@ const STATE = map(object({ value: JSON_VALUE, version: NUMBER }));
 const LINK = object({ peer: ID, role: ROLE });
 const EMPTY = object({});
 
-const MEMBER = object({ id: ID, name: TEXT, "identity?": TEXT, attributes: ATTRIBUTES, "mute?": FLAG, "relay?": FLAG });
+const MEMBER = object({ id: ID, name: TEXT, "identity?": TEXT, attributes: ATTRIBUTES, "mute?": FLAG, "relay?": FLAG, "key?": KEY });
 
 const NEGOTIATION = oneOf({
   offer: TEXT,
@@ -335,6 +340,7 @@ const CLIENT = new Map(
     join: object({
       v: NUMBER_32,
       secret: SECRET,
+      "key?": KEY,
       name: TEXT,
       "attributes?": ATTRIBUTES,
       "token?": TEXT,
@@ -344,7 +350,7 @@ const CLIENT = new Map(
       "resume?": object({ hub: TEXT, "up?": list(ID), "state?": STATE }),
     }),
     signal: object({ to: ID, attempt: NUMBER_32, data: JSON_VALUE }),
-    links: object({ "up?": list(ID), "suspect?": list(ID), "down?": list(ID), "settled?": FLAG }),
+    links: object({ "up?": list(ID), "suspect?": list(ID), "down?": list(ID), "settled?": FLAG, "forged?": list(ID) }),
     attributes: object({ op: NUMBER, set: map(nullable(TEXT)) }),
     state: object({ op: NUMBER, key: TEXT, value: JSON_VALUE }),
     ping: EMPTY,

@@ -13,6 +13,10 @@ export function frameFromSerde(json) {
     return { type, haves };
   }
   const frame = { type, ...body };
+  if (type === "signed") {
+    const [digests, signature] = [body.digests.map(fromHex), fromHex(body.signature)];
+    return { type, stream: body.stream, first: body.first, digests, signature };
+  }
   if (type === "data") frame.last ??= false;
   if ("payload" in body) frame.payload = fromHex(body.payload);
   return frame;
@@ -35,6 +39,8 @@ export function inputFromSerde(json) {
       return { ...input, answer: answerFromSerde(input.answer) };
     case "packet":
       return { ...input, bytes: fromHex(input.bytes) };
+    case "signed":
+      return { ...input, signature: fromHex(input.signature) };
     default:
       return present("payload" in input ? { ...input, payload: fromHex(input.payload) } : input);
   }

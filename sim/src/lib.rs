@@ -24,6 +24,7 @@ mod report;
 mod run;
 mod scenario;
 mod schedule;
+mod signer;
 pub mod trace;
 mod world;
 

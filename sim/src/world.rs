@@ -30,6 +30,7 @@ use crate::{
     queue::Queue,
     scenario::Scenario,
     schedule::{Action, Schedule},
+    signer,
     trace::Recorder,
 };
 use actor::{Actor, Fate};
@@ -419,6 +420,14 @@ impl World {
             Output::RestartIce { peer, attempt } => self.restart_ice(actor, peer, attempt),
             Output::Close { peer, attempt } => self.close(actor, peer, attempt),
             Output::Packet { peer, attempt, lane, bytes } => self.packet(actor, peer, attempt, lane, bytes),
+            Output::Sign { token, text } => {
+                let signature = self.actors[actor].signer.sign(&text);
+                self.actors[actor].app.follow_ups.push_back(Input::Signed { token, signature });
+            }
+            Output::Verify { token, key, text, signature } => {
+                let good = signer::verify(&key, &text, &signature);
+                self.actors[actor].app.follow_ups.push_back(Input::Verified { token, good });
+            }
             Output::Event(event) => self.hear(actor, event),
             output => self.checks.violation(self.now, format!("an output that no edge knows: {output:?}")),
         }

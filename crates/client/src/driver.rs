@@ -29,6 +29,7 @@ use crate::{
     membership::{Command, Publish, Requests},
     secrecy::{Heard, Secrecy},
     shared::Shared,
+    signer::{self, Signer},
     socket::{Failure, Socket, SocketEvent},
 };
 
@@ -38,6 +39,7 @@ pub(crate) struct Driver {
     secrecy: Secrecy,
     /// What it makes of an event; empty between events.
     heard: Vec<Heard>,
+    signer: Signer,
     started: Instant,
     links: Links,
     socket: Socket,
@@ -77,10 +79,17 @@ impl Drop for Application {
     }
 }
 
+/// Who the member is this time, and what it keeps to itself.
+pub(crate) struct Session {
+    pub config: Config,
+    pub secrecy: Secrecy,
+    /// Of the key in `config`.
+    pub signer: Signer,
+}
+
 impl Driver {
     pub(crate) fn new(
-        config: Config,
-        secrecy: Secrecy,
+        session: Session,
         links: Links,
         socket: Socket,
         shared: Arc<Shared>,
@@ -88,9 +97,10 @@ impl Driver {
         entering: oneshot::Sender<Result<(), JoinError>>,
     ) -> Driver {
         Driver {
-            machine: Member::new(config, Time(0)),
-            secrecy,
+            machine: Member::new(session.config, Time(0)),
+            secrecy: session.secrecy,
             heard: Vec::new(),
+            signer: session.signer,
             started: Instant::now(),
             links,
             socket,
@@ -332,6 +342,15 @@ impl Driver {
                 Ok(())
             }
             Output::Packet { peer, attempt, lane, bytes } => self.links.send((peer, attempt), lane, bytes),
+            // Answered before anything else is done, so that signatures go in one packet with what they are of.
+            Output::Sign { token, text } => {
+                self.handle(Input::Signed { token, signature: self.signer.sign(&text) });
+                Ok(())
+            }
+            Output::Verify { token, key, text, signature } => {
+                self.handle(Input::Verified { token, good: signer::verify(&key, &text, &signature) });
+                Ok(())
+            }
             Output::Event(event) => {
                 self.hear(event);
                 Ok(())

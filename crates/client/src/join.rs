@@ -21,10 +21,11 @@ use tokio::{
 use crate::{
     JoinError, Membership, Room,
     address::Address,
-    driver::Driver,
+    driver::{Driver, Session},
     links::Links,
     secrecy::Secrecy,
     shared::Shared,
+    signer::Signer,
     socket::{Io, Socket},
 };
 
@@ -160,12 +161,14 @@ impl Join {
 
     async fn enter(self) -> Result<Room, JoinError> {
         let address = Address::parse(&self.address)?;
-        let (mut secret, mut seed, mut salt) = ([0; 16], [0; 4], [0; 5]);
-        for random in [&mut secret[..], &mut seed, &mut salt] {
+        let (mut secret, mut seed, mut salt, mut pair) = ([0; 16], [0; 4], [0; 5], [0; 32]);
+        for random in [&mut secret[..], &mut seed, &mut salt, &mut pair] {
             getrandom::fill(random).map_err(|error| JoinError::Endpoint(error.to_string()))?;
         }
+        let signer = Signer::new(&pair);
         let config = Config {
             secret: Secret(secret),
+            key: Some(signer.key()),
             name: self.name,
             attributes: self.attributes,
             token: None,
@@ -181,6 +184,7 @@ impl Join {
             attributes: config.attributes.clone(),
             mute: false,
             relay: config.relay.is_some(),
+            key: config.key,
         };
         // By the id that this member gave itself: a server that could choose it could have a key used twice.
         let secrecy = Secrecy::new(this.id, address.key.as_ref(), address.room.clone(), salt);
@@ -192,7 +196,8 @@ impl Join {
         let (entered, entering) = oneshot::channel();
         // Made first: should this future be dropped while it waits, so is the room, and the driver leaves.
         let room = Room::new(membership);
-        tokio::spawn(Driver::new(config, secrecy, links, socket, shared, requests, entered).run());
+        let session = Session { config, secrecy, signer };
+        tokio::spawn(Driver::new(session, links, socket, shared, requests, entered).run());
         match entering.await {
             Ok(Ok(())) => Ok(room),
             Ok(Err(error)) => Err(error),

@@ -57,6 +57,7 @@ mod seal;
 mod secrecy;
 mod secret;
 mod shared;
+mod signer;
 mod socket;
 mod state;
 mod value;

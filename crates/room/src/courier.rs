@@ -17,6 +17,8 @@
 //! In a full mesh (not [`Plan::relayed`]) everybody pushes its own stream on all links, and nothing is announced: the same
 //! machine, in which a lost link is mended by way of a third member.
 //!
+//! Where members do not believe each other, what is passed on goes after its origin's signature (`trust`).
+//!
 //! What is said to one member only is a log too, with one follower: it goes over the link to that member, or along a route
 //! of members who pass it on (`addressed`). Its origin keeps it until the addressee has it.
 
@@ -26,9 +28,11 @@ mod greeting;
 mod link;
 mod log;
 mod own;
+mod proof;
 mod receive;
 mod send;
 mod stream;
+mod trust;
 mod waiting;
 mod ways;
 pub(crate) mod window;
@@ -42,10 +46,11 @@ use self::{
     distance::Distance,
     link::Link,
     stream::{Kind, Lateness, Stream},
+    trust::Signing,
     window::Lost,
 };
 use crate::{
-    id::MemberId,
+    id::{Key, MemberId, Signature},
     limits,
     time::{Micros, Time},
     wire::frame::{self, Data, Frame, Head, Holding, Stream as StreamId},
@@ -85,6 +90,8 @@ pub struct Courier {
     sweep_at: Option<Time>,
     /// Bytes of one stream that are cached.
     share: usize,
+    /// What it takes to sign and to verify; `None` where neighbours are believed.
+    signing: Option<Signing>,
     /// Links that may have frames to send.
     dirty: VecDeque<usize>,
     events: VecDeque<Event>,
@@ -169,6 +176,31 @@ pub enum Event {
         /// The message.
         payload: Bytes,
     },
+    /// A text is to be signed: answered by [`Courier::signed`].
+    Sign {
+        /// Named in the answer.
+        token: u64,
+        /// The text.
+        text: Bytes,
+    },
+    /// A signature is to be verified: answered by [`Courier::verified`].
+    Verify {
+        /// Named in the answer.
+        token: u64,
+        /// Whose signature it should be.
+        key: Key,
+        /// What is signed.
+        text: Bytes,
+        /// The signature.
+        signature: Signature,
+    },
+    /// What the other end of a link has brought turned out to break the rules: the link is of no use any more.
+    Faulty {
+        /// Who that is.
+        peer: MemberId,
+        /// What it did.
+        error: LinkError,
+    },
     /// Chunks of a stream will never come; both ends included.
     Gap {
         /// Whose stream.
@@ -213,9 +245,12 @@ pub enum LinkError {
     /// A frame that does not belong on a link's reliable lane, or not yet.
     #[error("bad_frame: a frame before HELLO, or a second HELLO")]
     Hello,
-    /// A lossy message that is not the other end's own.
-    #[error("bad_frame: a frame of somebody else's stream")]
+    /// It brought what its origin has not said, or not here.
+    #[error("forged: it passed on what its origin did not say")]
     Forged,
+    /// A frame that does not belong on a link's lossy lane.
+    #[error("bad_frame: a frame that is not lossy on the lossy lane")]
+    Lane,
     /// A version that this member does not speak.
     #[error("bad_frame: version {0}")]
     Version(u64),
@@ -257,6 +292,7 @@ impl Courier {
             laden: BTreeSet::new(),
             sweep_at: None,
             share: limits::CACHE_BYTES,
+            signing: None,
             dirty: VecDeque::new(),
             events: VecDeque::new(),
             counters: Counters::default(),
@@ -304,6 +340,7 @@ impl Courier {
         }
         let was_relayed = std::mem::replace(&mut self.plan, plan).relayed;
         newly_eager.into_iter().for_each(|at| self.decline(at));
+        self.unseal(self.own);
         if was_relayed && !self.plan.relayed {
             self.take_from_origins();
         } else if !was_relayed && self.plan.relayed && self.vouched {
@@ -387,6 +424,7 @@ impl Courier {
         }
         self.unconsumed.remove(&id);
         self.expected.remove(&id);
+        self.forget_key(id);
         if !self.departed.iter().any(|(departed, _)| *departed == id) {
             if self.departed.len() >= limits::DEPARTED_MAX {
                 self.departed.pop_front();
@@ -428,6 +466,7 @@ impl Courier {
                 repair.asked.retain(|asked| *asked != at);
             }
         }
+        self.forget_covers(at);
         self.lose_routes(at);
         self.bereave(at);
         for s in self.streams.places() {
@@ -487,7 +526,7 @@ impl Courier {
     pub fn poll_timeout(&self) -> Option<Time> {
         let links = self.links.iter().filter(|(_, link)| link.open).filter_map(|(_, link)| link.tell_at);
         let repair = self.repairs.first().map(|(due, _)| *due);
-        links.chain(repair).chain(self.sweep_at).min()
+        links.chain(repair).chain(self.sweep_at).chain(self.seal_at()).min()
     }
 
     /// Does what is due.
@@ -587,6 +626,7 @@ impl Courier {
                 self.forget(self.now, origin);
                 continue;
             }
+            self.drop_strangers(s);
             self.pass_over_laggards(s);
             self.trim(s);
             self.doubt_route(s);
@@ -603,6 +643,7 @@ impl Courier {
     fn drop_stream(&mut self, s: usize) {
         let Some(stream) = self.streams.remove(s) else { return };
         self.by_id.remove(&stream.id);
+        self.forget_proofs(s);
         self.laden.remove(&s);
         if let Some(repair) = stream.repair {
             self.repairs.remove(&(repair.due, s));
@@ -632,6 +673,8 @@ impl Courier {
             Kind::Sent | Kind::Passing => self.streams[s].log.trim_to(floor.unwrap_or(0)),
             Kind::Received => {}
         }
+        let stream = &mut self.streams[s];
+        stream.proofs.trim(stream.log.first());
         self.weigh(s);
     }
 

@@ -21,6 +21,7 @@
 //! let join = Join {
 //!     v: VERSION,
 //!     secret: Secret([7; 16]),
+//!     key: None,
 //!     name: "Ada".to_owned(),
 //!     attributes: Default::default(),
 //!     token: None,
@@ -59,7 +60,8 @@ use rand_core::RngCore;
 
 use crate::{
     id::{MemberId, RoomName},
-    plan::{Event, LinkOp, NoDistance, Planner, Topology},
+    limits,
+    plan::{Event, LinkOp, NoDistance, Planner, Profile, Topology},
     time::{Micros, Time},
     wire::{
         frame::NUMBER_MAX,
@@ -241,6 +243,8 @@ pub struct Counters {
     pub pings: u64,
     /// Changes of topology begun.
     pub switches: u64,
+    /// How often a member said of another that it brought what nobody had said.
+    pub forgeries: u64,
 }
 
 /// One room.
@@ -422,6 +426,23 @@ impl Hub {
             if about(self, peer) && self.roster.doubt(id, peer) {
                 self.doubted(peer);
             }
+        }
+        for peer in report.forged {
+            if self.planner.linked(id, peer) && self.roster.accuse(id, peer) {
+                self.counters.forgeries += 1;
+                self.mistrust(peer);
+            }
+        }
+    }
+
+    /// A member has been accused of forging. One that lies gets nobody removed, and cuts off itself only: not before several
+    /// say so is nothing passed on by the accused any more, which then is still heard.
+    fn mistrust(&mut self, id: MemberId) {
+        let Some(session) = self.roster.get(id) else { return };
+        if session.accusers() == limits::FORGED_ACCUSERS {
+            let profile = Profile { turn: true, max_links: limits::MEMBER_LINKS_MIN, ..Profile::default() };
+            let ops = self.planner.apply(&Event::Profile { id, profile }, &NoDistance);
+            self.tell_links(&ops, None);
         }
     }
 

@@ -216,6 +216,23 @@ pub const DRAIN_TIMEOUT: Micros = Micros::from_secs(25);
 /// Streams of a room that a member knows.
 pub const STREAMS_MAX: usize = 16 * 1024;
 
+// ---- signatures ---------------------------------------------------------------------------------
+
+/// Chunks that one signature covers.
+pub const SIGNED_CHUNKS: usize = 32;
+/// How long after its last signature a member gathers what it says before it signs again; after silence it signs at once.
+pub const SIGN_DELAY: Micros = Micros::from_millis(10);
+/// How long chunks wait for the hub's word of who it is that they are said to be from.
+pub const STRANGER_GRACE: Micros = Micros::from_secs(10);
+/// How long a link stays closed whose other end passed on what its origin has not said.
+pub const FORGED_REST: Micros = Micros::from_secs(60);
+/// Members that must say of another that it forges before nothing is passed on by it any more.
+pub const FORGED_ACCUSERS: usize = 3;
+/// Lossy messages of a member that wait for its signature.
+pub const LOSSY_SIGNING: usize = 256;
+/// Lossy messages that came over one link and wait to be verified.
+pub const LOSSY_CHECKING: usize = 256;
+
 // ---- the plan -----------------------------------------------------------------------------------
 
 /// How often a room's plan is looked after where it is not a small mesh.

@@ -197,7 +197,7 @@ impl Member {
                 if self.is_up(peer, attempt)
                     && let Err(error) = self.packet(peer, lane, bytes)
                 {
-                    self.fail_link(peer, &error.to_string());
+                    self.faulty(peer, error);
                 }
             }
             Input::Buffered { peer, attempt, lane, bytes } => self.buffered(peer, attempt, lane, bytes),
@@ -218,6 +218,8 @@ impl Member {
             Input::SetToken { token } => self.session.config.token = token,
             Input::Consumed { from, bytes, lossy } => self.consumed(from, bytes, lossy),
             Input::Drain => self.drain(),
+            Input::Signed { token, signature } => self.courier.signed(now, token, signature),
+            Input::Verified { token, good } => self.courier.verified(now, token, good),
             Input::Leave => {
                 self.leave_by.get_or_insert(now + limits::LEAVE_FLUSH);
             }
@@ -234,6 +236,12 @@ impl Member {
     /// The next thing to do. Packets are put together only here, so that what several inputs caused shares them.
     pub fn poll_output(&mut self) -> Option<Output> {
         while self.outputs.is_empty() {
+            // What was said in this turn is signed together.
+            self.courier.seal(self.now);
+            self.hear_courier();
+            if !self.outputs.is_empty() {
+                break;
+            }
             while let Some(peer) = self.courier.poll_dirty() {
                 self.dirty.insert(peer);
             }

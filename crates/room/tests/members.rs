@@ -37,7 +37,7 @@ struct World {
 fn config(number: u8) -> Config {
     let (secret, name, seed) = (Secret([number; 16]), format!("m{number}"), u32::from(number));
     let attributes = Attributes::new();
-    Config { secret, name, attributes, token: None, topology: None, agent: None, relay: None, seed }
+    Config { secret, key: None, name, attributes, token: None, topology: None, agent: None, relay: None, seed }
 }
 
 impl World {
@@ -178,7 +178,7 @@ impl World {
 
     fn info(&self, id: MemberId) -> signal::Member {
         let (name, attributes) = (id.to_string(), Attributes::new());
-        signal::Member { id, name, identity: None, attributes, mute: false, relay: false }
+        signal::Member { id, name, identity: None, attributes, mute: false, relay: false, key: None }
     }
 
     fn welcome(&self, id: MemberId, state: BTreeMap<String, StateEntry>) -> Welcome {
@@ -602,7 +602,6 @@ fn who_closes_a_link_and_stays_is_seen_to_fail_after_a_while() {
     assert_eq!(states(&world, a, b)[..3], [Failed, Connecting, Open]);
     // The answerer hears of the new attempt before its own grace is over, or after it.
     assert!(matches!(states(&world, b, a)[..], [Connecting, Open, ..] | [Failed, Connecting, Open, ..]));
-
     // A new attempt that comes meanwhile is the news.
     world.events.clear();
     let attempt = world.transports[&(a, b)];
@@ -763,8 +762,7 @@ fn packets_that_break_the_protocol_end_the_link_and_nothing_else() {
     for packet in hostile {
         let mut world = World::new(3);
         let (a, b, c) = (world.id(0), world.id(1), world.id(2));
-        let attempt = world.transports[&(a, b)];
-        let bytes = Bytes::from_static(packet);
+        let (attempt, bytes) = (world.transports[&(a, b)], Bytes::from_static(packet));
         world.give(a, Input::Packet { peer: b, attempt, lane: Lane::Reliable, bytes });
         let failed = |event: &Event| matches!(event, Event::Link { state: LinkState::Failed, .. });
         assert_eq!(world.count(a, failed), 1, "{packet:02x?}");

@@ -14,6 +14,7 @@ import { neverSent } from "./error.js";
 import { fill } from "./own.js";
 import { lost } from "./receive.js";
 import { spread } from "./send.js";
+import { keepProof, unseal } from "./trust.js";
 import { dropStream, trim, weigh } from "./upkeep.js";
 
 /** @import {Ack, Data, Stream as StreamId} from "../frame.js" */
@@ -43,6 +44,8 @@ export function route(core, to, [first, ...rest]) {
   ends.theirs = cursor;
   ends.cursor = cursor;
   ends.moved = core.now;
+  ends.proved = 0;
+  unseal(core, s);
   if (cursor < stream.log.next) {
     link.ready(s);
     core.list(at);
@@ -223,14 +226,14 @@ export function acknowledged(core, at, ack) {
  *
  * @param {Core} core
  * @param {number} at
+ * @param {number} s
  * @param {Data} data
  * @param {Uint8Array} bytes its frame
  */
-export function pass(core, at, data, bytes) {
-  const s = core.known(data.stream);
-  if (s === undefined) return;
+export function pass(core, at, s, data, bytes) {
   const stream = core.streams.at(s);
-  if (stream.kind !== "passing" || stream.parent !== at || data.seq !== stream.log.next) return;
+  if (stream.parent !== at || data.seq !== stream.log.next) return;
+  keepProof(core, at, s, data.seq);
   if (stream.log.next - stream.log.first >= 2 * ROUTE_CHUNKS) {
     breakRoute(core, s);
     return;

@@ -15,6 +15,8 @@ import { Lateness, Stream } from "./stream.js";
 /** @import {MemberId} from "../id.js" */
 /** @import {Link} from "./link.js" */
 /** @import {StreamKind} from "./stream.js" */
+/** @import {LinkError} from "./error.js" */
+/** @import {Signing} from "./trust.js" */
 
 /**
  * What the room's plan means for a member's streams. `epoch` is the plan's number. `relayed`: streams go from link to
@@ -38,6 +40,8 @@ import { Lateness, Stream } from "./stream.js";
  * - `unroutable`: what was said to a member has no way to it; a route gives one.
  * - `message`: a message came: once, in its origin's order. `addressed`: it was said to this member only; `seq` is the
  *   number of its last chunk, `hop` how many links it took.
+ * - `sign`, `verify`: a text is to be signed, or its signature verified; answered by `signed` and `verified`.
+ * - `faulty`: what the other end of a link has brought turned out to break the rules: the link is of no use any more.
  * - `gap`: chunks of a stream will never come; both ends included.
  *
  * @typedef {(
@@ -45,6 +49,9 @@ import { Lateness, Stream } from "./stream.js";
  *   | { type: "sent", ticket: number }
  *   | { type: "unroutable", to: MemberId }
  *   | { type: "message", origin: MemberId, addressed: boolean, seq: number, hop: number, head: Head, payload: Uint8Array }
+ *   | { type: "sign", token: number, text: Uint8Array }
+ *   | { type: "verify", token: number, key: string, text: Uint8Array, signature: Uint8Array }
+ *   | { type: "faulty", peer: MemberId, error: LinkError }
  *   | { type: "gap", origin: MemberId, addressed: boolean, from: number, to: number }
  * )} CourierEvent
  */
@@ -115,6 +122,8 @@ export class Core {
   sweepAt = undefined;
   /** Bytes of one stream that are cached. */
   share = CACHE_BYTES;
+  /** What it takes to sign and to verify; undefined where neighbours are believed. @type {Signing | undefined} */
+  signing = undefined;
   /** Links that may have frames to send. @type {Queue<number>} */
   dirty = new Queue();
   /** @type {Queue<CourierEvent>} */

@@ -13,9 +13,17 @@ export function neverSent() {
   return new LinkError("bad_frame: an acknowledgement of what was never sent");
 }
 
-/** A lossy message that is not the other end's own. */
+/** It brought what its origin has not said, or not here. */
+export class Forged extends LinkError {}
+
+/** It brought what its origin has not said, or not here. */
 export function forged() {
-  return new LinkError("bad_frame: a frame of somebody else's stream");
+  return new Forged("forged: it passed on what its origin did not say");
+}
+
+/** A frame that does not belong on a link's lossy lane. */
+export function wrongLane() {
+  return new LinkError("bad_frame: a frame that is not lossy on the lossy lane");
 }
 
 /** A frame that does not belong on a link's reliable lane, or not yet. */

@@ -13,6 +13,7 @@ import { LinkError, helloOutOfPlace, neverSent } from "./error.js";
 import { fillOwn } from "./own.js";
 import { lost, measure } from "./receive.js";
 import { decline, prune } from "./send.js";
+import { offer } from "./trust.js";
 import { trim } from "./upkeep.js";
 import { want } from "./ways.js";
 
@@ -38,7 +39,9 @@ export function greeting(core, at) {
     const first = stream.hasBegun ? offered(core, link, stream) : undefined;
     if (first === undefined) continue;
     if (!link.open) link.ends(s).cursor = first;
-    holdings.push({ stream: stream.id, first, next: stream.next });
+    // Its origin is told what came, others what they can be given.
+    const next = stream.id.origin === link.peer ? stream.next : Math.max(offer(core, s), first);
+    holdings.push({ stream: stream.id, first, next });
   }
   // Where there are too many, the other end does not learn from this one where all streams begin.
   const isAll = holdings.length <= HOLDINGS_MAX;
@@ -233,6 +236,7 @@ function greet(core, at) {
     const stream = core.streams.at(s);
     const { theirs } = link.endsOf(s);
     if (pushes(core, at, s)) {
+      link.ends(s).proved = stream.kind === "own" ? stream.proofs.lastBelow(theirs) : 0;
       link.ends(s).moved = core.now;
       link.ready(s);
     } else if (stream.isOfRoom && core.plan.relayed && theirs < stream.next) {

@@ -7,12 +7,14 @@
 
 import { DELAY_UNKNOWN } from "../limits.js";
 import { UNKNOWN } from "./distance.js";
+import { cost } from "./log.js";
 import { Queue } from "./queue.js";
 
 /** @import {Frame} from "../frame.js" */
 /** @import {MemberId} from "../id.js" */
 /** @import {LinkUp} from "./core.js" */
 /** @import {Distance} from "./distance.js" */
+/** @import {Covers} from "./proof.js" */
 
 /** The two ends of a link, with regard to one stream. */
 export class Ends {
@@ -42,6 +44,8 @@ export class Ends {
   moved = 0;
   /** It did not for too long: nothing is kept for it any more. */
   passedOver = false;
+  /** Where the range begins that it was shown last whose chunks are. */
+  proved = 0;
   /** It knows what to do with this addressed stream. */
   routed = false;
   inReady = false;
@@ -97,6 +101,10 @@ export class Link {
   tellAt = undefined;
   /** Chunks that came since the last news were told. */
   untold = 0;
+  /** What the other end has shown of the chunks of others that it brings, by stream. @type {Map<number, Covers>} */
+  covers = new Map();
+  /** Cost of chunks that came and wait until it is known whose they are. */
+  unproved = 0;
   /** A frame that did not fit into the last packet. @type {Uint8Array | undefined} */
   spilt = undefined;
   /** Whether it stands in the list of links that may have frames to send. */
@@ -219,11 +227,24 @@ export class Link {
   }
 
   /**
+   * What was shown of a stream counts no more, and what waits is let go of.
+   *
+   * @param {number} stream
+   */
+  dropCovers(stream) {
+    for (const { waiting } of this.covers.get(stream)?.queue ?? []) {
+      for (const { frame } of waiting) this.unproved -= cost(frame.length);
+    }
+    this.covers.delete(stream);
+  }
+
+  /**
    * A stream is forgotten; its place will be another's.
    *
    * @param {number} stream
    */
   forget(stream) {
+    this.dropCovers(stream);
     const ends = this.#streams[stream];
     if (!ends) return;
     this.#streams[stream] = undefined;

@@ -11,6 +11,7 @@ import { pushes } from "./core.js";
 import { cost } from "./log.js";
 import { grant } from "./receive.js";
 import { spread } from "./send.js";
+import { unseal } from "./trust.js";
 import { passOverLaggards, trim } from "./upkeep.js";
 
 /** @import {Head} from "../frame.js" */
@@ -101,6 +102,7 @@ export function fill(core, s) {
     for (const ticket of waiting.fill(stream.id, log, core, core.now)) core.events.push({ type: "sent", ticket });
     if (log.next > before) {
       stream.freshAt = core.now;
+      unseal(core, s);
       core.sweepBy(core.now + SWEEP_EVERY);
       spread(core, s);
       wantRoute(core, s);

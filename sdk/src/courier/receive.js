@@ -9,17 +9,19 @@ import { FrameError, decodeFrame } from "../frame.js";
 import { RECEIVE_WINDOW, SWEEP_EVERY } from "../limits.js";
 import { acknowledged, broken, pass, routed } from "./addressed.js";
 import { Distance, UNKNOWN } from "./distance.js";
-import { LinkError, helloOutOfPlace, neverSent } from "./error.js";
+import { LinkError, forged, helloOutOfPlace, neverSent } from "./error.js";
 import { hello, helloAgain } from "./greeting.js";
 import { cost } from "./log.js";
 import { fillOwn } from "./own.js";
 import { acknowledge, prune, spread } from "./send.js";
+import { differs, isAuthentic, keepProof, proofCame } from "./trust.js";
 import { trim, weight } from "./upkeep.js";
 import { adopt, ahead, nearer, repaired, settleGap, want } from "./ways.js";
 
 /** @import {Data, Have, Stream as StreamId} from "../frame.js" */
 /** @import {MemberId} from "../id.js" */
 /** @import {Core} from "./core.js" */
+/** @import {Came} from "./proof.js" */
 /** @import {Accepted, Lost} from "./window.js" */
 
 /**
@@ -56,6 +58,8 @@ export function take(core, at, bytes) {
       return routed(core, at, frame.stream, frame.first, frame.path);
     case "broken":
       return broken(core, at, frame.stream);
+    case "signed":
+      return proofCame(core, at, frame, bytes);
     case "credit":
       core.links.at(at).credit = Math.max(core.links.at(at).credit, frame.total);
       return core.list(at);
@@ -82,27 +86,88 @@ function read(bytes) {
  * @param {Uint8Array} bytes its frame
  */
 function data(core, at, data, bytes) {
-  const link = core.links.at(at);
-  link.received += cost(bytes.length);
-  if (link.received > link.granted) throw new LinkError("over_credit");
-  const { to } = data.stream;
-  if (to === undefined) roomChunk(core, at, data, bytes);
-  else if (to === core.id) chunkForThis(core, at, data);
-  else pass(core, at, data, bytes);
+  charge(core, at, bytes);
+  const isOfRoom = data.stream.to === undefined;
+  const s = isOfRoom ? core.stream(data.stream, "room") : core.known(data.stream);
+  if (s !== undefined) {
+    if (isOfRoom) core.links.at(at).ends(s).has(data.seq + 1, core.now);
+    const came = { data, frame: bytes };
+    if (!isNews(core, at, s, data.seq)) {
+      if (differs(core, s, data.seq, bytes)) throw forged();
+      takeChunk(core, at, s, came);
+    } else if (isAuthentic(core, at, s, came)) {
+      takeChunk(core, at, s, came);
+    }
+  }
   grant(core, at);
+}
+
+/**
+ * DATA and SIGNED are paid for.
+ *
+ * @param {Core} core
+ * @param {number} at
+ * @param {Uint8Array} frame
+ * @throws {LinkError}
+ */
+export function charge(core, at, frame) {
+  const link = core.links.at(at);
+  link.received += cost(frame.length);
+  if (link.received > link.granted) throw new LinkError("over_credit");
 }
 
 /**
  * @param {Core} core
  * @param {number} at
+ * @param {number} s
+ * @param {number} seq
+ */
+function isNews(core, at, s, seq) {
+  const { kind, hasBegun, next, parent } = core.streams.at(s);
+  switch (kind) {
+    case "own":
+    case "sent":
+      return false;
+    case "room":
+    case "received":
+      return hasBegun && seq >= next;
+    case "passing":
+      return parent === at;
+  }
+}
+
+/**
+ * Takes a chunk that is its origin's, or of no use.
+ *
+ * @param {Core} core
+ * @param {number} at
+ * @param {number} s
+ * @param {Came} came
+ * @throws {LinkError}
+ */
+export function takeChunk(core, at, s, { data, frame }) {
+  switch (core.streams.at(s).kind) {
+    case "own":
+    case "room":
+      return roomChunk(core, at, s, data, frame);
+    case "received":
+      return chunkForThis(core, at, s, data);
+    case "passing":
+      return pass(core, at, s, data, frame);
+    case "sent":
+      return undefined;
+  }
+}
+
+/**
+ * @param {Core} core
+ * @param {number} at
+ * @param {number} s
  * @param {Data} data
  * @param {Uint8Array} bytes its frame
  */
-function roomChunk(core, at, data, bytes) {
+function roomChunk(core, at, s, data, bytes) {
   const { seq } = data;
-  const s = core.stream(data.stream, "room");
-  if (s === undefined) return;
-  core.links.at(at).ends(s).has(seq + 1, core.now);
   const stream = core.streams.at(s);
   if (!stream.hasBegun) return;
   if (stream.isOwn || seq < stream.next) {
@@ -115,6 +180,7 @@ function roomChunk(core, at, data, bytes) {
   } else {
     const accepted = stream.window.accept(data);
     core.counters.fresh += 1;
+    keepProof(core, at, s, seq);
     stream.log.push(bytes, 0, core.now);
     stream.freshAt = core.now;
     stream.isUntouched = false;
@@ -130,12 +196,11 @@ function roomChunk(core, at, data, bytes) {
 /**
  * @param {Core} core
  * @param {number} at
+ * @param {number} s
  * @param {Data} data
  */
-function chunkForThis(core, at, data) {
+function chunkForThis(core, at, s, data) {
   const { seq } = data;
-  const s = core.known(data.stream);
-  if (s === undefined) return;
   const stream = core.streams.at(s);
   if (stream.next === seq) {
     const accepted = stream.window.accept(data);
@@ -266,6 +331,7 @@ function grafted(core, at, origin, next) {
   ends.cursor = ends.theirs;
   ends.moved = core.now;
   ends.told = UNKNOWN;
+  ends.proved = stream.kind === "own" ? stream.proofs.lastBelow(ends.theirs) : 0;
   link.ready(s);
   core.list(at);
   // Whom it came from has lost its own way.
@@ -359,7 +425,7 @@ export function grant(core, at) {
   if (total < wide) return;
   for (const s of core.laden) if (core.streams.at(s).parent === at) total -= weight(core, s);
   for (const { cost: held, link: last } of core.unconsumed.values()) if (last === at) total -= held;
-  total = Math.max(0, total);
+  total = Math.max(0, total - link.unproved);
   if (total < wide) return;
   link.granted = total;
   link.control.retain(({ type }) => type !== "credit");

@@ -10,6 +10,7 @@ import { ACK_DELAY, ACK_EVERY, ANNOUNCE_DELAY, HOLDINGS_MAX, LINK_PAUSE, ROUTE_C
 import { arrived } from "./addressed.js";
 import { pushes } from "./core.js";
 import { cost } from "./log.js";
+import { dueProof, isProved, offer, prove, suppliedFrom } from "./trust.js";
 
 /** @import {Ack, Frame, Have} from "../frame.js" */
 /** @import {Core} from "./core.js" */
@@ -54,10 +55,11 @@ function news(core, at) {
       if (acknowledges && stream.kind !== "sent") acks.push({ stream: stream.id, next: arrived(core, s) });
     } else if (stream.hasBegun && stream.next > 1) {
       // Whoever has as much, and is not waiting for an acknowledgement, need not be told.
-      const isNews = ends.theirs < stream.next || stream.far.isNewsTo(ends.told);
+      const next = acknowledges ? stream.next : offer(core, s);
+      const isNews = ends.theirs < next || stream.far.isNewsTo(ends.told);
       if (!acknowledges && !isNews) continue;
       ends.told = stream.far;
-      haves.push(stream.have(stream.next));
+      haves.push(stream.have(next));
     }
   }
   core.counters.told += haves.length;
@@ -91,10 +93,12 @@ function chunk(core, at) {
     const turn = link.firstReady;
     if (turn === undefined) return undefined;
     if (!hasMore(core, at, turn)) {
+      prove(core, at, turn);
       link.dropReady();
       continue;
     }
     const s = firstSaid(core, at, turn);
+    if (!hasChunk(core, at, s)) return showProof(core, at, s);
     const { log } = core.streams.at(s);
     const { cursor } = link.endsOf(s);
     // What comes before a chunk goes when the chunk can go: a laggard is told once of what it missed.
@@ -104,6 +108,7 @@ function chunk(core, at) {
     if (link.spent + price > link.credit) return undefined;
     const first = before(core, at, s, cursor);
     if (first) return first;
+    if (dueProof(core, at, s)) return showProof(core, at, s);
     link.spent += price;
     link.ends(s).cursor += 1;
     link.rotateReady();
@@ -113,17 +118,44 @@ function chunk(core, at) {
 }
 
 /**
- * Whether there is a chunk of a stream to push.
+ * What shows whose chunks are that come next, or came.
+ *
+ * @param {Core} core
+ * @param {number} at
+ * @param {number} s
+ */
+function showProof(core, at, s) {
+  const proof = dueProof(core, at, s);
+  const link = core.links.at(at);
+  if (!proof || link.spent + cost(proof.frame.length) > link.credit) return undefined;
+  link.spent += cost(proof.frame.length);
+  link.ends(s).proved = proof.first;
+  return proof.frame;
+}
+
+/**
+ * Whether there is something of a stream to push.
  *
  * @param {Core} core
  * @param {number} at
  * @param {number} s
  */
 function hasMore(core, at, s) {
-  const stream = core.streams.get(s);
-  if (!stream) return false;
+  if (!core.streams.get(s) || !pushes(core, at, s)) return false;
+  return hasChunk(core, at, s) || dueProof(core, at, s) !== undefined;
+}
+
+/**
+ * Whether there is a chunk of a stream that is pushed here.
+ *
+ * @param {Core} core
+ * @param {number} at
+ * @param {number} s
+ */
+function hasChunk(core, at, s) {
+  const stream = core.streams.at(s);
   const { cursor, theirs } = core.links.at(at).endsOf(s);
-  if (Math.max(cursor, 1) >= stream.next || !pushes(core, at, s)) return false;
+  if (Math.max(cursor, 1) >= stream.next || !isProved(core, s, cursor)) return false;
   // Whoever passes it on keeps it until it has arrived.
   return stream.isOfRoom || stream.route.length === 0 || cursor - theirs < ROUTE_CHUNKS;
 }
@@ -167,14 +199,15 @@ function stamp(core, at, s) {
  */
 function before(core, at, s, cursor) {
   const [stream, ends] = [core.streams.at(s), core.links.at(at).ends(s)];
-  const { kind, id, log, far } = stream;
+  const { kind, id, far } = stream;
   if (!ends.routed && (kind === "sent" || kind === "passing")) {
     ends.routed = true;
     return encodeFrame({ type: "route", stream: id, first: cursor, path: stream.route });
   }
-  if (cursor < log.first) {
-    ends.cursor = log.first;
-    return encodeFrame({ type: "skip", stream: id, upto: log.first });
+  const from = suppliedFrom(core, s, cursor);
+  if (cursor < from) {
+    ends.cursor = from;
+    return encodeFrame({ type: "skip", stream: id, upto: from });
   }
   const tells = kind === "room" || (kind === "own" && core.plan.relayed);
   if (!tells || !far.isKnown || !far.isNewsTo(ends.told)) return undefined;

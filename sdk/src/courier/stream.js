@@ -8,6 +8,7 @@
 import { ACTIVE_FOR, GRAFT_MAX, GRAFT_MIN } from "../limits.js";
 import { ORIGIN, UNKNOWN } from "./distance.js";
 import { Log } from "./log.js";
+import { Proofs } from "./proof.js";
 import { Waiting } from "./waiting.js";
 import { Window } from "./window.js";
 
@@ -33,6 +34,12 @@ export class Stream {
   kind;
   /** What is kept of it to hand it on; of no use where it is received here only. */
   log = new Log(1);
+  /** What shows whose the chunks of the log are. */
+  proofs = new Proofs();
+  /** When its chunks were last given to be signed, where it is one's own. @type {number | undefined} */
+  sealedAt = undefined;
+  /** Whether a signature is awaited. */
+  sealing = false;
   /** What puts messages together, of streams of others that are for this member too. */
   window = new Window();
   /** What waits for room in the log, of one's own. */

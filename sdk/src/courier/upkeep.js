@@ -11,6 +11,7 @@ import { pushes } from "./core.js";
 import { settleBeginnings } from "./greeting.js";
 import { fillOwn } from "./own.js";
 import { grant } from "./receive.js";
+import { dropStrangers, forgetProofs } from "./trust.js";
 
 /** @import {MemberId} from "../id.js" */
 /** @import {Core, Position} from "./core.js" */
@@ -58,6 +59,7 @@ export function forget(core, id) {
   }
   core.unconsumed.delete(id);
   core.expected.delete(id);
+  core.signing?.keys.delete(id);
   core.depart(id, position);
   settleBeginnings(core);
   fillOwn(core);
@@ -82,6 +84,7 @@ export function sweep(core) {
       forget(core, stream.id.origin);
       continue;
     }
+    dropStrangers(core, s);
     passOverLaggards(core, s);
     trim(core, s);
     doubtRoute(core, s);
@@ -103,6 +106,7 @@ export function dropStream(core, s) {
   const stream = core.streams.remove(s);
   if (!stream) return;
   core.disown(stream.id);
+  forgetProofs(core, s);
   core.laden.delete(s);
   if (stream.repair) core.repairs.delete(stream.repair.due, s);
   for (const link of core.links.things()) link.forget(s);
@@ -135,6 +139,7 @@ export function trim(core, s) {
       stream.log.trimTo(floor === Infinity ? 0 : floor);
     }
   }
+  stream.proofs.trim(stream.log.first);
   weigh(core, s);
 }
 

@@ -5,12 +5,12 @@
  * @module
  */
 
-import { forged } from "../courier/error.js";
+import { forged, wrongLane } from "../courier/error.js";
 import { encodeFrame, framesIn, framesOf } from "../frame.js";
 import { CONNECT_TIMEOUT, EARLY_MAX, ROUTE_EVERY, ROUTE_MAX } from "../limits.js";
 import { passOn } from "./app.js";
 import { trySplit } from "./call.js";
-import { apply, isCurrent, linkEvent } from "./links.js";
+import { apply, faulty, isCurrent, linkEvent } from "./links.js";
 
 /** @import {Frame, Stream} from "../frame.js" */
 /** @import {MemberId} from "../id.js" */
@@ -57,6 +57,13 @@ export function hearCourier(core) {
         break;
       case "message":
         messageCame(core, { from: event.origin, addressed: event.addressed, head: event.head, payload: event.payload });
+        break;
+      case "sign":
+      case "verify":
+        core.outputs.push(event);
+        break;
+      case "faulty":
+        faulty(core, event.peer, event.error);
         break;
       case "gap": {
         const { origin: member, addressed, from, to } = event;
@@ -147,25 +154,28 @@ function lossyFrame(core, id, frame) {
       peer.lossy.acknowledged(frame.origin, frame.channel, frame.seq);
       return;
     case "latest":
-      if (!isForThis(core, frame.stream)) break;
+      if (!isForThis(core, id, frame.stream)) throw forged();
       latestCame(core, id, peer, frame);
       return;
     case "datagram": {
-      if (!isForThis(core, frame.stream)) break;
+      if (!isForThis(core, id, frame.stream)) throw forged();
       const origin = core.peers.get(frame.stream.origin);
       if (origin?.heard.datagram(frame.seq, frame.payload.length)) lossyCame(core, id, origin, frame);
       return;
     }
   }
-  throw forged();
+  throw wrongLane();
 }
 
 /**
+ * What is said to one member goes over the link of the two.
+ *
  * @param {Core} core
+ * @param {MemberId} from
  * @param {Stream} stream
  */
-function isForThis(core, { to }) {
-  return to === undefined || to === core.id;
+function isForThis(core, from, { origin, to }) {
+  return to === undefined || (to === core.id && origin === from);
 }
 
 /**

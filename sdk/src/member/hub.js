@@ -149,7 +149,8 @@ function welcomed(core, welcome) {
  * @param {Core} core
  * @param {Welcome} welcome
  */
-function joined(core, { self, members, topology, admin, state }) {
+function joined(core, { self, room, members, topology, admin, state }) {
+  if (core.session.config.key !== undefined) core.courier.sign(room);
   core.session.topology = topology;
   core.session.roomState = new Map(Object.entries(state));
   for (const info of members) entered(core, info, true);
@@ -208,11 +209,13 @@ function learnState(core, state) {
  * @param {boolean} quietly
  */
 function entered(core, info, quietly) {
-  const { id } = info;
+  const { id, key } = info;
   if (id === core.id) return;
   const peer = core.peers.get(id);
   if (peer) {
     peer.returning = undefined;
+    // A session has one key.
+    if (peer.info.key !== undefined) info = { ...info, key: peer.info.key };
     if (isSame(peer.info, info)) return;
     peer.info = info;
     if (!info.relay) core.event({ type: "member_update", member: info });
@@ -223,6 +226,8 @@ function entered(core, info, quietly) {
   parted(core, id);
   core.courier.entered(core.now, id, !quietly);
   core.peers.set(id, new Peer(core, info, quietly, known));
+  if (key !== undefined) core.courier.key(core.now, id, key);
+  if (core.peers.size > 1) core.courier.inCompany();
   if (!core.isRelayed && !info.relay) core.courier.expect(core.now, id);
   if (!quietly && !info.relay) core.event({ type: "member_join", member: info });
   hearEarly(core, id);

@@ -11,10 +11,11 @@
 
 /**
  * Who a member is and what it brings. `secret` is random, new for each `join()`, as hex digits; `seed`, a whole number
- * below 2^32, seeds the jitter of pauses: nothing else is random. `relay`: it is a relay: it passes on what others say, and
- * its application hears nothing of that.
+ * below 2^32, seeds the jitter of pauses: nothing else is random. `key` is the public half of a pair that is made for this
+ * session, as random: the edge signs with the other. A member without believes whoever passes something on, and nobody
+ * passes on what it says. `relay`: it is a relay: it passes on what others say, and its application hears nothing of that.
  *
- * @typedef {{ secret: string, name: string, attributes?: Attributes, token?: string, topology?: string, agent?: string,
+ * @typedef {{ secret: string, key?: string, name: string, attributes?: Attributes, token?: string, topology?: string, agent?: string,
  *   relay?: RelayOffer, seed?: number }} Config
  */
 /** The two data channels of a link. @typedef {"reliable" | "lossy"} Lane */
@@ -35,6 +36,7 @@
  * - `send` is answered by `sent` or `not_sent`, `call` by `called`; `publish` is never answered.
  * - `reply` answers an event `call`. `consumed` follows each event `message`, `lossy`, `call` once the application took it.
  * - `drain`: go, as a relay, when nobody depends on it any more.
+ * - `signed` and `verified` answer `sign` and `verify`, in any order and time.
  * - `leave` ends with the event `closed`. `timeout`: the poll's timeout is due.
  *
  * @typedef {(
@@ -57,6 +59,8 @@
  *   | { type: "set_token", token?: string }
  *   | { type: "consumed", from: MemberId, bytes: number, lossy: boolean }
  *   | { type: "drain" }
+ *   | { type: "signed", token: number, signature: Uint8Array }
+ *   | { type: "verified", token: number, good: boolean }
  *   | { type: "leave" }
  *   | { type: "timeout" }
  * )} Input
@@ -68,6 +72,7 @@
  * - `connect`: open a socket to the hub. `disconnect`: close it, after what was told. `tell`: send to the hub.
  * - `open`: make a peer connection with its data channels. `remote`: hand it what the peer said. `restart_ice`,
  *   `close`: as they say; nothing of a closed one is reported any more. `packet`: send one data channel message.
+ * - `sign`: sign a text with the session's Ed25519 key (RFC 8032). `verify`: verify a signature by a key, as hex digits.
  * - `event`: tell the application.
  *
  * @typedef {(
@@ -79,6 +84,8 @@
  *   | { type: "restart_ice", peer: MemberId, attempt: number }
  *   | { type: "close", peer: MemberId, attempt: number }
  *   | { type: "packet", peer: MemberId, attempt: number, lane: Lane, bytes: Uint8Array<ArrayBuffer> }
+ *   | { type: "sign", token: number, text: Uint8Array }
+ *   | { type: "verify", token: number, key: string, text: Uint8Array, signature: Uint8Array }
  *   | { type: "event", event: MemberEvent }
  * )} Output
  */

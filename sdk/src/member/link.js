@@ -14,7 +14,7 @@
  */
 
 import {
-  CANDIDATES_MAX, CONNECT_TIMEOUT, PING_AFTER, RELINK_AFTER, RESTART_AFTER, RETRY_MAX, RETRY_MIN, RTT_AFTER,
+  CANDIDATES_MAX, CONNECT_TIMEOUT, FORGED_REST, PING_AFTER, RELINK_AFTER, RESTART_AFTER, RETRY_MAX, RETRY_MIN, RTT_AFTER,
   SUSPECT_AFTER,
 } from "../limits.js";
 
@@ -65,11 +65,22 @@ export class Link {
   #restarted = false;
   /** @type {string | undefined} */
   path;
+  /** Until when there is to be no link: the peer has brought what nobody said. */
+  #restsUntil = 0;
 
   /** @param {number} now */
   constructor(now) {
     this.#heard = now;
     this.#rttAt = now;
+  }
+
+  /**
+   * There is to be no link for a while.
+   *
+   * @param {number} now
+   */
+  rest(now) {
+    this.#restsUntil = now + FORGED_REST;
   }
 
   get isOpen() {
@@ -131,6 +142,10 @@ export class Link {
    */
   begin(now) {
     const todo = this.giveUp();
+    if (this.#restsUntil > now) {
+      this.#enter("pause", this.#restsUntil);
+      return todo;
+    }
     // An attempt number that is used up can only come from a hostile peer; it has lost its link then.
     if (this.attempt >= ATTEMPT_MAX) return todo;
     this.#start(this.attempt + 1, true, now);
@@ -188,7 +203,9 @@ export class Link {
     const todo = this.giveUp();
     const pause = Math.min(RETRY_MIN * 2 ** Math.min(this.#failures, 16), RETRY_MAX);
     this.#failures += 1;
-    if (this.role === "offer") this.#enter("pause", now + Math.max(pause / 2 + (jitter % pause), grace));
+    if (this.role === "offer") {
+      this.#enter("pause", Math.max(now + Math.max(pause / 2 + (jitter % pause), grace), this.#restsUntil));
+    }
     return todo;
   }
 
@@ -207,7 +224,7 @@ export class Link {
     /** @type {Do[]} */
     let todo = [];
     if ("offer" in data) {
-      if (this.role !== "answer" || attempt < this.attempt) return [];
+      if (this.role !== "answer" || attempt < this.attempt || this.#restsUntil > now) return [];
       if (attempt > this.attempt || this.#mine) {
         todo = this.giveUp();
         this.#start(attempt, false, now);

@@ -6,6 +6,7 @@
  */
 
 import { DESCRIPTION_MAX, ENTRY_MARGIN, PARTING_GRACE } from "../limits.js";
+import { Forged } from "../courier/error.js";
 import { encodeFrame } from "../frame.js";
 import { byteLength, readNegotiation } from "../wire.js";
 import { publishAll } from "./app.js";
@@ -13,6 +14,7 @@ import { gone } from "./hub.js";
 
 /** @import {MemberId} from "../id.js" */
 /** @import {Json, LinkTo, Negotiation} from "../wire.js" */
+/** @import {LinkError} from "../courier/error.js" */
 /** @import {Core} from "./core.js" */
 /** @import {LinkState} from "./io.js" */
 /** @import {Do} from "./link.js" */
@@ -180,6 +182,23 @@ export function failLink(core, id, reason) {
   endLink(core, id, 0);
   linkEvent(core, id, "failed", reason);
   giveUpReturning(core, id);
+}
+
+/**
+ * The peer broke the rules: its link is cut. Where it forged that is said to the hub, and the link stays closed for a while.
+ *
+ * @param {Core} core
+ * @param {MemberId} id
+ * @param {LinkError} error
+ */
+export function faulty(core, id, error) {
+  const peer = core.peers.get(id);
+  if (!peer) return;
+  if (error instanceof Forged) {
+    peer.link.rest(core.now);
+    core.session.accuse(id, core.now);
+  }
+  failLink(core, id, error.message);
 }
 
 /**

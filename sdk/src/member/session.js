@@ -49,6 +49,8 @@ export class Session {
   #pins = [];
   /** @type {Map<MemberId, Report>} */
   #reports = new Map();
+  /** Members that forged, of whom the hub has yet to hear. @type {Set<MemberId>} */
+  #accused = new Set();
   /** @type {number | undefined} */
   #reportAt;
   /** Whether the hub is to be told that this member knows where streams begin. */
@@ -98,9 +100,10 @@ export class Session {
     this.retry = undefined;
     this.#heard = now;
     this.#pinged = false;
-    const { secret, name, attributes, token, topology, agent, relay } = this.config;
+    const { secret, key, name, attributes, token, topology, agent, relay } = this.config;
     /** @type {ClientMessage & { type: "join" }} */
     const join = { type: "join", v: VERSION, secret, name };
+    if (key !== undefined) join.key = key;
     if (attributes && Object.keys(attributes).length > 0) join.attributes = { ...attributes };
     if (token !== undefined) join.token = token;
     if (topology !== undefined) join.topology = topology;
@@ -246,12 +249,24 @@ export class Session {
   }
 
   /**
+   * A member has brought what nobody said.
+   *
+   * @param {MemberId} peer
+   * @param {number} now
+   */
+  accuse(peer, now) {
+    this.#accused.add(peer);
+    this.#reportAt ??= now + REPORT_DELAY;
+  }
+
+  /**
    * Nothing more is to be said of a member that went.
    *
    * @param {MemberId} peer
    */
   forget(peer) {
     this.#reports.delete(peer);
+    this.#accused.delete(peer);
   }
 
   /**
@@ -283,13 +298,16 @@ export class Session {
   #takeReport() {
     this.#reportAt = undefined;
     const seen = [...this.#reports].sort(([a], [b]) => compareTexts(a, b));
+    const forged = [...this.#accused].sort(compareTexts);
     this.#reports.clear();
-    if (seen.length === 0 && !this.#settles) return undefined;
+    this.#accused.clear();
+    if (seen.length === 0 && forged.length === 0 && !this.#settles) return undefined;
     /** @type {ClientMessage & { type: "links" }} */
     const report = { type: "links" };
     for (const [peer, how] of seen) (report[how] ??= []).push(peer);
     if (this.#settles) report.settled = true;
     this.#settles = false;
+    if (forged.length > 0) report.forged = forged;
     return report;
   }
 

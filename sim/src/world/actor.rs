@@ -10,7 +10,7 @@ use room::{
 };
 
 use super::{Event, app::App, links::Uplink};
-use crate::dice::Dice;
+use crate::{dice::Dice, signer::Signer};
 
 /// What has become of an actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,7 @@ impl Fate {
 pub(super) struct Actor {
     pub(super) id: MemberId,
     pub(super) config: Config,
+    pub(super) signer: Signer,
     pub(super) fate: Fate,
     pub(super) machine: Option<Member>,
     pub(super) born: Time,
@@ -81,19 +82,23 @@ impl Actor {
     fn of(seed: u64, room: usize, number: usize, topology: Option<String>, relay: Option<RelayOffer>) -> Actor {
         let mut dice = Dice::new(seed, room, 0x1000 + number as u64);
         let secret = Secret(dice.bytes());
+        let seed = u32::try_from(dice.below(1 << 32)).unwrap_or(0);
+        let signer = Signer::new(&dice.bytes());
         let config = Config {
             secret,
+            key: Some(signer.key()),
             name: format!("member {number}"),
             attributes: BTreeMap::new(),
             token: None,
             topology,
             agent: None,
             relay,
-            seed: u32::try_from(dice.below(1 << 32)).unwrap_or(0),
+            seed,
         };
         Actor {
             id: secret.member_id(),
             config,
+            signer,
             fate: Fate::Unborn,
             machine: None,
             born: Time(0),

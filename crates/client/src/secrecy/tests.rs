@@ -101,8 +101,15 @@ fn what_is_in_the_clear_is_not_believed_and_told_once() {
     let event = arrival(send("hi", None));
     assert_eq!(read(&mut bob, event.clone()), Err(vec![Unreadable::NotSealed]));
     assert_eq!(read(&mut bob, event.clone()), Err(vec![]));
-    let member =
-        Member { id: ADA, name: String::new(), identity: None, attributes: BTreeMap::new(), mute: false, relay: false };
+    let member = Member {
+        id: ADA,
+        name: String::new(),
+        identity: None,
+        attributes: BTreeMap::new(),
+        mute: false,
+        relay: false,
+        key: None,
+    };
     heard(&mut bob, Event::MemberLeave { member, reason: crate::GoneReason::Left });
     assert_eq!(read(&mut bob, event), Err(vec![Unreadable::NotSealed]), "who comes back is told of again");
 }
@@ -297,8 +304,15 @@ fn entries_of_the_shared_state_are_sealed_under_their_keys() {
     let version = 1;
     let states = [("title", value), ("clear", Json::parse("1").expect("JSON"))];
     let state = states.map(|(key, value)| (key.to_owned(), StateEntry { value, version })).into_iter().collect();
-    let this =
-        Member { id: BOB, name: String::new(), identity: None, attributes: BTreeMap::new(), mute: false, relay: false };
+    let this = Member {
+        id: BOB,
+        name: String::new(),
+        identity: None,
+        attributes: BTreeMap::new(),
+        mute: false,
+        relay: false,
+        key: None,
+    };
     let joined = Joined { this, members: vec![], topology: "mesh".to_owned(), state, admin: false };
     let heard = heard(&mut secrecy(BOB, None), Event::Joined(Box::new(joined)));
     let Heard::Event(Event::Joined(joined)) = &heard[0] else { panic!("{heard:?}") };

@@ -21,7 +21,8 @@ impl Courier {
         stream.bereft = false;
         stream.route = rest.to_vec();
         let ends = self.links[at].ends(s);
-        (ends.routed, ends.theirs, ends.cursor, ends.moved) = (false, cursor, cursor, now);
+        (ends.routed, ends.theirs, ends.cursor, ends.moved, ends.proved) = (false, cursor, cursor, now, 0);
+        self.unseal(s);
         if cursor < next {
             self.links[at].ready(s);
             self.list(at);
@@ -161,12 +162,13 @@ impl Courier {
     }
 
     /// A chunk that is to be passed on.
-    pub(super) fn pass(&mut self, at: usize, data: &Data, bytes: Bytes) {
-        let Some(&s) = self.by_id.get(&data.stream).filter(|s| self.streams[**s].kind == Kind::Passing) else { return };
-        let stream = &mut self.streams[s];
+    pub(super) fn pass(&mut self, at: usize, s: usize, data: &Data, bytes: Bytes) {
+        let stream = &self.streams[s];
         if stream.parent != Some(at) || data.seq != stream.log.next() {
             return;
         }
+        self.keep_proof(at, s, data.seq);
+        let stream = &mut self.streams[s];
         if stream.log.next() - stream.log.first() >= 2 * limits::ROUTE_CHUNKS {
             return self.break_route(s);
         }

@@ -26,6 +26,8 @@ impl Courier {
             if !self.links[at].open {
                 self.links[at].ends(s).cursor = first;
             }
+            // Its origin is told what came, others what they can be given.
+            let next = if stream.id.origin == peer { next } else { self.offer(s).max(first) };
             holdings.push(Holding { stream: stream.id, first, next });
         }
         // Where there are too many, the other end does not learn from this one where all streams begin.

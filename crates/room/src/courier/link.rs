@@ -1,10 +1,10 @@
 //! One link as the courier sees it: what its other end has of each stream, and what waits to go over it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use super::{Distance, LinkUp};
+use super::{Distance, LinkUp, cost, proof::Covers};
 use crate::{
     id::MemberId,
     limits,
@@ -44,6 +44,10 @@ pub(super) struct Link {
     pub tell_at: Option<Time>,
     /// Chunks that came since the last news were told.
     pub untold: u32,
+    /// What the other end has shown of the chunks of others that it brings, by stream.
+    pub covers: BTreeMap<usize, Covers>,
+    /// Cost of chunks that came and wait until it is known whose they are.
+    pub unproved: u64,
     /// A frame that did not fit into the last packet.
     pub spilt: Option<Bytes>,
     /// Whether it stands in the list of links that may have frames to send.
@@ -86,6 +90,8 @@ pub(super) struct Ends {
     pub moved: Time,
     /// It did not for too long: nothing is kept for it any more.
     pub passed_over: bool,
+    /// Where the range begins that it was shown last whose chunks are.
+    pub proved: u64,
     /// It knows what to do with this addressed stream.
     pub routed: bool,
     pub in_ready: bool,
@@ -108,6 +114,7 @@ impl Default for Ends {
             floor: 0,
             moved: Time(0),
             passed_over: false,
+            proved: 0,
             routed: false,
             in_ready: false,
             in_telling: false,
@@ -147,6 +154,8 @@ impl Link {
             telling: Vec::new(),
             tell_at: None,
             untold: 0,
+            covers: BTreeMap::new(),
+            unproved: 0,
             spilt: None,
             listed: false,
             credit: 0,
@@ -203,6 +212,13 @@ impl Link {
         self.tell_at = Some(self.tell_at.map_or(by, |at| at.min(by)));
     }
 
+    /// What was shown of a stream counts no more, and what waits is let go of.
+    pub fn drop_covers(&mut self, stream: usize) {
+        let covers = self.covers.remove(&stream);
+        let waiting = covers.iter().flat_map(|covers| &covers.queue).flat_map(|cover| &cover.waiting);
+        self.unproved -= waiting.map(|(_, frame)| cost(frame.len())).sum::<u64>();
+    }
+
     /// A stream is forgotten; its place will be another's.
     pub fn forget(&mut self, stream: usize) {
         if let Some(ends) = self.streams.get_mut(stream) {
@@ -210,5 +226,6 @@ impl Link {
             self.ready.retain(|other| *other != stream);
             self.telling.retain(|other| *other != stream);
         }
+        self.drop_covers(stream);
     }
 }

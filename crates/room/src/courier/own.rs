@@ -80,6 +80,7 @@ impl Courier {
             let stream = &mut self.streams[s];
             if stream.log.next() > before {
                 stream.fresh_at = self.now;
+                self.unseal(s);
                 self.sweep_by(self.now + limits::SWEEP_EVERY);
                 self.spread(s, None);
                 self.want_route(s);

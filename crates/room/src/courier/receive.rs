@@ -40,6 +40,7 @@ impl Courier {
             Frame::Skip { stream, upto } => self.skipped(at, stream, upto),
             Frame::Route { stream, first, path } => self.routed(at, stream, first, &path),
             Frame::Broken { stream } => self.broken(at, stream),
+            Frame::Signed(signed) => self.proof_came(at, signed, bytes)?,
             Frame::Credit { total } => {
                 let link = &mut self.links[at];
                 link.credit = link.credit.max(total);
@@ -154,6 +155,8 @@ impl Courier {
             let theirs = self.links[at].ends_of(s).theirs;
             let of_room = matches!(stream.kind, Kind::Own | Kind::Room);
             if self.pushes(at, s) {
+                let proved = if stream.kind == Kind::Own { stream.proofs.last_below(theirs) } else { 0 };
+                self.links[at].ends(s).proved = proved;
                 self.links[at].ends(s).moved = self.now;
                 self.links[at].ready(s);
             } else if of_room && self.plan.relayed && theirs < stream.next() {
@@ -181,24 +184,55 @@ impl Courier {
     }
 
     fn data(&mut self, at: usize, data: Data, bytes: Bytes) -> Result<(), LinkError> {
-        let link = &mut self.links[at];
-        link.received += cost(bytes.len());
-        if link.received > link.granted {
-            return Err(LinkError::OverCredit);
-        }
-        match data.stream.to {
-            None => self.room_chunk(at, data, bytes)?,
-            Some(to) if to == self.this => self.chunk_for_this(at, data)?,
-            Some(_) => self.pass(at, &data, bytes),
+        self.charge(at, &bytes)?;
+        let s = match data.stream.to {
+            None => self.stream(data.stream, Kind::Room),
+            Some(_) => self.by_id.get(&data.stream).copied(),
+        };
+        if let Some(s) = s {
+            if data.stream.to.is_none() {
+                self.links[at].ends(s).has(data.seq + 1, self.now);
+            }
+            let stream = &self.streams[s];
+            let is_news = match stream.kind {
+                Kind::Own | Kind::Sent => false,
+                Kind::Room | Kind::Received => stream.has_begun() && data.seq >= stream.next(),
+                Kind::Passing => stream.parent == Some(at),
+            };
+            if is_news {
+                if let Some((data, bytes)) = self.authentic(at, s, data, bytes)? {
+                    self.take(at, s, data, bytes)?;
+                }
+            } else if self.differs(s, data.seq, &bytes) {
+                return Err(LinkError::Forged);
+            } else {
+                self.take(at, s, data, bytes)?;
+            }
         }
         self.grant(at);
         Ok(())
     }
 
-    fn room_chunk(&mut self, at: usize, data: Data, bytes: Bytes) -> Result<(), LinkError> {
+    /// DATA and SIGNED are paid for.
+    pub(super) fn charge(&mut self, at: usize, frame: &Bytes) -> Result<(), LinkError> {
+        let link = &mut self.links[at];
+        link.received += cost(frame.len());
+        if link.received > link.granted { Err(LinkError::OverCredit) } else { Ok(()) }
+    }
+
+    /// Takes a chunk that is its origin's, or of no use.
+    pub(super) fn take(&mut self, at: usize, s: usize, data: Data, bytes: Bytes) -> Result<(), LinkError> {
+        match self.streams[s].kind {
+            Kind::Own | Kind::Room => self.room_chunk(at, s, data, bytes)?,
+            Kind::Received => self.chunk_for_this(at, s, data)?,
+            Kind::Passing => self.pass(at, s, &data, bytes),
+            Kind::Sent => {}
+        }
+        Ok(())
+    }
+
+    fn room_chunk(&mut self, at: usize, s: usize, data: Data, bytes: Bytes) -> Result<(), LinkError> {
         let seq = data.seq;
-        let Some(s) = self.stream(data.stream, Kind::Room) else { return Ok(()) };
-        self.links[at].ends(s).has(seq + 1, self.now);
         let stream = &mut self.streams[s];
         if !stream.has_begun() {
             return Ok(());
@@ -213,6 +247,8 @@ impl Courier {
         } else {
             let accepted = stream.window.accept(data)?;
             self.counters.fresh += 1;
+            self.keep_proof(at, s, seq);
+            let stream = &mut self.streams[s];
             stream.log.push(bytes, 0, self.now);
             stream.fresh_at = self.now;
             stream.is_untouched = false;
@@ -226,9 +262,8 @@ impl Courier {
         Ok(())
     }
 
-    fn chunk_for_this(&mut self, at: usize, data: Data) -> Result<(), LinkError> {
+    fn chunk_for_this(&mut self, at: usize, s: usize, data: Data) -> Result<(), LinkError> {
         let seq = data.seq;
-        let Some(&s) = self.by_id.get(&data.stream) else { return Ok(()) };
         let stream = &mut self.streams[s];
         if stream.next() != seq {
             self.counters.duplicates += 1;
@@ -341,6 +376,7 @@ impl Courier {
         ends.cursor = ends.theirs;
         ends.moved = now;
         ends.told = Distance::UNKNOWN;
+        ends.proved = if stream.kind == Kind::Own { stream.proofs.last_below(ends.theirs) } else { 0 };
         self.links[at].ready(s);
         self.list(at);
         // Whom it came from has lost its own way.
@@ -418,7 +454,7 @@ impl Courier {
         }
         let laden = self.laden.iter().filter(|s| self.streams[**s].parent == Some(at)).map(|s| self.weight(*s));
         let unconsumed = self.unconsumed.values().filter(|unconsumed| unconsumed.link == at);
-        let held: u64 = laden.chain(unconsumed.map(|unconsumed| unconsumed.cost)).sum();
+        let held = laden.chain(unconsumed.map(|unconsumed| unconsumed.cost)).sum::<u64>() + link.unproved;
         let total = most.saturating_sub(held);
         if total >= wide {
             let link = &mut self.links[at];

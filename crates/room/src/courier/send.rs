@@ -48,7 +48,7 @@ impl Courier {
         link.tell_at = None;
         let (mut haves, mut acks) = (Vec::new(), Vec::new());
         for s in std::mem::take(&mut link.telling) {
-            let stream = &self.streams[s];
+            let (stream, offer) = (&self.streams[s], self.offer(s));
             let link = &mut self.links[at];
             let ends = link.ends(s);
             ends.in_telling = false;
@@ -59,10 +59,11 @@ impl Courier {
                 }
                 Kind::Own | Kind::Room if stream.has_begun() && stream.next() > 1 => {
                     // Whoever has as much, and is not waiting for an acknowledgement, need not be told.
-                    let news = ends.theirs < stream.next() || stream.far.is_news_to(ends.told);
+                    let next = if acknowledges { stream.next() } else { offer };
+                    let news = ends.theirs < next || stream.far.is_news_to(ends.told);
                     if acknowledges || news {
                         ends.told = stream.far;
-                        haves.push(stream.have(stream.next()));
+                        haves.push(stream.have(next));
                     }
                 }
                 _ => {}
@@ -84,12 +85,16 @@ impl Courier {
             }
             let s = *link.ready.front()?;
             if !self.has_more(at, s) {
+                self.prove(at, s);
                 let link = &mut self.links[at];
                 link.ready.pop_front();
                 link.ends(s).in_ready = false;
                 continue;
             }
             let s = self.first_said(at, s);
+            if !self.has_chunk(at, s) {
+                return self.proof(at, s);
+            }
             let (log, cursor) = (&self.streams[s].log, self.links[at].ends_of(s).cursor);
             // What comes before a chunk goes when the chunk can go: a laggard is told once of what it missed.
             let Some(frame) = log.frame(cursor.max(log.first())).cloned() else { return self.before(at, s, cursor) };
@@ -100,6 +105,9 @@ impl Courier {
             if let Some(frame) = self.before(at, s, cursor) {
                 return Some(frame);
             }
+            if self.due_proof(at, s).is_some() {
+                return self.proof(at, s);
+            }
             let link = &mut self.links[at];
             link.spent += price;
             link.ends(s).cursor += 1;
@@ -109,11 +117,29 @@ impl Courier {
         }
     }
 
-    /// Whether there is a chunk of a stream to push.
+    /// What shows whose chunks are that come next, or came.
+    fn proof(&mut self, at: usize, s: usize) -> Option<Bytes> {
+        let (first, frame) = self.due_proof(at, s).map(|proof| (proof.first(), proof.frame.clone()))?;
+        let link = &mut self.links[at];
+        if link.spent + cost(frame.len()) > link.credit {
+            return None;
+        }
+        link.spent += cost(frame.len());
+        link.ends(s).proved = first;
+        Some(frame)
+    }
+
+    /// Whether there is something of a stream to push.
     fn has_more(&self, at: usize, s: usize) -> bool {
-        let Some(stream) = self.streams.get(s) else { return false };
+        let pushes = self.streams.get(s).is_some() && self.pushes(at, s);
+        pushes && (self.has_chunk(at, s) || self.due_proof(at, s).is_some())
+    }
+
+    /// Whether there is a chunk of a stream that is pushed here.
+    fn has_chunk(&self, at: usize, s: usize) -> bool {
+        let stream = &self.streams[s];
         let ends = self.links[at].ends_of(s);
-        if ends.cursor.max(1) >= stream.next() || !self.pushes(at, s) {
+        if ends.cursor.max(1) >= stream.next() || !self.is_proved(s, ends.cursor) {
             return false;
         }
         // Whoever passes it on keeps it until it has arrived.
@@ -136,15 +162,16 @@ impl Courier {
 
     /// What the other end must know before it gets a chunk.
     fn before(&mut self, at: usize, s: usize, cursor: u64) -> Option<Bytes> {
-        let (stream, ends) = (&self.streams[s], self.links[at].ends(s));
+        let (stream, from) = (&self.streams[s], self.supplied_from(s, cursor));
+        let ends = self.links[at].ends(s);
         let frame = match stream.kind {
             Kind::Sent | Kind::Passing if !ends.routed => {
                 ends.routed = true;
                 Frame::Route { stream: stream.id, first: cursor, path: stream.route.clone() }
             }
-            _ if cursor < stream.log.first() => {
-                ends.cursor = stream.log.first();
-                Frame::Skip { stream: stream.id, upto: stream.log.first() }
+            _ if cursor < from => {
+                ends.cursor = from;
+                Frame::Skip { stream: stream.id, upto: from }
             }
             Kind::Room | Kind::Own
                 if stream.far.is_known()

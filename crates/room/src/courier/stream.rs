@@ -3,6 +3,7 @@
 use super::{
     Distance, StreamId,
     log::Log,
+    proof::Proofs,
     waiting::Waiting,
     window::{Lost, Window},
 };
@@ -34,6 +35,12 @@ pub(super) struct Stream {
     pub kind: Kind,
     /// What is kept of it to hand it on; of no use where it is received here only.
     pub log: Log,
+    /// What shows whose the chunks of the log are.
+    pub proofs: Proofs,
+    /// When its chunks were last given to be signed, where it is one's own.
+    pub sealed_at: Option<Time>,
+    /// Whether a signature is awaited.
+    pub sealing: bool,
     /// What puts messages together, of streams of others that are for this member too.
     pub window: Window,
     /// What waits for room in the log, of one's own.
@@ -79,6 +86,9 @@ impl Stream {
             id,
             kind,
             log: Log::at(1),
+            proofs: Proofs::default(),
+            sealed_at: None,
+            sealing: false,
             window: Window::default(),
             waiting: Waiting::default(),
             is_named: false,

@@ -53,6 +53,8 @@ pub(super) struct Session {
     /// When it is to be examined next.
     pub(super) wake: Option<Time>,
     witnesses: BTreeMap<MemberId, Testimony>,
+    /// Members that say of it that it forged; as many as count.
+    accusers: BTreeSet<MemberId>,
     /// Whom it holds links to that this hub does not know (yet).
     claims: BTreeSet<MemberId>,
 }
@@ -89,6 +91,11 @@ pub(super) struct Roster {
 }
 
 impl Session {
+    /// How many say of it that it forged.
+    pub(super) fn accusers(&self) -> usize {
+        self.accusers.len()
+    }
+
     /// Whether its word counts.
     fn counts(&self) -> bool {
         self.conn.is_some() && !self.unanswered
@@ -136,6 +143,7 @@ impl Roster {
             json_bytes,
             wake: None,
             witnesses: BTreeMap::new(),
+            accusers: BTreeSet::new(),
             claims: BTreeSet::new(),
         };
         self.sessions.insert(id, session);
@@ -284,6 +292,12 @@ impl Roster {
             }
         }
         false
+    }
+
+    /// A member says that another brought what nobody had said. Gives whether that is news.
+    pub(super) fn accuse(&mut self, witness: MemberId, about: MemberId) -> bool {
+        let accused = self.sessions.get_mut(&about).filter(|session| session.accusers() < limits::FORGED_ACCUSERS);
+        accused.is_some_and(|session| session.accusers.insert(witness))
     }
 
     /// The plan has no link between two members any more: what they said of each other says nothing now.

@@ -321,6 +321,7 @@ fn newcomer(join: &Join, grant: &Grant) -> Result<Member, Refused> {
         attributes: join.attributes.clone(),
         mute: !grant.publish_data,
         relay: join.relay.is_some(),
+        key: join.key,
     })
 }
 

@@ -39,6 +39,11 @@ impl Member {
                 courier::Event::Message { origin, addressed, head, payload, .. } => {
                     self.message(origin, addressed, head, payload);
                 }
+                courier::Event::Sign { token, text } => self.outputs.push_back(Output::Sign { token, text }),
+                courier::Event::Verify { token, key, text, signature } => {
+                    self.outputs.push_back(Output::Verify { token, key, text, signature });
+                }
+                courier::Event::Faulty { peer, error } => self.faulty(peer, error),
                 // Of somebody who left before this member came there is nothing to tell.
                 courier::Event::Gap { origin, addressed, from, to }
                     if self.peers.contains_key(&origin) || self.leaving.contains_key(&origin) =>
@@ -109,6 +114,12 @@ impl Member {
             Frame::Latest { stream, .. } | Frame::Datagram { stream, .. } if stream.to.is_some_and(|to| to != this) => {
                 return Err(LinkError::Forged);
             }
+            // What is said to one member goes over the link of the two.
+            Frame::Latest { stream, .. } | Frame::Datagram { stream, .. }
+                if stream.to.is_some() && stream.origin != id =>
+            {
+                return Err(LinkError::Forged);
+            }
             Frame::Latest { stream, seq, ref channel, ref payload } => {
                 peer.lossy.acknowledged(stream.origin, channel, seq);
                 let came = match self.peers.get_mut(&stream.origin) {
@@ -135,7 +146,7 @@ impl Member {
                     self.lossy(stream.origin, Lossy::Datagram, frame);
                 }
             }
-            _ => return Err(LinkError::Forged),
+            _ => return Err(LinkError::Lane),
         }
         Ok(())
     }

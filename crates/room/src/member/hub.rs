@@ -110,6 +110,9 @@ impl Member {
 
     fn joined(&mut self, welcome: &Welcome) {
         self.this = Some(welcome.this.clone());
+        if self.session.config.key.is_some() {
+            self.courier.sign(welcome.room.as_str());
+        }
         self.session.topology.clone_from(&welcome.topology);
         self.session.room_state.clone_from(&welcome.state);
         for info in &welcome.members {
@@ -168,12 +171,14 @@ impl Member {
         }
     }
 
-    fn entered(&mut self, info: MemberInfo, quietly: bool) {
+    fn entered(&mut self, mut info: MemberInfo, quietly: bool) {
         if info.id == self.id {
             return;
         }
         if let Some(peer) = self.peers.get_mut(&info.id) {
             peer.returning = None;
+            // A session has one key.
+            info.key = peer.info.key.or(info.key);
             if peer.info != info {
                 peer.info = info.clone();
                 if !info.relay {
@@ -202,6 +207,12 @@ impl Member {
         };
         let id = info.id;
         self.peers.insert(id, peer);
+        if let Some(key) = info.key {
+            self.courier.key(self.now, id, key);
+        }
+        if self.peers.len() > 1 {
+            self.courier.in_company();
+        }
         if !self.is_relayed() && !info.relay {
             self.courier.expect(self.now, id);
         }

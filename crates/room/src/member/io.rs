@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    id::{MemberId, Secret},
+    id::{Key, MemberId, Secret, Signature},
     time::Micros,
     wire::{
         frame::hex_bytes,
@@ -22,6 +22,10 @@ use crate::{
 pub struct Config {
     /// Random, new for each `join()`.
     pub secret: Secret,
+    /// The public half of a pair that is made for this session, as random: the edge signs with the other. A member without
+    /// believes whoever passes something on, and nobody passes on what it says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Key>,
     /// Display name.
     pub name: String,
     /// What it says of itself.
@@ -222,6 +226,20 @@ pub enum Input {
     /// Go, as a relay, when nobody depends on it any more (at most [`crate::limits::DRAIN_TIMEOUT`]). Ends with
     /// [`Event::Closed`].
     Drain,
+    /// The answer to [`Output::Sign`].
+    Signed {
+        /// As it was asked.
+        token: u64,
+        /// Of the text.
+        signature: Signature,
+    },
+    /// The answer to [`Output::Verify`].
+    Verified {
+        /// As it was asked.
+        token: u64,
+        /// Whether the signature is the key's, of the text.
+        good: bool,
+    },
     /// Go, after what was sent has arrived (at most [`crate::limits::LEAVE_FLUSH`]). Ends with [`Event::Closed`].
     Leave,
     /// [`super::Member::poll_timeout`] is due.
@@ -298,6 +316,26 @@ pub enum Output {
         /// The message.
         #[serde(with = "hex_bytes")]
         bytes: Bytes,
+    },
+    /// Sign a text with the session's Ed25519 key (RFC 8032). Answered by [`Input::Signed`], in any order and time.
+    Sign {
+        /// Named in the answer.
+        token: u64,
+        /// The text.
+        #[serde(with = "hex_bytes")]
+        text: Bytes,
+    },
+    /// Verify an Ed25519 signature. Answered by [`Input::Verified`], in any order and time.
+    Verify {
+        /// Named in the answer.
+        token: u64,
+        /// Whose it should be.
+        key: Key,
+        /// Of what.
+        #[serde(with = "hex_bytes")]
+        text: Bytes,
+        /// The signature.
+        signature: Signature,
     },
     /// Tell the application.
     Event(Event),

@@ -45,6 +45,8 @@ pub(super) struct Link {
     pub suspect: bool,
     restarted: bool,
     pub path: Option<String>,
+    /// Until when there is to be no link: the peer has brought what nobody said.
+    rests_until: Option<Time>,
 }
 
 /// What the member must do for a link.
@@ -81,7 +83,17 @@ impl Link {
             suspect: false,
             restarted: false,
             path: None,
+            rests_until: None,
         }
+    }
+
+    /// There is to be no link for a while.
+    pub fn rest(&mut self, now: Time) {
+        self.rests_until = Some(now + limits::FORGED_REST);
+    }
+
+    fn rests(&self, now: Time) -> Option<Time> {
+        self.rests_until.filter(|until| *until > now)
     }
 
     pub fn is_open(&self) -> bool {
@@ -139,6 +151,10 @@ impl Link {
     /// Starts the next attempt as the offerer.
     pub fn begin(&mut self, now: Time) -> Vec<Do> {
         let mut todo = self.give_up();
+        if let Some(until) = self.rests(now) {
+            self.state = State::Pause { until };
+            return todo;
+        }
         // An attempt number that is used up can only come from a hostile peer; it has lost its link then.
         let Some(attempt) = self.attempt.checked_add(1) else { return todo };
         self.start(attempt, true, now);
@@ -173,7 +189,7 @@ impl Link {
         self.failures = self.failures.saturating_add(1);
         if self.role == Some(Role::Offer) {
             let pause = Micros(pause / 2 + u64::from(jitter) % pause);
-            self.state = State::Pause { until: now + pause.max(grace) };
+            self.state = State::Pause { until: (now + pause.max(grace)).max(self.rests(now).unwrap_or(now)) };
         }
         todo
     }
@@ -185,7 +201,7 @@ impl Link {
         let mut todo = Vec::new();
         match data {
             Negotiation::Offer(_) => {
-                if self.role != Some(Role::Answer) || attempt < self.attempt {
+                if self.role != Some(Role::Answer) || attempt < self.attempt || self.rests(now).is_some() {
                     return todo;
                 }
                 if attempt > self.attempt || self.mine {

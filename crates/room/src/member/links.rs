@@ -125,6 +125,17 @@ impl Member {
         self.give_up_returning(id);
     }
 
+    /// The peer broke the rules: its link is cut. Where it forged that is said to the hub, and the link stays closed for a
+    /// while.
+    pub(super) fn faulty(&mut self, id: MemberId, error: LinkError) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        if error == LinkError::Forged {
+            peer.link.rest(self.now);
+            self.session.accuse(id, self.now);
+        }
+        self.fail_link(id, &error.to_string());
+    }
+
     /// The peer closed the link. Where it is leaving, that it left is all that the application hears.
     pub(super) fn part_link(&mut self, id: MemberId, reason: String) {
         self.end_link(id, limits::PARTING_GRACE);

@@ -67,6 +67,7 @@ mod tests {
         Join {
             v: VERSION,
             secret: Secret([number; 16]),
+            key: None,
             name: "n".repeat(limits::NAME_MAX),
             attributes,
             token: None,

@@ -1,6 +1,6 @@
 //! A member's session with the hub: entering, coming back, and the changes that the hub has yet to confirm.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::{
     id::MemberId,
@@ -60,6 +60,8 @@ pub(super) struct Session {
     /// Tickets and words of wishes how the room should be linked that the hub has yet to answer.
     pins: VecDeque<(u64, String)>,
     reports: BTreeMap<MemberId, Report>,
+    /// Members that forged, of whom the hub has yet to hear.
+    accused: BTreeSet<MemberId>,
     report_at: Option<Time>,
     /// The hub is to be told that this member knows where streams begin; whether it was told, since it welcomed it.
     settles: bool,
@@ -88,6 +90,7 @@ impl Session {
             pending: VecDeque::new(),
             pins: VecDeque::new(),
             reports: BTreeMap::new(),
+            accused: BTreeSet::new(),
             report_at: None,
             settles: false,
             settled: false,
@@ -122,6 +125,7 @@ impl Session {
         let join = Join {
             v: VERSION,
             secret: config.secret,
+            key: config.key,
             name: config.name.clone(),
             attributes: config.attributes.clone(),
             token: config.token.clone(),
@@ -232,9 +236,16 @@ impl Session {
         }
     }
 
+    /// A member has brought what nobody said.
+    pub fn accuse(&mut self, peer: MemberId, now: Time) {
+        self.accused.insert(peer);
+        self.report_at.get_or_insert(now + limits::REPORT_DELAY);
+    }
+
     /// Nothing more is to be said of a member that went.
     pub fn forget(&mut self, peer: MemberId) {
         self.reports.remove(&peer);
+        self.accused.remove(&peer);
     }
 
     /// What is due to the hub: a report, a ping. `Err` where the hub has been silent for too long.
@@ -254,7 +265,9 @@ impl Session {
             }
             if self.report_at.is_some_and(|due| due <= now) {
                 self.report_at = None;
-                let mut report = LinkReport { settled: std::mem::take(&mut self.settles), ..LinkReport::default() };
+                let settled = std::mem::take(&mut self.settles);
+                let forged = std::mem::take(&mut self.accused).into_iter().collect();
+                let mut report = LinkReport { settled, forged, ..LinkReport::default() };
                 for (peer, seen) in std::mem::take(&mut self.reports) {
                     match seen {
                         Report::Up => report.up.push(peer),

@@ -6,7 +6,10 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
-use crate::{id::MemberId, limits};
+use crate::{
+    id::{Digest, MemberId, Signature},
+    limits,
+};
 
 /// The version that HELLO carries.
 pub const VERSION: u64 = 1;
@@ -146,6 +149,33 @@ pub struct Data {
     pub payload: Bytes,
 }
 
+/// "These chunks are mine", as their origin says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signed {
+    /// Which stream.
+    pub stream: Stream,
+    /// The number of the first chunk; below [`NUMBER_MAX`], as is that of the last.
+    pub first: u64,
+    /// A digest a chunk, at most [`limits::SIGNED_CHUNKS`].
+    pub digests: Vec<Digest>,
+    /// The origin's, of what [`signed_text`] makes of the frame.
+    pub signature: Signature,
+}
+
+/// What is signed of a frame that ends with a signature: all before that, and which room it is said in.
+pub fn signed_text(room: &str, frame: &[u8]) -> Bytes {
+    let body = &frame[..frame.len().saturating_sub(Signature::LENGTH)];
+    let mut text = BytesMut::with_capacity(SIGNED_AS.len() + room.len() + 1 + body.len());
+    text.put_slice(SIGNED_AS);
+    text.put_slice(room.as_bytes());
+    text.put_u8(0);
+    text.put_slice(body);
+    text.freeze()
+}
+
+/// What every signed text begins with, so that no signature is one of anything else.
+const SIGNED_AS: &[u8] = b"roomful v1 frame\0";
+
 /// What one member says to another over their link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -251,6 +281,8 @@ pub enum Frame {
         /// Which stream.
         stream: Stream,
     },
+    /// Consecutive chunks of a stream are its origin's. Passed on as it was made.
+    Signed(Signed),
 }
 
 impl Frame {
@@ -299,6 +331,7 @@ impl Frame {
                 path: reader.list_of(limits::ROUTE_MAX, Reader::id)?,
             },
             20 => Frame::Broken { stream: reader.stream()? },
+            21 => Frame::Signed(reader.signed()?),
             other => return Err(FrameError::Type(other)),
         };
         if reader.at == reader.bytes.len() { Ok(frame) } else { Err(FrameError::Leftover) }
@@ -396,6 +429,16 @@ impl Frame {
             Frame::Broken { stream } => {
                 out.put_u8(20);
                 put_stream(&mut out, *stream);
+            }
+            Frame::Signed(signed) => {
+                out.put_u8(21);
+                put_stream(&mut out, signed.stream);
+                put_varint(&mut out, signed.first);
+                put_varint(&mut out, signed.digests.len() as u64);
+                for digest in &signed.digests {
+                    out.put_slice(&digest.0);
+                }
+                out.put_slice(&signed.signature.0);
             }
         }
         out.freeze()
@@ -616,6 +659,26 @@ impl Reader {
             None
         };
         Ok(Data { stream, seq, head, last: flags & LAST != 0, payload: self.rest(limits::CHUNK)? })
+    }
+
+    fn signed(&mut self) -> Result<Signed, FrameError> {
+        let (stream, first) = (self.stream()?, self.varint()?);
+        let digests = self.list_of(limits::SIGNED_CHUNKS, Reader::digest)?;
+        // Chunks count from 1, and what is said to be missing is one above the last.
+        if first == 0 || digests.is_empty() || first > NUMBER_MAX - digests.len() as u64 {
+            return Err(FrameError::Number);
+        }
+        Ok(Signed { stream, first, digests, signature: self.signature()? })
+    }
+
+    fn digest(&mut self) -> Result<Digest, FrameError> {
+        let bytes = self.take(Digest::LENGTH)?;
+        Ok(Digest(bytes[..].try_into().expect("as many bytes were taken")))
+    }
+
+    fn signature(&mut self) -> Result<Signature, FrameError> {
+        let bytes = self.take(Signature::LENGTH)?;
+        Ok(Signature(bytes[..].try_into().expect("as many bytes were taken")))
     }
 
     fn list<T>(&mut self, item: impl Fn(&mut Reader) -> Result<T, FrameError>) -> Result<Vec<T>, FrameError> {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::{
-    id::{MemberId, RoomName, Secret},
+    id::{Key, MemberId, RoomName, Secret},
     limits,
 };
 
@@ -124,6 +124,9 @@ pub struct Join {
     pub v: u32,
     /// Proof of the session; see [`Secret::member_id`].
     pub secret: Secret,
+    /// What the member signs with, the same for the whole session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Key>,
     /// Display name, at most [`limits::NAME_MAX`] characters without the white space at its ends; [`GUEST`] where nothing
     /// is left.
     pub name: String,
@@ -254,6 +257,9 @@ pub struct LinkReport {
     /// It knows where the streams of those begin who were here before it, and needs its first links no more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub settled: bool,
+    /// Cut: the other end brought what its origin did not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forged: Vec<MemberId>,
 }
 
 /// A wish how the room should be linked.
@@ -394,6 +400,9 @@ pub struct Member {
     /// Whether it is a relay, which passes on what others say, and is nobody to applications.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub relay: bool,
+    /// What it signs with; others pass nothing on of a member that has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Key>,
 }
 
 /// Somebody left.

@@ -293,9 +293,10 @@ fn op() -> impl Strategy<Value = u64> {
 }
 
 fn message() -> impl Strategy<Value = ClientMessage> {
-    let report = (ids(), ids(), ids()).prop_map(|(up, suspect, down)| {
+    let report = (ids(), ids(), ids(), ids()).prop_map(|(up, suspect, down, forged)| {
         let ids = |numbers: Vec<u8>| numbers.into_iter().map(id).collect();
-        ClientMessage::Links(LinkReport { up: ids(up), suspect: ids(suspect), down: ids(down), settled: false })
+        let (up, suspect, down, forged) = (ids(up), ids(suspect), ids(down), ids(forged));
+        ClientMessage::Links(LinkReport { up, suspect, down, settled: false, forged })
     });
     let signal = (0..PEOPLE + 2, any::<u32>()).prop_map(|(to, attempt)| {
         let data = Json::parse("{\"offer\":\"\"}").expect("JSON");

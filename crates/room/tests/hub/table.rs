@@ -46,6 +46,7 @@ pub fn join(number: u8) -> Join {
     Join {
         v: VERSION,
         secret: secret(number),
+        key: None,
         name: format!("member {number}"),
         attributes: BTreeMap::new(),
         token: None,
@@ -130,7 +131,8 @@ impl Table {
 
     pub fn report(&mut self, conn: ConnId, up: &[u8], suspect: &[u8], down: &[u8]) {
         let ids = |numbers: &[u8]| numbers.iter().map(|number| id(*number)).collect();
-        let report = LinkReport { up: ids(up), suspect: ids(suspect), down: ids(down), settled: false };
+        let (up, suspect, down) = (ids(up), ids(suspect), ids(down));
+        let report = LinkReport { up, suspect, down, settled: false, forged: Vec::new() };
         self.say(conn, ClientMessage::Links(report));
     }
 

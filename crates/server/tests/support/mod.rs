@@ -62,6 +62,7 @@ pub fn join(secret: Secret, name: &str) -> Join {
     Join {
         v: 1,
         secret,
+        key: None,
         name: name.to_owned(),
         attributes: Default::default(),
         token: None,

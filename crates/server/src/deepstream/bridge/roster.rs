@@ -87,6 +87,7 @@ mod tests {
             attributes: Default::default(),
             mute: false,
             relay: false,
+            key: None,
         }
     }
 
