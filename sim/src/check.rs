@@ -25,6 +25,8 @@ pub(crate) struct Checks {
     pub(crate) calls: calls::Calls,
     pub(crate) lossy: lossy::LossyCheck,
     pub(crate) plan: plan::PlanLog,
+    /// How often an application heard that somebody brought what nobody had said, by who that was.
+    pub(crate) named: BTreeMap<usize, u64>,
     /// When whom a crash befell.
     crashed: BTreeMap<usize, Time>,
     /// The longest that a crashed member stood in the roster of anybody whom the hub reached.
@@ -40,6 +42,7 @@ impl Checks {
             calls: calls::Calls::default(),
             lossy: lossy::LossyCheck::default(),
             plan: plan::PlanLog::default(),
+            named: BTreeMap::new(),
             crashed: BTreeMap::new(),
             ghost: Micros(0),
             ghost_max: ghost_max(scenario),

@@ -30,4 +30,4 @@ mod world;
 
 pub use report::Report;
 pub use run::run;
-pub use scenario::{Faults, Network, Scenario, Work};
+pub use scenario::{Faults, Mischief, Network, Scenario, Work};

@@ -63,6 +63,8 @@ pub struct Report {
     pub leaves_heard: u64,
     /// How often any application heard that a link had failed.
     pub failures_heard: u64,
+    /// How often an application heard that a link was cut because its other end forged.
+    pub forgeries_heard: u64,
     /// The longest that a crashed member stood in the roster of anybody whom the hub reached, in ms.
     pub ghost_ms_max: u64,
     /// Calls that were answered.

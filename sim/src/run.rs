@@ -93,6 +93,7 @@ fn summary(scenario: &Scenario, outcomes: Vec<Outcome>) -> Report {
         chunks += totals.chunks + checks.calls.delivered();
         frames += checks.plan.data_frames;
         report.leaves_heard += checks.plan.leaves_heard;
+        report.forgeries_heard += checks.named.values().sum::<u64>();
         report.failures_heard += checks.plan.failures_heard;
         latencies.extend(std::mem::take(&mut checks.delivery.latencies).into_values().flatten());
         plan.joins += cost.joins;

@@ -109,6 +109,26 @@ pub struct Faults {
     pub relay_crashes_per_min: f64,
     /// Whether many members crash in one instant, once.
     pub massacre: bool,
+    /// What the second member does with what it passes on.
+    pub mischief: Option<Mischief>,
+}
+
+/// What a member does that does not pass on what it was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mischief {
+    /// It changes what others say.
+    Alter,
+    /// It makes up what they say, with a signature of its own making.
+    Invent,
+    /// It makes up who speaks.
+    Impersonate,
+    /// It passes less on than it was given.
+    Drop,
+    /// It says again what others said.
+    Replay,
+    /// It turns the order round.
+    Reorder,
 }
 
 impl Default for Scenario {
@@ -176,6 +196,7 @@ impl Default for Faults {
             rebinds_per_min: 0.0,
             relay_crashes_per_min: 0.0,
             massacre: false,
+            mischief: None,
         }
     }
 }
@@ -202,6 +223,7 @@ impl Scenario {
             rebinds_per_min: rate(0.25, 10),
             relay_crashes_per_min: 0.0,
             massacre: rate(0.1, 1) > 0.0,
+            mischief: None,
         };
         let churn_per_min = rate(0.5, 4);
         let work = Work {

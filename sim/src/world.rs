@@ -7,6 +7,7 @@
 mod actor;
 mod app;
 mod links;
+mod mischief;
 mod settle;
 mod sockets;
 
@@ -28,7 +29,7 @@ use crate::{
     fingerprint::Fingerprint,
     network::Network,
     queue::Queue,
-    scenario::Scenario,
+    scenario::{Mischief, Scenario},
     schedule::{Action, Schedule},
     signer,
     trace::Recorder,
@@ -55,6 +56,7 @@ pub(crate) struct World {
     seed: u64,
     room: usize,
     topology: String,
+    mischief: Option<Mischief>,
     queue: Queue<Event>,
     schedule: Schedule,
     network: Network,
@@ -139,6 +141,7 @@ impl World {
             seed,
             room,
             topology: scenario.topology.clone(),
+            mischief: scenario.faults.mischief,
             queue,
             schedule,
             network: Network::new(scenario.network.clone(), Dice::new(seed, room, 2)),
@@ -419,7 +422,10 @@ impl World {
             Output::Remote { peer, attempt, data } => self.remote(actor, peer, attempt, data),
             Output::RestartIce { peer, attempt } => self.restart_ice(actor, peer, attempt),
             Output::Close { peer, attempt } => self.close(actor, peer, attempt),
-            Output::Packet { peer, attempt, lane, bytes } => self.packet(actor, peer, attempt, lane, bytes),
+            Output::Packet { peer, attempt, lane, bytes } => {
+                let bytes = self.garbled(actor, lane, bytes);
+                self.packet(actor, peer, attempt, lane, bytes);
+            }
             Output::Sign { token, text } => {
                 let signature = self.actors[actor].signer.sign(&text);
                 self.actors[actor].app.follow_ups.push_back(Input::Signed { token, signature });

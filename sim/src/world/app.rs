@@ -87,10 +87,12 @@ impl World {
         match *saying {
             Saying::Message { to, bytes } => {
                 let to = self.target(actor, to)?;
-                let owed = match to {
+                let mut owed = match to {
                     Some(to) => vec![to],
                     None => self.known(actor),
                 };
+                // Who makes mischief is cut off by those who notice, and is promised nothing.
+                owed.retain(|to| !self.is_adversary(*to) && !self.is_adversary(actor));
                 let number = self.checks.delivery.sent(actor, to, owed, self.now, bytes);
                 let payload = payload::make(number, bytes);
                 let id = to.map(|to| self.actors[to].id);
@@ -194,6 +196,9 @@ impl World {
                 // A link to somebody who leaves before it opens does fail.
                 let failed = state == LinkState::Failed && reason.as_deref() != Some(links::NO_WAY);
                 self.checks.plan.failures_heard += u64::from(failed);
+                if reason.is_some_and(|reason| reason.starts_with("forged")) {
+                    self.forgery_heard(actor, peer);
+                }
             }
             Event::Message { from, addressed, payload, .. } => {
                 let sender = self.sender(actor, from);
@@ -242,6 +247,9 @@ impl World {
             }
             Event::Gap { member, addressed, .. } => {
                 let sender = self.numbers[&member];
+                if self.is_adversary(actor) || self.is_adversary(sender) {
+                    return;
+                }
                 self.checks.delivery.gap(actor, sender, addressed, self.now);
             }
             Event::State { key, value, .. } => {
