@@ -37,7 +37,7 @@ import { Core, defaultPush, pushes } from "./courier/core.js";
 import { beginUnknown, greeting, settleBeginnings } from "./courier/greeting.js";
 import { Link } from "./courier/link.js";
 import { consumed, fillOwn, hold, isFlushed, publish, send } from "./courier/own.js";
-import { take } from "./courier/receive.js";
+import { grant, take } from "./courier/receive.js";
 import { decline, nextFrame } from "./courier/send.js";
 import { Signing, forgetCovers, inCompany, keyOf, seal, sealAt, signed, unseal, verified } from "./courier/trust.js";
 import { forget, gone, sweep, trim } from "./courier/upkeep.js";
@@ -184,6 +184,13 @@ export class Courier {
     const link = new Link(peer, core.plan.eager.has(peer), how, granted, core.vouched);
     const at = core.links.insert(link);
     core.byPeer.set(peer, at);
+    // What counts against this link's first credit opens this one when it is consumed, whatever link it came by.
+    const unconsumed = core.unconsumed.get(peer);
+    if (unconsumed) {
+      const old = unconsumed.link;
+      unconsumed.link = at;
+      grant(core, old);
+    }
     link.control.push(greeting(core, at));
     core.list(at);
   }

@@ -447,6 +447,11 @@ impl Courier {
         let link = Link::new(peer, self.plan.eager.contains(&peer), how, granted, self.vouched);
         let at = self.links.insert(link);
         self.by_peer.insert(peer, at);
+        // What counts against this link's first credit opens this one when it is consumed, whatever link it came by.
+        if let Some(unconsumed) = self.unconsumed.get_mut(&peer) {
+            let old = std::mem::replace(&mut unconsumed.link, at);
+            self.grant(old);
+        }
         let hello = self.greeting(at);
         self.links[at].control.push_back(hello);
         self.list(at);

@@ -236,7 +236,8 @@ function greet(core, at) {
     const stream = core.streams.at(s);
     const { theirs } = link.endsOf(s);
     if (pushes(core, at, s)) {
-      link.ends(s).proved = stream.kind === "own" ? stream.proofs.lastBelow(theirs) : 0;
+      // What was shown last may have been lost with the link before.
+      link.ends(s).proved = 0;
       link.ends(s).moved = core.now;
       link.ready(s);
     } else if (stream.isOfRoom && core.plan.relayed && theirs < stream.next) {

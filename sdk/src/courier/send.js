@@ -55,7 +55,8 @@ function news(core, at) {
       if (acknowledges && stream.kind !== "sent") acks.push({ stream: stream.id, next: arrived(core, s) });
     } else if (stream.hasBegun && stream.next > 1) {
       // Whoever has as much, and is not waiting for an acknowledgement, need not be told.
-      const next = acknowledges ? stream.next : offer(core, s);
+      const isOrigin = link.peer === stream.id.origin;
+      const next = acknowledges || isOrigin ? stream.next : offer(core, s);
       const isNews = ends.theirs < next || stream.far.isNewsTo(ends.told);
       if (!acknowledges && !isNews) continue;
       ends.told = stream.far;

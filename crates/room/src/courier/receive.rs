@@ -155,8 +155,8 @@ impl Courier {
             let theirs = self.links[at].ends_of(s).theirs;
             let of_room = matches!(stream.kind, Kind::Own | Kind::Room);
             if self.pushes(at, s) {
-                let proved = if stream.kind == Kind::Own { stream.proofs.last_below(theirs) } else { 0 };
-                self.links[at].ends(s).proved = proved;
+                // What was shown last may have been lost with the link before.
+                self.links[at].ends(s).proved = 0;
                 self.links[at].ends(s).moved = self.now;
                 self.links[at].ready(s);
             } else if of_room && self.plan.relayed && theirs < stream.next() {

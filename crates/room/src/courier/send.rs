@@ -50,6 +50,7 @@ impl Courier {
         for s in std::mem::take(&mut link.telling) {
             let (stream, offer) = (&self.streams[s], self.offer(s));
             let link = &mut self.links[at];
+            let is_origin = link.peer == stream.id.origin;
             let ends = link.ends(s);
             ends.in_telling = false;
             let acknowledges = stream.parent == Some(at);
@@ -59,7 +60,7 @@ impl Courier {
                 }
                 Kind::Own | Kind::Room if stream.has_begun() && stream.next() > 1 => {
                     // Whoever has as much, and is not waiting for an acknowledgement, need not be told.
-                    let next = if acknowledges { stream.next() } else { offer };
+                    let next = if acknowledges || is_origin { stream.next() } else { offer };
                     let news = ends.theirs < next || stream.far.is_news_to(ends.told);
                     if acknowledges || news {
                         ends.told = stream.far;
