@@ -39,7 +39,7 @@ import { Link } from "./courier/link.js";
 import { consumed, fillOwn, hold, isFlushed, publish, send } from "./courier/own.js";
 import { grant, take } from "./courier/receive.js";
 import { decline, nextFrame } from "./courier/send.js";
-import { Signing, forgetCovers, inCompany, keyOf, seal, sealAt, signed, unseal, verified } from "./courier/trust.js";
+import { Signing, forgetCovers, inCompany, keyOf, seal, sealAt, signed, unseal, verified, vouch } from "./courier/trust.js";
 import { forget, gone, sweep, trim } from "./courier/upkeep.js";
 import { bereave, detour, repairDue, settleGap, takeFromOrigins } from "./courier/ways.js";
 
@@ -422,6 +422,21 @@ export class Courier {
    */
   sign(room) {
     this.#core.signing ??= new Signing(room);
+  }
+
+  /** Whether what is said is signed. */
+  get signs() {
+    return this.#core.signing !== undefined;
+  }
+
+  /**
+   * What is to be signed or verified of a frame that is not the courier's, and a number for the answer that none of its own
+   * has; undefined where nothing is signed.
+   *
+   * @param {Uint8Array} frame
+   */
+  vouch(frame) {
+    return vouch(this.#core, frame);
   }
 
   /** There is more than one other in the room. */

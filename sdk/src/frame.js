@@ -36,6 +36,15 @@ import { CHANNEL_NAME_MAX, CHUNK, HOLDINGS_MAX, LOSSY_MAX, PACKET_MAX, ROUTE_MAX
  * @typedef {{ stream: Stream, first: number, digests: Uint8Array[], signature: Uint8Array }} Signed
  */
 /**
+ * The newest value of a `latest` channel. `signature`: the origin's, of what {@link signedText} makes of the frame; of what
+ * is said to the room only.
+ * @typedef {{ type: "latest", stream: Stream, seq: number, channel: string, payload: Uint8Array, signature?: Uint8Array }} Latest
+ */
+/**
+ * A message that is sent once; `signature` as of {@link Latest}.
+ * @typedef {{ type: "datagram", stream: Stream, seq: number, channel: string, payload: Uint8Array, signature?: Uint8Array }} Datagram
+ */
+/**
  * What one member says to another over their link.
  *
  * @typedef {(
@@ -44,9 +53,9 @@ import { CHANNEL_NAME_MAX, CHUNK, HOLDINGS_MAX, LOSSY_MAX, PACKET_MAX, ROUTE_MAX
  *   | { type: "ack", acks: Ack[] }
  *   | { type: "credit", total: number }
  *   | { type: "skip", stream: Stream, upto: number }
- *   | { type: "latest", stream: Stream, seq: number, channel: string, payload: Uint8Array }
+ *   | Latest
  *   | { type: "seen", origin: MemberId, seq: number, channel: string }
- *   | { type: "datagram", stream: Stream, seq: number, channel: string, payload: Uint8Array }
+ *   | Datagram
  *   | { type: "ping", token: number }
  *   | { type: "pong", token: number }
  *   | { type: "have", haves: Have[] }
@@ -71,6 +80,7 @@ const DIGEST = 16;
 const ADDRESSED = 1;
 const FIRST = 2;
 const LAST = 4;
+const SIGNED = 8;
 
 /** @type {readonly Kind[]} */
 const KINDS = ["message", "call", "reply", "failure"];
@@ -197,10 +207,7 @@ export function encodeFrame(frame) {
       break;
     case "latest":
       out.byte(6);
-      out.stream(frame.stream);
-      out.varint(frame.seq);
-      out.text(frame.channel);
-      out.bytes(frame.payload);
+      out.lossy(frame);
       break;
     case "seen":
       out.byte(7);
@@ -210,10 +217,7 @@ export function encodeFrame(frame) {
       break;
     case "datagram":
       out.byte(8);
-      out.stream(frame.stream);
-      out.varint(frame.seq);
-      out.text(frame.channel);
-      out.bytes(frame.payload);
+      out.lossy(frame);
       break;
     case "ping":
       out.byte(9);
@@ -358,23 +362,11 @@ function decodeBody(reader) {
     case 5:
       return { type: "skip", stream: reader.stream(), upto: reader.varint() };
     case 6:
-      return {
-        type: "latest",
-        stream: reader.stream(),
-        seq: reader.varint(),
-        channel: reader.channel(),
-        payload: reader.rest(LOSSY_MAX),
-      };
+      return { type: "latest", ...reader.lossy() };
     case 7:
       return { type: "seen", origin: reader.id(), seq: reader.varint(), channel: reader.channel() };
     case 8:
-      return {
-        type: "datagram",
-        stream: reader.stream(),
-        seq: reader.varint(),
-        channel: reader.channel(),
-        payload: reader.rest(LOSSY_MAX),
-      };
+      return { type: "datagram", ...reader.lossy() };
     case 9:
       return { type: "ping", token: reader.varint() };
     case 10:
@@ -488,6 +480,16 @@ class Writer {
     this.ends(stream);
   }
 
+  /** @param {Latest | Datagram} frame */
+  lossy({ stream, seq, channel, payload, signature }) {
+    this.byte((stream.to === undefined ? 0 : ADDRESSED) | (signature ? SIGNED : 0));
+    this.ends(stream);
+    this.varint(seq);
+    this.text(channel);
+    this.bytes(payload);
+    if (signature) this.bytes(signature);
+  }
+
   /** @param {Stream} stream */
   ends(stream) {
     this.id(stream.origin);
@@ -568,6 +570,17 @@ class Reader {
   ends(flags) {
     const origin = this.id();
     return (flags & ADDRESSED) === 0 ? { origin } : { origin, to: this.id() };
+  }
+
+  /** What `latest` and `datagram` are made of. Nobody passes on what is said to one member: that has no signature. */
+  lossy() {
+    const flags = this.byte();
+    if (![0, ADDRESSED, SIGNED].includes(flags)) throw new FrameError("flags", hexByte(flags));
+    const head = { stream: this.ends(flags), seq: this.varint(), channel: this.channel() };
+    if (flags !== SIGNED) return { ...head, payload: this.rest(LOSSY_MAX) };
+    if (this.left < SIGNATURE) throw new FrameError("truncated");
+    if (this.left - SIGNATURE > LOSSY_MAX) throw new FrameError("too_large");
+    return { ...head, payload: this.take(this.left - SIGNATURE), signature: this.take(SIGNATURE) };
   }
 
   /** @returns {Data} */

@@ -11,6 +11,7 @@
  * - `links`: what the plan wants; `link` negotiates one and notices when it falls silent.
  * - `frames`: what comes over a link and what goes; `../courier.js` delivers what must arrive, `lossy` the rest.
  * - `app`: what the application asks for; `call` numbers its calls.
+ * - `vouch`: signatures of what is said on lossy channels.
  *
  * @module
  */
@@ -22,6 +23,7 @@ import { Core } from "./member/core.js";
 import { askWays, buffered, consumed, hearCourier, packetCame, pump } from "./member/frames.js";
 import { close, connected, disconnected, giveUpEntering, gone, hubSaid, parted, pin, tellChange } from "./member/hub.js";
 import { apply, failLink, faulty, isCurrent, isUp, linkUp, local, partLink, tellParted } from "./member/links.js";
+import { signed, verified } from "./member/vouch.js";
 import { LinkError } from "./courier/error.js";
 
 /** @import {Config, Input, Output} from "./member/io.js" */
@@ -166,9 +168,9 @@ export class Member {
       case "drain":
         return this.#drain();
       case "signed":
-        return core.courier.signed(core.now, input.token, input.signature);
+        return signed(core, input.token, input.signature);
       case "verified":
-        return core.courier.verified(core.now, input.token, input.good);
+        return verified(core, input.token, input.good);
       case "leave":
         core.leaveBy ??= core.now + LEAVE_FLUSH;
         return undefined;

@@ -19,6 +19,7 @@ export function frameFromSerde(json) {
   }
   if (type === "data") frame.last ??= false;
   if ("payload" in body) frame.payload = fromHex(body.payload);
+  if ("signature" in body) frame.signature = fromHex(body.signature);
   return frame;
 }
 

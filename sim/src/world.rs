@@ -423,7 +423,7 @@ impl World {
             Output::RestartIce { peer, attempt } => self.restart_ice(actor, peer, attempt),
             Output::Close { peer, attempt } => self.close(actor, peer, attempt),
             Output::Packet { peer, attempt, lane, bytes } => {
-                let bytes = self.garbled(actor, lane, bytes);
+                let bytes = self.garbled(actor, bytes);
                 self.packet(actor, peer, attempt, lane, bytes);
             }
             Output::Sign { token, text } => {

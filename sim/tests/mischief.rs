@@ -8,7 +8,7 @@ use sim::{Faults, Mischief, Report, Scenario, Work};
 fn each(topology: &str, mischief: Mischief, check: impl Fn(&Report)) {
     for seed in 1..=3 {
         let faults = Faults { mischief: Some(mischief), ..Faults::default() };
-        let work = Work { messages_per_s: 2.0, calls_per_s: 0.0, ..Work::default() };
+        let work = Work { messages_per_s: 2.0, calls_per_s: 0.0, latest_per_s: 1.0, ..Work::default() };
         let topology = topology.to_owned();
         let scenario = Scenario { seed, members: 16, seconds: 30, topology, faults, work, ..Scenario::default() };
         let report = sim::run(&scenario);

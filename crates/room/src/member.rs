@@ -9,6 +9,7 @@
 //! - `frames`: what comes over a link and what goes; the [`courier`](crate::courier) delivers what must arrive, `lossy`
 //!   the rest.
 //! - `app`: what the application asks for; `call` numbers its calls.
+//! - `vouch`: signatures of what is said on lossy channels.
 //!
 //! The JavaScript member in `sdk/src/` is this machine's twin; `protocol/traces/` holds both to the same outputs.
 
@@ -22,6 +23,7 @@ mod links;
 mod lossy;
 mod resume;
 mod session;
+mod vouch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -33,10 +35,11 @@ use self::{
     link::{Do, Link},
     lossy::{Came, Heard, LossyFlow, Published, Value},
     session::{Report, Session, State},
+    vouch::Vouching,
 };
 use crate::{
     courier::{self, Courier, LinkError, LinkUp},
-    id::MemberId,
+    id::{MemberId, Signature},
     limits,
     time::{Micros, Time},
     wire::{
@@ -72,6 +75,8 @@ pub struct Member {
     /// Members to whom there is no way, and when one is asked for.
     unrouted: BTreeMap<MemberId, Time>,
     published: Published,
+    /// What the edge was asked to sign or to verify of what is said on lossy channels, by number.
+    vouching: BTreeMap<u64, Vouching>,
     calls: Calls,
     /// Until when [`Input::Drain`] waits for others to be linked elsewhere.
     drain_by: Option<Time>,
@@ -133,6 +138,7 @@ impl Member {
             early: VecDeque::new(),
             unrouted: BTreeMap::new(),
             published: Published::default(),
+            vouching: BTreeMap::new(),
             calls: Calls::default(),
             drain_by: None,
             leave_by: None,
@@ -218,8 +224,8 @@ impl Member {
             Input::SetToken { token } => self.session.config.token = token,
             Input::Consumed { from, bytes, lossy } => self.consumed(from, bytes, lossy),
             Input::Drain => self.drain(),
-            Input::Signed { token, signature } => self.courier.signed(now, token, signature),
-            Input::Verified { token, good } => self.courier.verified(now, token, good),
+            Input::Signed { token, signature } => self.signed(token, signature),
+            Input::Verified { token, good } => self.verified(token, good),
             Input::Leave => {
                 self.leave_by.get_or_insert(now + limits::LEAVE_FLUSH);
             }

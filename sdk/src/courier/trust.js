@@ -60,17 +60,33 @@ export class Signing {
     this.room = room;
   }
 
+  /** A number that no other question has. */
+  number() {
+    return ++this.#numbers;
+  }
+
   /** @param {Asked} what */
   ask(what) {
-    this.#numbers += 1;
-    this.asked.set(this.#numbers, what);
-    return this.#numbers;
+    const token = this.number();
+    this.asked.set(token, what);
+    return token;
   }
 
   /** @param {(asked: Asked) => boolean} isOver */
   forget(isOver) {
     for (const [token, asked] of this.asked) if (isOver(asked)) this.asked.delete(token);
   }
+}
+
+/**
+ * What is to be signed or verified of a frame that is not the courier's, and a number for the answer that none of its own
+ * has; undefined where nothing is signed.
+ *
+ * @param {Core} core
+ * @param {Uint8Array} frame
+ */
+export function vouch({ signing }, frame) {
+  return signing && { token: signing.number(), text: signedText(signing.room, frame) };
 }
 
 /**

@@ -9,11 +9,13 @@ import { encodeFrame } from "../frame.js";
 import { CALL_TIMEOUT, CHANNEL_NAME_MAX, LATEST_LAZY, LOSSY_MAX, MESSAGE_MAX } from "../limits.js";
 import { byteLength } from "../wire.js";
 import { encodeAnswer } from "./call.js";
+import { signDatagram, signValue, signsLossy } from "./vouch.js";
 
-/** @import {Frame, Head, Stream} from "../frame.js" */
+/** @import {Datagram, Head, Latest, Stream} from "../frame.js" */
 /** @import {MemberId} from "../id.js" */
 /** @import {Core} from "./core.js" */
 /** @import {Answer, Input, NotSent} from "./io.js" */
+/** @import {Value} from "./lossy.js" */
 
 /** What a call's number takes at most. */
 const NUMBER_BYTES = 8;
@@ -77,25 +79,57 @@ export function publish(core, { mode, channel, to, payload }) {
   if (payload.length > LOSSY_MAX || byteLength(channel) > CHANNEL_NAME_MAX || isMute(core)) return;
   /** @type {Stream} */
   const stream = to === undefined ? { origin: core.id } : { origin: core.id, to };
-  const { isRelayed } = core;
-  const targets = [...core.peers].filter(([id, { link }]) =>
-    to === undefined ? !isRelayed || link.role !== undefined : to === id,
-  );
+  const isSigned = to === undefined && signsLossy(core);
   if (mode === "latest") {
     const value = core.published.value(stream, channel, payload);
-    for (const [id, { lossy }] of targets) {
-      lossy.publish(core.id, channel, value);
-      core.dirty.add(id);
-    }
+    if (isSigned) signValue(core, channel);
+    else spreadValue(core, channel, to, value);
   } else {
-    const seq = core.published.number();
-    const frame = encodeFrame({ type: "datagram", stream, seq, channel, payload });
-    for (const [id, { lossy, link }] of targets) {
-      const carried = to !== undefined || !isRelayed || core.courier.carries(core.id, id);
-      if (!link.isOpen || !carried) continue;
-      lossy.send(frame);
-      core.dirty.add(id);
-    }
+    /** @type {Datagram} */
+    const frame = { type: "datagram", stream, seq: core.published.number(), channel, payload };
+    if (isSigned) signDatagram(core, frame);
+    else spreadDatagram(core, to, encodeFrame(frame));
+  }
+}
+
+/**
+ * Whom something that is said on a lossy channel is sent to from here.
+ *
+ * @param {Core} core
+ * @param {MemberId | undefined} to
+ */
+function hearers({ peers, isRelayed }, to) {
+  return [...peers].filter(([id, { link }]) => (to === undefined ? !isRelayed || link.role !== undefined : to === id));
+}
+
+/**
+ * Sends a value of this member on its way.
+ *
+ * @param {Core} core
+ * @param {string} channel
+ * @param {MemberId | undefined} to
+ * @param {Value} value
+ */
+export function spreadValue(core, channel, to, value) {
+  for (const [id, { lossy }] of hearers(core, to)) {
+    lossy.publish(core.id, channel, value);
+    core.dirty.add(id);
+  }
+}
+
+/**
+ * Sends a datagram of this member on its way.
+ *
+ * @param {Core} core
+ * @param {MemberId | undefined} to
+ * @param {Uint8Array} frame
+ */
+export function spreadDatagram(core, to, frame) {
+  const isEverywhere = to !== undefined || !core.isRelayed;
+  for (const [id, { lossy, link }] of hearers(core, to)) {
+    if (!link.isOpen || !(isEverywhere || core.courier.carries(core.id, id))) continue;
+    lossy.send(frame);
+    core.dirty.add(id);
   }
 }
 
@@ -123,7 +157,7 @@ export function publishAll(core, id) {
  *
  * @param {Core} core
  * @param {MemberId} from whom it came from
- * @param {Frame & { type: "latest" | "datagram" }} frame
+ * @param {Latest | Datagram} frame
  */
 export function passOn(core, from, frame) {
   const { stream: { origin, to }, channel, seq } = frame;

@@ -18,6 +18,7 @@ import { Session } from "./session.js";
 /** @import {Head} from "../frame.js" */
 /** @import {ClientMessage, GoneReason, MemberInfo} from "../wire.js" */
 /** @import {Config, MemberEvent, Output} from "./io.js" */
+/** @import {Vouching} from "./vouch.js" */
 
 /** The attempt of the link to a member that went, and what was heard of it. @typedef {{ attempt: number, heard: Heard }} Departed */
 /** A member that is gone; the application is told when its last words have had time to come. @typedef {{ info: MemberInfo, reason: GoneReason, until: number }} Leaving */
@@ -83,6 +84,8 @@ export class Core {
   /** Members to whom there is no way, and when one is asked for. @type {Map<MemberId, number>} */
   unrouted = new Map();
   published = new Published();
+  /** What the edge was asked to sign or to verify of what is said on lossy channels, by number. @type {Map<number, Vouching>} */
+  vouching = new Map();
   calls = new Calls();
   /** Until when `drain` waits for others to be linked elsewhere. @type {number | undefined} */
   drainBy;

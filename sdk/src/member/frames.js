@@ -5,17 +5,18 @@
  * @module
  */
 
-import { forged, wrongLane } from "../courier/error.js";
+import { wrongLane } from "../courier/error.js";
 import { encodeFrame, framesIn, framesOf } from "../frame.js";
 import { CONNECT_TIMEOUT, EARLY_MAX, ROUTE_EVERY, ROUTE_MAX } from "../limits.js";
 import { passOn } from "./app.js";
 import { trySplit } from "./call.js";
 import { apply, faulty, isCurrent, linkEvent } from "./links.js";
+import { lossySaid } from "./vouch.js";
 
-/** @import {Frame, Stream} from "../frame.js" */
+/** @import {Datagram, Frame, Latest} from "../frame.js" */
 /** @import {MemberId} from "../id.js" */
 /** @import {Core, Early, Peer} from "./core.js" */
-/** @import {Lane} from "./io.js" */
+/** @import {Lane, Lossy} from "./io.js" */
 
 /**
  * @param {Core} core
@@ -154,58 +155,50 @@ function lossyFrame(core, id, frame) {
       peer.lossy.acknowledged(frame.origin, frame.channel, frame.seq);
       return;
     case "latest":
-      if (!isForThis(core, id, frame.stream)) throw forged();
-      latestCame(core, id, peer, frame);
+    case "datagram":
+      lossySaid(core, id, frame);
       return;
-    case "datagram": {
-      if (!isForThis(core, id, frame.stream)) throw forged();
-      const origin = core.peers.get(frame.stream.origin);
-      if (origin?.heard.datagram(frame.seq, frame.payload.length)) lossyCame(core, id, origin, frame);
-      return;
-    }
   }
   throw wrongLane();
 }
 
 /**
- * What is said to one member goes over the link of the two.
+ * A lossy message is known to be its origin's. Whether it can be passed on: `isVouched`.
  *
  * @param {Core} core
- * @param {MemberId} from
- * @param {Stream} stream
+ * @param {MemberId} by
+ * @param {Latest | Datagram} frame
+ * @param {boolean} isVouched
  */
-function isForThis(core, from, { origin, to }) {
-  return to === undefined || (to === core.id && origin === from);
-}
-
-/**
- * @param {Core} core
- * @param {MemberId} id
- * @param {Peer} peer
- * @param {Frame & { type: "latest" }} frame
- */
-function latestCame(core, id, peer, frame) {
-  const { stream: { origin: from }, seq, channel, payload } = frame;
-  peer.lossy.acknowledged(from, channel, seq);
+export function lossyCame(core, by, frame, isVouched) {
+  const { type: mode, stream: { origin: from }, seq, channel, payload } = frame;
   const origin = core.peers.get(from);
+  if (mode === "datagram") {
+    if (!origin?.heard.datagram(seq, payload.length)) return;
+    if (isVouched) passOn(core, by, frame);
+    lossy(core, origin, mode, frame);
+    return;
+  }
+  const lacked = frame.signature !== undefined && origin?.heard.lacks(channel, seq);
   // Whoever it is, it will be sent again when the hub has told of it.
   const unknown = from === core.id ? "again" : "refused";
   const came = origin ? origin.heard.value(channel, seq, payload.length) : unknown;
-  if (came !== "refused") peer.lossy.send(encodeFrame({ type: "seen", origin: from, seq, channel }));
-  if (came === "fresh" && origin) lossyCame(core, id, origin, frame);
+  const peer = core.peers.get(by);
+  peer?.lossy.acknowledged(from, channel, seq);
+  if (came !== "refused") peer?.lossy.send(encodeFrame({ type: "seen", origin: from, seq, channel }));
+  if (isVouched && (came === "fresh" || lacked)) passOn(core, by, frame);
+  if (origin && came === "fresh") lossy(core, origin, mode, frame);
 }
 
 /**
- * A lossy message is passed on, and handed to the application unless its sender may not send.
+ * Hands a lossy message to the application, unless its sender may not send.
  *
  * @param {Core} core
- * @param {MemberId} id
  * @param {Peer} origin
- * @param {Frame & { type: "latest" | "datagram" }} frame
+ * @param {Lossy} mode
+ * @param {Latest | Datagram} frame
  */
-function lossyCame(core, id, origin, frame) {
-  passOn(core, id, frame);
-  const { type: mode, channel, payload } = frame;
+function lossy(core, origin, mode, { channel, payload }) {
   if (origin.info.mute || core.isRelay) origin.heard.consumed(payload.length);
   else core.event({ type: "lossy", from: origin.info.id, mode, channel, payload });
 }

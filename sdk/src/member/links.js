@@ -11,6 +11,7 @@ import { encodeFrame } from "../frame.js";
 import { byteLength, readNegotiation } from "../wire.js";
 import { publishAll } from "./app.js";
 import { gone } from "./hub.js";
+import { signValues } from "./vouch.js";
 
 /** @import {MemberId} from "../id.js" */
 /** @import {Json, LinkTo, Negotiation} from "../wire.js" */
@@ -70,6 +71,7 @@ export function planned(core, { open = [], close = [], eager = [], lazy = [] }) 
 export function planCourier(core) {
   const { courier, now, isRelayed } = core;
   courier.plan(now, { epoch: core.session.epoch, relayed: isRelayed, eager: new Set(core.eager) });
+  signValues(core);
   for (const [id, { info }] of core.sortedPeers()) {
     if (info.relay) continue;
     if (isRelayed) courier.expectNoMore(now, id);

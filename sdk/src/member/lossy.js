@@ -9,14 +9,19 @@
  * @module
  */
 
-import { PacketWriter, encodeFrame } from "../frame.js";
+import { PacketWriter, SIGNATURE, encodeFrame } from "../frame.js";
 import { FRAME_COST, LATEST_CHANNELS, LATEST_RESEND, LATEST_UNSEEN, LOSSY_HELD, LOSSY_PAUSE } from "../limits.js";
 import { compareTexts, sortedEntries } from "./order.js";
 
-/** @import {Stream} from "../frame.js" */
+/** @import {Latest, Stream} from "../frame.js" */
 /** @import {MemberId} from "../id.js" */
 
 /** A value on its way over one link; `due`: when it is to be sent (again). @typedef {{ seq: number, frame: Uint8Array, due: number }} Value */
+/**
+ * The newest value of an own channel, as it was said last; `isAsked`: a signature is awaited, of this value or an older one.
+ *
+ * @typedef {{ seq: number, said: Latest, isAsked: boolean }} Own
+ */
 /** A value that is on its way to a peer, and whose it is. @typedef {Value & { origin: MemberId }} Unseen */
 /** A value that came: `frame` where it is for everybody and passed on. @typedef {{ seq: number, frame?: Uint8Array }} Seen */
 /** What became of a value: it is news, it is not, or the application has not taken enough of the earlier ones. @typedef {"fresh" | "again" | "refused"} Came */
@@ -28,7 +33,7 @@ const LOSSY_PACKET = 1_100;
 export class Published {
   /** Numbers all values and datagrams of this member, so that each channel's rise. */
   #seq = 0;
-  /** @type {Map<string, Value>} */
+  /** @type {Map<string, Own>} */
   #latest = new Map();
 
   /** The next number. */
@@ -46,17 +51,61 @@ export class Published {
    */
   value(stream, channel, payload) {
     const seq = this.number();
-    const value = { seq, frame: encodeFrame({ type: "latest", stream, seq, channel, payload }), due: 0 };
+    /** @type {Latest} */
+    const said = { type: "latest", stream, seq, channel, payload };
     if (stream.to === undefined) {
       makeRoom(this.#latest, channel);
-      this.#latest.set(channel, value);
+      this.#latest.set(channel, { seq, said, isAsked: this.#latest.get(channel)?.isAsked ?? false });
     }
-    return value;
+    return { seq, frame: encodeFrame(said), due: 0 };
   }
 
-  /** All that is kept, by channel. */
+  /** All that is kept, by channel. @returns {[string, Value][]} */
   all() {
-    return sortedEntries(this.#latest);
+    return sortedEntries(this.#latest).map(([channel, { seq, said }]) => [channel, { seq, frame: encodeFrame(said), due: 0 }]);
+  }
+
+  /** The channels that have a value. */
+  channels() {
+    return sortedEntries(this.#latest).map(([channel]) => channel);
+  }
+
+  /**
+   * A channel's value with room for a signature, and its number; undefined where it has one, or one is awaited.
+   *
+   * @param {string} channel
+   */
+  unsigned(channel) {
+    const own = this.#latest.get(channel);
+    if (!own || own.isAsked || own.said.signature) return undefined;
+    return { seq: own.seq, frame: { ...own.said, signature: new Uint8Array(SIGNATURE) } };
+  }
+
+  /**
+   * A signature is awaited.
+   *
+   * @param {string} channel
+   */
+  asked(channel) {
+    const own = this.#latest.get(channel);
+    if (own) own.isAsked = true;
+  }
+
+  /**
+   * The signature of a value came. Gives the value with it, unless there is a newer one.
+   *
+   * @param {string} channel
+   * @param {number} seq
+   * @param {Uint8Array} signature
+   * @returns {Value | undefined}
+   */
+  signed(channel, seq, signature) {
+    const own = this.#latest.get(channel);
+    if (!own) return undefined;
+    own.isAsked = false;
+    if (own.seq !== seq) return undefined;
+    own.said = { ...own.said, signature };
+    return { seq, frame: encodeFrame(own.said), due: 0 };
   }
 }
 
@@ -82,7 +131,7 @@ export class LossyFlow {
   }
 
   /**
-   * Supersedes a channel's value.
+   * Supersedes a channel's value; with itself where it has a signature now, which makes it longer.
    *
    * @param {MemberId} origin
    * @param {string} channel
@@ -91,7 +140,7 @@ export class LossyFlow {
   publish(origin, channel, { seq, frame, due }) {
     const key = origin + channel;
     const old = this.#unseen.get(key);
-    if (old && old.seq >= seq) return;
+    if (old && (old.seq > seq || (old.seq === seq && old.frame.length >= frame.length))) return;
     if (!old) {
       this.#makeRoom(origin);
       if (this.#unseen.size >= LATEST_UNSEEN) return;
@@ -224,11 +273,32 @@ export class Heard {
    * @returns {Came}
    */
   value(channel, seq, length) {
-    if (seq <= (this.#seen.get(channel)?.seq ?? this.#forgotten)) return "again";
+    if (!this.isNews(channel, seq)) return "again";
     if (!this.#hold(length)) return "refused";
     this.#forgotten = Math.max(this.#forgotten, makeRoom(this.#seen, channel));
     this.#seen.set(channel, { seq });
     return "fresh";
+  }
+
+  /**
+   * Whether a value is newer than the last.
+   *
+   * @param {string} channel
+   * @param {number} seq
+   */
+  isNews(channel, seq) {
+    return seq > (this.#seen.get(channel)?.seq ?? this.#forgotten);
+  }
+
+  /**
+   * Whether a value is the last, and is not kept to be passed on.
+   *
+   * @param {string} channel
+   * @param {number} seq
+   */
+  lacks(channel, seq) {
+    const seen = this.#seen.get(channel);
+    return seen !== undefined && seen.seq === seq && seen.frame === undefined;
   }
 
   /**
@@ -248,21 +318,28 @@ export class Heard {
   }
 
   /**
+   * Whether a datagram has not come yet, as far as that is remembered.
+   *
+   * @param {number} seq
+   */
+  isNewDatagram(seq) {
+    return seq > this.#datagram || (mark(this.#datagram - seq) & ~this.#datagrams) !== 0n;
+  }
+
+  /**
    * A datagram came: whether for the first time, as far as that is remembered, and there is room for it.
    *
    * @param {number} seq
    * @param {number} length
    */
   datagram(seq, length) {
+    if (!this.isNewDatagram(seq)) return false;
     if (seq > this.#datagram) {
       const ahead = seq - this.#datagram;
       this.#datagrams = ahead < DATAGRAMS ? BigInt.asUintN(DATAGRAMS, this.#datagrams << BigInt(ahead)) : 0n;
       this.#datagram = seq;
     }
-    const back = this.#datagram - seq;
-    const mark = back < DATAGRAMS ? 1n << BigInt(back) : 0n;
-    if (mark === 0n || (this.#datagrams & mark) !== 0n) return false;
-    this.#datagrams |= mark;
+    this.#datagrams |= mark(this.#datagram - seq);
     return this.#hold(length);
   }
 
@@ -302,6 +379,15 @@ function makeRoom(values, channel) {
   for (const [name, { seq }] of values) if (seq < least) [oldest, least] = [name, seq];
   values.delete(oldest);
   return least;
+}
+
+/**
+ * The mark of a datagram so far before the newest one; none where that is too far.
+ *
+ * @param {number} back
+ */
+function mark(back) {
+  return back < DATAGRAMS ? 1n << BigInt(back) : 0n;
 }
 
 /** @param {number | undefined} rtt */

@@ -3,7 +3,6 @@
 use bytes::{Bytes, BytesMut};
 use room::{
     id::{Digest, MemberId, Signature},
-    member::Lane,
     wire::frame::{Data, Frame, PacketReader, Signed, push_frame},
 };
 
@@ -20,19 +19,18 @@ impl World {
     }
 
     /// What leaves an actor in the place of a packet.
-    pub(super) fn garbled(&mut self, actor: usize, lane: Lane, packet: Bytes) -> Bytes {
-        let Some(mischief) = self.mischief.filter(|_| actor == ADVERSARY && lane == Lane::Reliable) else {
-            return packet;
-        };
+    pub(super) fn garbled(&mut self, actor: usize, packet: Bytes) -> Bytes {
+        let Some(mischief) = self.mischief.filter(|_| actor == ADVERSARY) else { return packet };
         let this = self.actors[actor].id;
         let Ok(reader) = PacketReader::new(packet.clone()) else { return packet };
         let mut frames: Vec<Bytes> = Vec::new();
-        for frame in reader.raw().map_while(Result::ok) {
-            match Frame::decode(frame.clone()) {
-                Ok(Frame::Data(data)) if data.stream.origin != this && self.now < self.end && self.dice.chance(0.3) => {
-                    self.garble(mischief, &data, frame, &mut frames);
+        for bytes in reader.raw().map_while(Result::ok) {
+            let frame = Frame::decode(bytes.clone()).ok().filter(|frame| origin(frame).is_some_and(|of| of != this));
+            match frame {
+                Some(frame) if self.now < self.end && self.dice.chance(0.3) => {
+                    self.garble(mischief, frame, bytes, &mut frames);
                 }
-                _ => frames.push(frame),
+                _ => frames.push(bytes),
             }
         }
         let mut garbled = BytesMut::new();
@@ -51,41 +49,66 @@ impl World {
         }
     }
 
-    fn garble(&mut self, mischief: Mischief, data: &Data, frame: Bytes, frames: &mut Vec<Bytes>) {
+    fn garble(&mut self, mischief: Mischief, frame: Frame, bytes: Bytes, frames: &mut Vec<Bytes>) {
         match mischief {
-            Mischief::Alter => frames.push(altered(data)),
+            Mischief::Alter => frames.push(altered(frame).encode()),
             Mischief::Invent => {
-                let invented = altered(data);
-                let digests = vec![Digest::of(&invented)];
-                let signature = Signature(self.dice.bytes());
-                let signed = Signed { stream: data.stream, first: data.seq, digests, signature };
-                frames.push(Frame::Signed(signed).encode());
-                frames.push(invented);
+                let (invented, signature) = (altered(frame), Signature(self.dice.bytes()));
+                if let Frame::Data(data) = &invented {
+                    let digests = vec![Digest::of(&data.encode())];
+                    let signed = Signed { stream: data.stream, first: data.seq, digests, signature };
+                    frames.push(Frame::Signed(signed).encode());
+                }
+                frames.push(invented.with_signature(signature).encode());
             }
             Mischief::Impersonate => {
-                let stream = room::wire::frame::Stream { origin: MemberId(self.dice.bytes()), ..data.stream };
-                frames.push(frame);
-                frames.push(Data { stream, seq: 1, ..data.clone() }.encode());
+                frames.push(bytes);
+                frames.push(by_nobody(frame, MemberId(self.dice.bytes())).encode());
             }
             Mischief::Drop => {}
             Mischief::Replay => {
-                frames.push(frame.clone());
-                frames.push(frame);
+                frames.push(bytes.clone());
+                frames.push(bytes);
             }
             Mischief::Reorder => {
                 let before = frames.len().saturating_sub(1);
-                frames.insert(before, frame);
+                frames.insert(before, bytes);
             }
         }
     }
 }
 
-/// The same chunk with other words in it.
-fn altered(data: &Data) -> Bytes {
-    let mut payload = data.payload.to_vec();
-    match payload.last_mut() {
-        Some(last) => *last ^= 1,
-        None => payload.push(7),
+/// Whose words a frame carries, where it carries any.
+fn origin(frame: &Frame) -> Option<MemberId> {
+    match frame {
+        Frame::Data(Data { stream, .. }) | Frame::Latest { stream, .. } | Frame::Datagram { stream, .. } => {
+            Some(stream.origin)
+        }
+        _ => None,
     }
-    Data { payload: payload.into(), ..data.clone() }.encode()
+}
+
+/// The same with other words in it.
+fn altered(mut frame: Frame) -> Frame {
+    if let Frame::Data(Data { payload, .. }) | Frame::Latest { payload, .. } | Frame::Datagram { payload, .. } = &mut frame
+    {
+        let mut words = payload.to_vec();
+        match words.last_mut() {
+            Some(last) => *last ^= 1,
+            None => words.push(7),
+        }
+        *payload = words.into();
+    }
+    frame
+}
+
+/// The same, as if somebody had said it who is not there.
+fn by_nobody(mut frame: Frame, nobody: MemberId) -> Frame {
+    if let Frame::Data(Data { stream, seq, .. })
+    | Frame::Latest { stream, seq, .. }
+    | Frame::Datagram { stream, seq, .. } = &mut frame
+    {
+        (stream.origin, *seq) = (nobody, 1);
+    }
+    frame
 }

@@ -67,6 +67,19 @@ impl Courier {
         });
     }
 
+    /// Whether what is said is signed.
+    pub fn signs(&self) -> bool {
+        self.signing.is_some()
+    }
+
+    /// What is to be signed or verified of a frame that is not the courier's, and a number for the answer that none of its
+    /// own has; `None` where nothing is signed.
+    pub fn vouch(&mut self, frame: &[u8]) -> Option<(u64, Bytes)> {
+        let signing = self.signing.as_mut()?;
+        signing.numbers += 1;
+        Some((signing.numbers, signed_text(&signing.room, frame)))
+    }
+
     /// There is more than one other in the room.
     pub fn in_company(&mut self) {
         if let Some(signing) = &mut self.signing {

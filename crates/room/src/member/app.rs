@@ -40,29 +40,59 @@ impl Member {
         if payload.len() > limits::LOSSY_MAX || channel.len() > limits::CHANNEL_NAME_MAX || self.is_mute() {
             return;
         }
-        let (this, stream, relayed) = (self.id, Stream { origin: self.id, to }, self.is_relayed());
-        let wanted = |id: &MemberId, peer: &Peer| match to {
-            Some(to) => to == *id,
-            None => !relayed || peer.link.role.is_some(),
-        };
-        let targets = self.peers.iter_mut().filter(|(id, peer)| wanted(id, peer));
+        let stream = Stream { origin: self.id, to };
+        let is_signed = to.is_none() && self.signs_lossy();
         match mode {
             Lossy::Latest => {
                 let value = self.published.value(stream, channel, payload);
-                for (id, peer) in targets {
-                    peer.lossy.publish(this, channel, value.clone());
-                    self.dirty.insert(*id);
+                if is_signed {
+                    self.sign_value(channel);
+                } else {
+                    self.spread_value(channel, to, &value);
                 }
             }
             Lossy::Datagram => {
-                let seq = self.published.number();
-                let frame = Frame::Datagram { stream, seq, channel: channel.to_owned(), payload }.encode();
-                for (id, peer) in targets.filter(|(_, peer)| peer.link.is_open()) {
-                    if to.is_some() || !relayed || self.courier.carries(this, *id) {
-                        peer.lossy.send(frame.clone());
-                        self.dirty.insert(*id);
-                    }
+                let (seq, channel) = (self.published.number(), channel.to_owned());
+                let frame = Frame::Datagram { stream, seq, channel, payload, signature: None };
+                if is_signed {
+                    self.sign_datagram(frame);
+                } else {
+                    self.spread_datagram(to, &frame.encode());
                 }
+            }
+        }
+    }
+
+    /// Whom something that is said on a lossy channel is sent to from here.
+    fn hearers(&mut self, to: Option<MemberId>) -> impl Iterator<Item = (&MemberId, &mut Peer)> {
+        let relayed = self.is_relayed();
+        self.peers.iter_mut().filter(move |(id, peer)| match to {
+            Some(to) => to == **id,
+            None => !relayed || peer.link.role.is_some(),
+        })
+    }
+
+    /// Sends a value of this member on its way.
+    pub(super) fn spread_value(&mut self, channel: &str, to: Option<MemberId>, value: &Value) {
+        let this = self.id;
+        let mut told = Vec::new();
+        for (id, peer) in self.hearers(to) {
+            peer.lossy.publish(this, channel, value.clone());
+            told.push(*id);
+        }
+        self.dirty.extend(told);
+    }
+
+    /// Sends a datagram of this member on its way.
+    pub(super) fn spread_datagram(&mut self, to: Option<MemberId>, frame: &Bytes) {
+        let everywhere = to.is_some() || !self.is_relayed();
+        let open: Vec<MemberId> = self.hearers(to).filter(|(_, peer)| peer.link.is_open()).map(|(id, _)| *id).collect();
+        for id in open {
+            if (everywhere || self.courier.carries(self.id, id))
+                && let Some(peer) = self.peers.get_mut(&id)
+            {
+                peer.lossy.send(frame.clone());
+                self.dirty.insert(id);
             }
         }
     }

@@ -100,7 +100,6 @@ impl Member {
     }
 
     fn lossy_frame(&mut self, id: MemberId, frame: Frame) -> Result<(), LinkError> {
-        let this = self.id;
         let Some(peer) = self.peers.get_mut(&id) else { return Ok(()) };
         match frame {
             Frame::Ping { token } => peer.lossy.send(Frame::Pong { token }.encode()),
@@ -111,44 +110,49 @@ impl Member {
                 }
             }
             Frame::Seen { origin, seq, channel } => peer.lossy.acknowledged(origin, &channel, seq),
-            Frame::Latest { stream, .. } | Frame::Datagram { stream, .. } if stream.to.is_some_and(|to| to != this) => {
-                return Err(LinkError::Forged);
-            }
-            // What is said to one member goes over the link of the two.
-            Frame::Latest { stream, .. } | Frame::Datagram { stream, .. }
-                if stream.to.is_some() && stream.origin != id =>
-            {
-                return Err(LinkError::Forged);
-            }
-            Frame::Latest { stream, seq, ref channel, ref payload } => {
-                peer.lossy.acknowledged(stream.origin, channel, seq);
+            said => return self.lossy_said(id, said),
+        }
+        Ok(())
+    }
+
+    /// A lossy message is known to be its origin's. Whether it can be passed on: `is_vouched`.
+    pub(super) fn lossy_came(&mut self, by: MemberId, frame: Frame, is_vouched: bool) {
+        match frame {
+            Frame::Latest { stream, seq, ref channel, ref payload, signature } => {
+                let mut lacked = false;
                 let came = match self.peers.get_mut(&stream.origin) {
-                    Some(origin) => origin.heard.value(channel, seq, payload.len()),
-                    None if stream.origin == this => Came::Again,
+                    Some(origin) => {
+                        lacked = signature.is_some() && origin.heard.lacks(channel, seq);
+                        origin.heard.value(channel, seq, payload.len())
+                    }
+                    None if stream.origin == self.id => Came::Again,
                     // Whoever it is, it will be sent again when the hub has told of it.
                     None => Came::Refused,
                 };
-                if came != Came::Refused
-                    && let Some(peer) = self.peers.get_mut(&id)
-                {
-                    let seen = Frame::Seen { origin: stream.origin, seq, channel: channel.clone() };
-                    peer.lossy.send(seen.encode());
+                if let Some(peer) = self.peers.get_mut(&by) {
+                    peer.lossy.acknowledged(stream.origin, channel, seq);
+                    if came != Came::Refused {
+                        peer.lossy.send(Frame::Seen { origin: stream.origin, seq, channel: channel.clone() }.encode());
+                    }
+                }
+                if is_vouched && (came == Came::Fresh || lacked) {
+                    self.pass_on(by, stream, channel, seq, &frame);
                 }
                 if came == Came::Fresh {
-                    self.pass_on(id, stream, channel, seq, &frame);
                     self.lossy(stream.origin, Lossy::Latest, frame);
                 }
             }
-            Frame::Datagram { stream, seq, ref channel, ref payload } => {
+            Frame::Datagram { stream, seq, ref channel, ref payload, .. } => {
                 let origin = self.peers.get_mut(&stream.origin);
                 if origin.is_some_and(|origin| origin.heard.datagram(seq, payload.len())) {
-                    self.pass_on(id, stream, channel, seq, &frame);
+                    if is_vouched {
+                        self.pass_on(by, stream, channel, seq, &frame);
+                    }
                     self.lossy(stream.origin, Lossy::Datagram, frame);
                 }
             }
-            _ => return Err(LinkError::Lane),
+            _ => {}
         }
-        Ok(())
     }
 
     /// Hands a lossy message to the application, unless its sender may not send.

@@ -43,6 +43,7 @@ impl Member {
         let relayed = self.is_relayed();
         let plan = courier::Plan { epoch: self.session.epoch, relayed, eager: self.eager.clone() };
         self.courier.plan(self.now, plan);
+        self.sign_values();
         for (id, _) in self.peers.iter().filter(|(_, peer)| !peer.info.relay) {
             if relayed {
                 self.courier.expect_no_more(self.now, *id);

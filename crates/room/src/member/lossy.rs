@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use bytes::{Bytes, BytesMut};
 
 use crate::{
-    id::MemberId,
+    id::{MemberId, Signature},
     limits,
     time::{Micros, Time},
     wire::frame::{self, Frame, Stream},
@@ -20,7 +20,18 @@ use crate::{
 pub(super) struct Published {
     /// Numbers all values and datagrams of this member, so that each channel's rise.
     seq: u64,
-    latest: BTreeMap<String, (u64, Bytes)>,
+    latest: BTreeMap<String, Own>,
+}
+
+/// The newest value of an own channel.
+#[derive(Debug)]
+struct Own {
+    seq: u64,
+    /// As it was said last.
+    said: Frame,
+    is_signed: bool,
+    /// Whether a signature is awaited, of this value or an older one.
+    is_asked: bool,
 }
 
 impl Published {
@@ -33,19 +44,49 @@ impl Published {
     /// Numbers a value and makes its frame; keeps it where it is for everybody.
     pub fn value(&mut self, stream: Stream, channel: &str, payload: Bytes) -> Value {
         let seq = self.number();
-        let frame = Frame::Latest { stream, seq, channel: channel.to_owned(), payload }.encode();
+        let said = Frame::Latest { stream, seq, channel: channel.to_owned(), payload, signature: None };
+        let frame = said.encode();
         if stream.to.is_none() {
             if !self.latest.contains_key(channel) && self.latest.len() >= limits::LATEST_CHANNELS {
-                let oldest = self.latest.iter().min_by_key(|(_, (seq, _))| *seq).map(|(name, _)| name.clone());
+                let oldest = self.latest.iter().min_by_key(|(_, own)| own.seq).map(|(name, _)| name.clone());
                 self.latest.remove(&oldest.expect("it is full, so not empty"));
             }
-            self.latest.insert(channel.to_owned(), (seq, frame.clone()));
+            let is_asked = self.latest.get(channel).is_some_and(|own| own.is_asked);
+            self.latest.insert(channel.to_owned(), Own { seq, said, is_signed: false, is_asked });
         }
         Value { seq, frame, due: Time(0) }
     }
 
     pub fn all(&self) -> impl Iterator<Item = (&String, Value)> {
-        self.latest.iter().map(|(name, (seq, frame))| (name, Value { seq: *seq, frame: frame.clone(), due: Time(0) }))
+        self.latest.iter().map(|(name, own)| (name, Value { seq: own.seq, frame: own.said.encode(), due: Time(0) }))
+    }
+
+    /// The channels that have a value.
+    pub fn channels(&self) -> Vec<String> {
+        self.latest.keys().cloned().collect()
+    }
+
+    /// A channel's value with room for a signature, and its number; `None` where it has one, or one is awaited.
+    pub fn unsigned(&self, channel: &str) -> Option<(u64, Frame)> {
+        let own = self.latest.get(channel).filter(|own| !own.is_signed && !own.is_asked)?;
+        Some((own.seq, own.said.clone().with_signature(Signature([0; Signature::LENGTH]))))
+    }
+
+    /// A signature is awaited.
+    pub fn asked(&mut self, channel: &str) {
+        self.latest.get_mut(channel).into_iter().for_each(|own| own.is_asked = true);
+    }
+
+    /// The signature of a value came. Gives the value with it, unless there is a newer one.
+    pub fn signed(&mut self, channel: &str, seq: u64, signature: Signature) -> Option<Value> {
+        let own = self.latest.get_mut(channel)?;
+        own.is_asked = false;
+        if own.seq != seq {
+            return None;
+        }
+        own.said = own.said.clone().with_signature(signature);
+        own.is_signed = true;
+        Some(Value { seq, frame: own.said.encode(), due: Time(0) })
     }
 }
 
@@ -87,10 +128,10 @@ impl LossyFlow {
         }
     }
 
-    /// Supersedes a channel's value.
+    /// Supersedes a channel's value; with itself where it has a signature now, which makes it longer.
     pub fn publish(&mut self, origin: MemberId, channel: &str, value: Value) {
         let key = (origin, channel.to_owned());
-        if self.unseen.get(&key).is_some_and(|old| old.seq >= value.seq) {
+        if self.unseen.get(&key).is_some_and(|old| (old.seq, old.frame.len()) >= (value.seq, value.frame.len())) {
             return;
         }
         let room = if self.unseen.contains_key(&key) {
@@ -189,7 +230,7 @@ pub(super) enum Came {
 impl Heard {
     /// A `latest` value came.
     pub fn value(&mut self, channel: &str, seq: u64, length: usize) -> Came {
-        if seq <= self.seen.get(channel).map_or(self.forgotten, |(seen, _)| *seen) {
+        if !self.is_news(channel, seq) {
             return Came::Again;
         }
         if !self.hold(length) {
@@ -200,6 +241,16 @@ impl Heard {
         }
         self.seen.insert(channel.to_owned(), (seq, None));
         Came::Fresh
+    }
+
+    /// Whether a value is newer than the last.
+    pub fn is_news(&self, channel: &str, seq: u64) -> bool {
+        seq > self.seen.get(channel).map_or(self.forgotten, |(seen, _)| *seen)
+    }
+
+    /// Whether a value is the last, and is not kept to be passed on.
+    pub fn lacks(&self, channel: &str, seq: u64) -> bool {
+        self.seen.get(channel).is_some_and(|(seen, kept)| *seen == seq && kept.is_none())
     }
 
     /// Keeps a value's frame for those who come later.
@@ -214,19 +265,22 @@ impl Heard {
         self.seen.iter().filter_map(|(name, (seq, frame))| Some((name, *seq, frame.as_ref()?)))
     }
 
+    /// Whether a datagram has not come yet, as far as that is remembered.
+    pub fn is_new_datagram(&self, seq: u64) -> bool {
+        seq > self.datagram || bit(self.datagram - seq) & !self.datagrams != 0
+    }
+
     /// A datagram came: whether for the first time, as far as that is remembered, and there is room for it.
     pub fn datagram(&mut self, seq: u64, length: usize) -> bool {
-        let bit = |back: u64| 1_u64.checked_shl(u32::try_from(back).unwrap_or(u32::MAX)).unwrap_or(0);
+        if !self.is_new_datagram(seq) {
+            return false;
+        }
         if seq > self.datagram {
             self.datagrams =
                 self.datagrams.checked_shl(u32::try_from(seq - self.datagram).unwrap_or(u32::MAX)).unwrap_or(0);
             self.datagram = seq;
         }
-        let mark = bit(self.datagram - seq);
-        if mark == 0 || self.datagrams & mark != 0 {
-            return false;
-        }
-        self.datagrams |= mark;
+        self.datagrams |= bit(self.datagram - seq);
         self.hold(length)
     }
 
@@ -261,6 +315,11 @@ impl Heard {
 
 /// One lossy packet fits one datagram where its frames do.
 const LOSSY_PACKET: usize = 1_100;
+
+/// The mark of a datagram so far before the newest one; none where that is too far.
+fn bit(back: u64) -> u64 {
+    1_u64.checked_shl(u32::try_from(back).unwrap_or(u32::MAX)).unwrap_or(0)
+}
 
 fn resend_after(rtt: Option<Micros>) -> Micros {
     rtt.map_or(limits::LATEST_RESEND, |rtt| rtt.times(2).max(limits::LATEST_RESEND))

@@ -19,6 +19,7 @@ pub const NUMBER_MAX: u64 = (1 << 53) - 1;
 const ADDRESSED: u8 = 1;
 const FIRST: u8 = 2;
 const LAST: u8 = 4;
+const SIGNED: u8 = 8;
 
 /// A frame, or a packet of frames, that breaks the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -219,6 +220,9 @@ pub enum Frame {
         /// At most [`limits::LOSSY_MAX`] bytes.
         #[serde(with = "hex_bytes")]
         payload: Bytes,
+        /// The origin's, of what [`signed_text`] makes of the frame; of what is said to the room only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signature: Option<Signature>,
     },
     /// A `latest` value arrived.
     Seen {
@@ -240,6 +244,9 @@ pub enum Frame {
         /// At most [`limits::LOSSY_MAX`] bytes.
         #[serde(with = "hex_bytes")]
         payload: Bytes,
+        /// As that of [`Frame::Latest`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signature: Option<Signature>,
     },
     /// Are you there?
     Ping {
@@ -304,19 +311,15 @@ impl Frame {
             3 => Frame::Ack(reader.list(|r| Ok(Ack { stream: r.stream()?, next: r.varint()? }))?),
             4 => Frame::Credit { total: reader.varint()? },
             5 => Frame::Skip { stream: reader.stream()?, upto: reader.varint()? },
-            6 => Frame::Latest {
-                stream: reader.stream()?,
-                seq: reader.varint()?,
-                channel: reader.channel()?,
-                payload: reader.rest(limits::LOSSY_MAX)?,
-            },
+            6 => {
+                let (stream, seq, channel, payload, signature) = reader.lossy()?;
+                Frame::Latest { stream, seq, channel, payload, signature }
+            }
             7 => Frame::Seen { origin: reader.id()?, seq: reader.varint()?, channel: reader.channel()? },
-            8 => Frame::Datagram {
-                stream: reader.stream()?,
-                seq: reader.varint()?,
-                channel: reader.channel()?,
-                payload: reader.rest(limits::LOSSY_MAX)?,
-            },
+            8 => {
+                let (stream, seq, channel, payload, signature) = reader.lossy()?;
+                Frame::Datagram { stream, seq, channel, payload, signature }
+            }
             9 => Frame::Ping { token: reader.varint()? },
             10 => Frame::Pong { token: reader.varint()? },
             16 => Frame::Have(
@@ -370,12 +373,9 @@ impl Frame {
                 put_stream(&mut out, *stream);
                 put_varint(&mut out, *upto);
             }
-            Frame::Latest { stream, seq, channel, payload } => {
+            Frame::Latest { stream, seq, channel, payload, signature } => {
                 out.put_u8(6);
-                put_stream(&mut out, *stream);
-                put_varint(&mut out, *seq);
-                put_text(&mut out, channel);
-                out.put_slice(payload);
+                put_lossy(&mut out, *stream, *seq, channel, payload, signature.as_ref());
             }
             Frame::Seen { origin, seq, channel } => {
                 out.put_u8(7);
@@ -383,12 +383,9 @@ impl Frame {
                 put_varint(&mut out, *seq);
                 put_text(&mut out, channel);
             }
-            Frame::Datagram { stream, seq, channel, payload } => {
+            Frame::Datagram { stream, seq, channel, payload, signature } => {
                 out.put_u8(8);
-                put_stream(&mut out, *stream);
-                put_varint(&mut out, *seq);
-                put_text(&mut out, channel);
-                out.put_slice(payload);
+                put_lossy(&mut out, *stream, *seq, channel, payload, signature.as_ref());
             }
             Frame::Ping { token } => {
                 out.put_u8(9);
@@ -442,6 +439,15 @@ impl Frame {
             }
         }
         out.freeze()
+    }
+
+    /// The same lossy message with a signature; any other frame as it is.
+    #[must_use]
+    pub fn with_signature(mut self, by: Signature) -> Frame {
+        if let Frame::Latest { signature, .. } | Frame::Datagram { signature, .. } = &mut self {
+            *signature = Some(by);
+        }
+        self
     }
 }
 
@@ -562,6 +568,23 @@ fn put_stream(out: &mut BytesMut, stream: Stream) {
     }
 }
 
+fn put_lossy(
+    out: &mut BytesMut,
+    stream: Stream,
+    seq: u64,
+    channel: &str,
+    payload: &[u8],
+    signature: Option<&Signature>,
+) {
+    let at = out.len();
+    put_stream(out, stream);
+    out[at] |= if signature.is_some() { SIGNED } else { 0 };
+    put_varint(out, seq);
+    put_text(out, channel);
+    out.put_slice(payload);
+    signature.into_iter().for_each(|signature| out.put_slice(&signature.0));
+}
+
 fn put_text(out: &mut BytesMut, text: &str) {
     put_varint(out, text.len() as u64);
     out.put_slice(text.as_bytes());
@@ -633,6 +656,24 @@ impl Reader {
         let origin = self.id()?;
         let to = if flags & ADDRESSED != 0 { Some(self.id()?) } else { None };
         Ok(Stream { origin, to })
+    }
+
+    /// What LATEST and DATAGRAM are made of. Nobody passes on what is said to one member: that has no signature.
+    fn lossy(&mut self) -> Result<(Stream, u64, String, Bytes, Option<Signature>), FrameError> {
+        let flags = self.byte()?;
+        if ![0, ADDRESSED, SIGNED].contains(&flags) {
+            return Err(FrameError::Flags(flags));
+        }
+        let (stream, seq, channel) = (self.stream_after(flags)?, self.varint()?, self.channel()?);
+        if flags & SIGNED == 0 {
+            return Ok((stream, seq, channel, self.rest(limits::LOSSY_MAX)?, None));
+        }
+        let length = (self.bytes.len() - self.at).checked_sub(Signature::LENGTH).ok_or(FrameError::Truncated)?;
+        if length > limits::LOSSY_MAX {
+            return Err(FrameError::TooLarge);
+        }
+        let payload = self.take(length)?;
+        Ok((stream, seq, channel, payload, Some(self.signature()?)))
     }
 
     fn data(&mut self) -> Result<Data, FrameError> {
