@@ -101,7 +101,7 @@ fn chunk(origin: MemberId, seq: u64, bytes: usize) -> Bytes {
 }
 
 /// ns that this process has had of a processor: others may want it too.
-fn processor_ns() -> f64 {
+pub(crate) fn processor_ns() -> f64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
 }

@@ -8,5 +8,6 @@ mod load;
 pub mod mesh;
 pub mod plan;
 pub mod process;
+pub mod sign;
 pub mod signal;
 pub mod switch;

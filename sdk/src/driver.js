@@ -12,7 +12,7 @@ import { HubSocket } from "./socket.js";
 
 /** @import {MemberId} from "./id.js" */
 /** @import {Config, Input, MemberEvent, Output} from "./member/io.js" */
-/** @import {Signer} from "./signer.js" */
+/** @import {LibrarySigner, Signer} from "./signer.js" */
 /** @import {IceServer, Role} from "./wire.js" */
 
 /**
@@ -25,7 +25,7 @@ import { HubSocket } from "./socket.js";
  * @typedef {object} DriverOptions
  * @property {string} url of the WebSocket
  * @property {Config} config
- * @property {Signer} [signer] of the key in `config`
+ * @property {Signer | LibrarySigner} signer of the key in `config`
  * @property {TokenSource} [token]
  * @property {(event: MemberEvent) => void} onevent
  * @property {(error: unknown) => void} ontokenerror the token function failed before the member was ever let in
@@ -174,14 +174,14 @@ export class Driver {
    * @param {Uint8Array} text
    */
   async #sign(token, text) {
-    const signature = await this.#options.signer?.sign(text);
-    if (signature) this.handle({ type: "signed", token, signature });
+    const signature = await this.#options.signer.sign(text);
+    this.handle({ type: "signed", token, signature });
   }
 
   /** @param {Output & { type: "verify" }} output */
   async #verify({ token, key, text, signature }) {
-    const good = await this.#options.signer?.verify(key, text, signature);
-    this.handle({ type: "verified", token, good: good === true });
+    const good = await this.#options.signer.verify(key, text, signature);
+    this.handle({ type: "verified", token, good });
   }
 
   /**

@@ -49,7 +49,7 @@ import { byteLength } from "./wire.js";
  * @property {TokenSource} [token]
  * @property {string} [topology]
  * @property {string} agent
- * @property {import("./signer.js").Signer} [signer] undefined where the browser knows no signatures
+ * @property {import("./signer.js").Signer | import("./signer.js").LibrarySigner} signer
  */
 
 /**
@@ -303,7 +303,7 @@ export class Room extends Emitter {
       signer,
       config: {
         secret: toHex(random.subarray(0, 16)),
-        key: signer?.key,
+        key: signer.key,
         seed: new DataView(random.buffer).getUint32(16),
         name,
         attributes,

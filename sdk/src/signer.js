@@ -1,11 +1,13 @@
 // @ts-check
 /**
- * The key pair of a session, and signatures: Ed25519 (RFC 8032), by WebCrypto.
+ * The key pair of a session, and signatures: Ed25519 (RFC 8032), by WebCrypto, or by a library where the browser does not know
+ * these signatures (Chrome before 137, Firefox before 129, Safari before 17) or keeps them from pages that came over plain HTTP.
  *
  * @module
  */
 
 import { fromHex, toHex } from "./id.js";
+import { sha512 } from "./sha512.js";
 
 /** Keys of others that are kept in the form in which they are used. */
 const KEYS_KEPT = 1_024;
@@ -28,10 +30,9 @@ export class Signer {
   }
 
   /**
-   * A new pair; undefined where the browser does not know these signatures, or keeps them from pages that came over plain
-   * HTTP.
+   * A new pair.
    *
-   * @returns {Promise<Signer | undefined>}
+   * @returns {Promise<Signer | LibrarySigner>}
    */
   static async create() {
     try {
@@ -39,7 +40,7 @@ export class Signer {
       const raw = await crypto.subtle.exportKey("raw", pair.publicKey);
       return new Signer(pair.privateKey, toHex(new Uint8Array(raw)));
     } catch {
-      return undefined;
+      return LibrarySigner.create();
     }
   }
 
@@ -77,6 +78,65 @@ export class Signer {
       this.#keys.set(key, imported);
     }
     return imported;
+  }
+}
+
+/**
+ * What is used of the library.
+ *
+ * @typedef {object} Library
+ * @property {(secret: Uint8Array) => Uint8Array} getPublicKey
+ * @property {(text: Uint8Array, secret: Uint8Array) => Uint8Array} sign
+ * @property {(signature: Uint8Array, text: Uint8Array, key: Uint8Array, how: { zip215: boolean }) => boolean} verify
+ */
+
+/** The same by a library, some ten times as slow: loaded only where there is nothing better. */
+export class LibrarySigner {
+  /** The public key, as hex digits. @readonly */
+  key;
+  #library;
+  #secret;
+
+  /**
+   * @param {Library} library
+   * @param {Uint8Array} secret
+   */
+  constructor(library, secret) {
+    this.#library = library;
+    this.#secret = secret;
+    this.key = toHex(library.getPublicKey(secret));
+  }
+
+  /** A new pair. */
+  static async create() {
+    const library = await import("./vendor/noble-ed25519.js");
+    library.hashes.sha512 = sha512;
+    return new LibrarySigner(library, crypto.getRandomValues(new Uint8Array(32)));
+  }
+
+  /**
+   * The signature of a text.
+   *
+   * @param {Uint8Array} text
+   */
+  async sign(text) {
+    return this.#library.sign(text, this.#secret);
+  }
+
+  /**
+   * Whether a signature is a key's, of a text.
+   *
+   * @param {string} key as hex digits
+   * @param {Uint8Array} text
+   * @param {Uint8Array} signature
+   */
+  async verify(key, text, signature) {
+    try {
+      // By the letter of RFC 8032, as others do it: who passes something on must find true what they do.
+      return this.#library.verify(signature, text, fromHex(key), { zip215: false });
+    } catch {
+      return false;
+    }
   }
 }
 

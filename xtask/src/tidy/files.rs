@@ -10,7 +10,7 @@ use crate::shell::root;
 
 /// Folders with what others wrote or what machines made.
 const FOREIGN: &[&str] =
-    &["target", "node_modules", ".git", "corpus", "artifacts", "types", "coverage", "test-results"];
+    &["target", "node_modules", ".git", "corpus", "artifacts", "types", "coverage", "test-results", "vendor"];
 /// What is read as text.
 const TEXT: &[&str] = &["rs", "toml", "md", "js", "mjs", "ts", "json", "css", "html", "yml", "yaml", "lock"];
 
