@@ -9,12 +9,12 @@ use arbitrary::Arbitrary;
 use bytes::{Bytes, BytesMut};
 use libfuzzer_sys::fuzz_target;
 use room::{
-    id::{MemberId, Secret},
+    id::{Digest, Key, MemberId, Secret, Signature},
     limits,
     member::{Answer, Config, Event, Input, Lane, LinkState, Lossy, Member, Output},
     time::{Micros, Time},
     wire::{
-        frame::{self, Ack, Data, Frame, Have, Head, Holding, Kind, PacketReader, Stream},
+        frame::{self, Ack, Data, Frame, Have, Head, Holding, Kind, PacketReader, Signed, Stream},
         signal::{
             Candidate, ClientMessage, Closing, Gone, GoneReason, Json, LinkPlan, LinkTo, Member as MemberInfo,
             Negotiation, RefusalCode, Refused, Role, RouteVia, ServerMessage, SignalFrom, StateChange, StateEntry,
@@ -161,6 +161,10 @@ enum Step {
     Consume {
         all: bool,
     },
+    Answer {
+        which: Few,
+        good: bool,
+    },
     Leave,
     Wait {
         ms: u16,
@@ -180,9 +184,10 @@ enum Said {
     AckAll,
     Credit { total: u32 },
     Skip { whose: Whose, upto: Few },
-    Latest { whose: Whose, seq: Few, channel: Few, length: u16 },
+    Signed { whose: Whose, first: Few, lengths: Vec<u16> },
+    Latest { whose: Whose, seq: Few, channel: Few, length: u16, signed: bool },
     Seen { mine: bool, seq: Few, channel: Few },
-    Datagram { whose: Whose, seq: Few, channel: Few, length: u16 },
+    Datagram { whose: Whose, seq: Few, channel: Few, length: u16, signed: bool },
     Have { haves: Vec<(Few, Few, u8, u64)> },
     Graft { origin: Few, next: Few },
     Prune { origin: Few },
@@ -220,7 +225,9 @@ fn links_to(bits: u8, offers: u8) -> Vec<LinkTo> {
 
 fn info(id: MemberId, mute: bool) -> MemberInfo {
     let (name, attributes) = (id.to_string(), BTreeMap::new());
-    MemberInfo { id, name, identity: None, attributes, mute, relay: false, key: None }
+    // Who may not speak has nothing to sign with.
+    let key = (!mute).then_some(Key([7; 32]));
+    MemberInfo { id, name, identity: None, attributes, mute, relay: false, key }
 }
 
 fn payload(length: usize) -> Bytes {
@@ -252,6 +259,19 @@ struct Connection {
     spent: u64,
 }
 
+/// A question that the edge has yet to answer.
+enum Asked {
+    Sign(u64),
+    Verify(u64),
+}
+
+/// Whether it holds is for the edge to say.
+const SIGNATURE: Signature = Signature([7; Signature::LENGTH]);
+/// Questions at a time: lossy messages to be signed and to be verified, a value a channel, and of streams fewer than there
+/// are steps.
+const ASKED_MAX: usize =
+    limits::LOSSY_SIGNING + (PEERS as usize) * limits::LOSSY_CHECKING + limits::LATEST_CHANNELS + 8 * STEPS_MAX;
+
 struct World {
     member: Member,
     now: Time,
@@ -267,6 +287,8 @@ struct World {
     calls: BTreeSet<u64>,
     unread: Vec<(MemberId, usize, bool)>,
     links: BTreeMap<MemberId, LinkState>,
+    /// What is to be signed or verified, and was not answered yet.
+    asked: Vec<Asked>,
     /// Where each peer's two streams stand, for those that tell the truth.
     next: BTreeMap<(MemberId, bool), u64>,
 }
@@ -275,7 +297,7 @@ impl World {
     fn new() -> World {
         let config = Config {
             secret: Secret([0; 16]),
-            key: None,
+            key: Some(Key([7; 32])),
             name: "Ada".to_owned(),
             attributes: BTreeMap::new(),
             token: None,
@@ -298,6 +320,7 @@ impl World {
             calls: BTreeSet::new(),
             unread: Vec::new(),
             links: BTreeMap::new(),
+            asked: Vec::new(),
             next: BTreeMap::new(),
         };
         world.drain();
@@ -488,6 +511,15 @@ impl World {
                     self.handle(Input::Consumed { from, bytes, lossy });
                 }
             }
+            Step::Answer { which, good } => {
+                if !self.asked.is_empty() {
+                    let asked = self.asked.remove(usize::from(which) % self.asked.len());
+                    self.handle(match asked {
+                        Asked::Sign(token) => Input::Signed { token, signature: SIGNATURE },
+                        Asked::Verify(token) => Input::Verified { token, good },
+                    });
+                }
+            }
             Step::Leave => self.handle(Input::Leave),
             Step::Wait { ms } => self.wait(Micros::from_millis(ms.into())),
             Step::Sleep { ms } => {
@@ -572,20 +604,30 @@ impl World {
                 Said::AckAll => Frame::Ack(vec![Ack { stream: Stream::room(this), next: 1 }]),
                 Said::Credit { total } => Frame::Credit { total: total.into() },
                 Said::Skip { whose, upto } => Frame::Skip { stream: stream(whose), upto: upto.into() },
-                Said::Latest { whose, seq, channel: name, length } => Frame::Latest {
+                // Of chunks that are a message each, as `Next` says them without a head.
+                Said::Signed { whose, first, lengths } => {
+                    let (stream, first) = (stream(whose), u64::from(first) + 1);
+                    let lengths = lengths.into_iter().chain([0]).take(limits::SIGNED_CHUNKS);
+                    let frame = |(seq, length)| Data { stream, seq, head: None, last: true, payload: chunk(length) };
+                    let digests = (first..).zip(lengths).map(|said| Digest::of(&frame(said).encode())).collect();
+                    Frame::Signed(Signed { stream, first, digests, signature: SIGNATURE })
+                }
+                Said::Latest { whose, seq, channel: name, length, signed } => Frame::Latest {
                     stream: stream(whose),
                     seq: seq.into(),
                     channel: channel(name),
                     payload: lossy_payload(length),
+                    signature: (signed && stream(whose).to.is_none()).then_some(SIGNATURE),
                 },
                 Said::Seen { mine, seq, channel: name } => {
                     Frame::Seen { origin: if mine { this } else { peer }, seq: seq.into(), channel: channel(name) }
                 }
-                Said::Datagram { whose, seq, channel: name, length } => Frame::Datagram {
+                Said::Datagram { whose, seq, channel: name, length, signed } => Frame::Datagram {
                     stream: stream(whose),
                     seq: seq.into(),
                     channel: channel(name),
                     payload: lossy_payload(length),
+                    signature: (signed && stream(whose).to.is_none()).then_some(SIGNATURE),
                 },
                 Said::Have { haves } => Frame::Have(
                     haves
@@ -666,9 +708,13 @@ impl World {
                 assert_eq!(self.connections.get(&peer).expect("the connection is there").attempt, attempt);
             }
             Output::Packet { peer, attempt, lane, bytes } => self.sent(peer, attempt, lane, bytes),
+            Output::Sign { token, .. } => self.asked.push(Asked::Sign(token)),
+            Output::Verify { token, .. } => self.asked.push(Asked::Verify(token)),
             Output::Event(event) => self.event(event),
             _ => {}
         }
+        // An edge that never answers has the member wait for so much at most.
+        assert!(self.asked.len() <= ASKED_MAX, "questions are bounded");
     }
 
     fn sent(&mut self, peer: MemberId, attempt: u32, lane: Lane, bytes: Bytes) {
@@ -677,8 +723,8 @@ impl World {
         for frame in PacketReader::new(bytes).expect("packets are of a size that is taken") {
             let (frame, length) = frame.expect("what is sent can be read");
             match (lane, frame) {
-                (Lane::Reliable, Frame::Data(data)) => {
-                    assert_eq!(data.stream.origin, self.member.id());
+                (Lane::Reliable, Frame::Data(Data { stream, .. }) | Frame::Signed(Signed { stream, .. })) => {
+                    assert_ne!(stream.origin, peer, "nobody is told what it has said itself");
                     connection.spent += length as u64 + limits::FRAME_COST;
                     assert!(connection.spent <= connection.credit, "no more than was allowed");
                 }
