@@ -91,8 +91,12 @@ mod tests {
 
     #[test]
     fn signatures_of_many_cost_each_less() {
-        let [alone, together] = [1, limits::SIGNED_CHUNKS].map(|batch| run(&Options { batch, bytes: 64, messages: 320 }));
-        assert!(together.sign_us + together.verify_us < (alone.sign_us + alone.verify_us) / 4.0, "{alone:?} {together:?}");
+        let [alone, together] =
+            [1, limits::SIGNED_CHUNKS].map(|batch| run(&Options { batch, bytes: 64, messages: 320 }));
+        assert!(
+            together.sign_us + together.verify_us < (alone.sign_us + alone.verify_us) / 4.0,
+            "{alone:?} {together:?}"
+        );
         assert!(together.wire_bytes < 24.0 && alone.wire_bytes > 80.0, "{alone:?} {together:?}");
     }
 }

@@ -90,7 +90,8 @@ fn origin(frame: &Frame) -> Option<MemberId> {
 
 /// The same with other words in it.
 fn altered(mut frame: Frame) -> Frame {
-    if let Frame::Data(Data { payload, .. }) | Frame::Latest { payload, .. } | Frame::Datagram { payload, .. } = &mut frame
+    if let Frame::Data(Data { payload, .. }) | Frame::Latest { payload, .. } | Frame::Datagram { payload, .. } =
+        &mut frame
     {
         let mut words = payload.to_vec();
         match words.last_mut() {

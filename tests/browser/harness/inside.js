@@ -135,6 +135,21 @@ const inside = {
   /** What it said and heard. */
   report: () => book?.report(),
 
+  /** From now on passes on other words than it was given. */
+  async forge() {
+    const { PacketWriter, decodeFrame, encodeFrame, framesIn } = await import("/sdk/frame.js");
+    const send = RTCDataChannel.prototype.send;
+    RTCDataChannel.prototype.send = function (/** @type {any} */ packet) {
+      const garbled = new PacketWriter();
+      for (const bytes of framesIn(packet)) {
+        const frame = decodeFrame(bytes);
+        const isPassedOn = "payload" in frame && frame.stream.origin !== room.self.id;
+        garbled.push(isPassedOn ? encodeFrame({ ...frame, payload: frame.payload.map((byte) => byte ^ 1) }) : bytes);
+      }
+      send.call(this, garbled.take());
+    };
+  },
+
   leave: () => room.leave(),
 };
 

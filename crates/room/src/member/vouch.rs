@@ -122,7 +122,9 @@ impl Member {
 
     /// Has a message verified. Where that cannot be, or too many of those that this member brought wait, it is lost.
     fn check(&mut self, by: MemberId, frame: Frame) {
-        let (Frame::Latest { stream, signature, .. } | Frame::Datagram { stream, signature, .. }) = frame else { return };
+        let (Frame::Latest { stream, signature, .. } | Frame::Datagram { stream, signature, .. }) = frame else {
+            return;
+        };
         let of_same = |asked: &&Vouching| matches!(asked, Vouching::Brought { by: other, .. } if *other == by);
         let waiting = self.vouching.values().filter(of_same).count();
         let key = self.peers.get(&stream.origin).and_then(|origin| origin.info.key);
