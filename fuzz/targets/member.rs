@@ -36,9 +36,7 @@ type Few = u8;
 #[derive(Arbitrary, Debug)]
 enum Step {
     Connected,
-    Disconnected {
-        code: Option<Few>,
-    },
+    Disconnected { code: Option<Few> },
     Welcome {
         hub: Few,
         members: Few,
@@ -49,129 +47,36 @@ enum Step {
         state: Vec<(Few, Few)>,
         mute: bool,
     },
-    MemberIs {
-        who: Few,
-        mute: bool,
-    },
-    Gone {
-        who: Few,
-        reason: Few,
-    },
-    Update {
-        who: Few,
-        op: Few,
-    },
-    Plan {
-        open: Few,
-        offers: Few,
-        close: Few,
-    },
-    Topology {
-        relayed: bool,
-        epoch: Few,
-    },
-    Way {
-        to: Few,
-        path: Vec<Few>,
-    },
-    Signal {
-        from: Few,
-        attempt: Few,
-        what: Few,
-    },
-    State {
-        key: Few,
-        value: Few,
-        version: Few,
-        by: Few,
-        op: Few,
-    },
-    Refused {
-        code: Few,
-        fatal: bool,
-    },
-    Closing {
-        retry_ms: u64,
-    },
-    HubText {
-        text: String,
-    },
-    Local {
-        who: Few,
-        what: Few,
-    },
-    Up {
-        who: Few,
-    },
-    Down {
-        who: Few,
-    },
-    Stale {
-        who: Few,
-        attempt: Few,
-        what: Few,
-    },
-    Frames {
-        who: Few,
-        lossy: bool,
-        frames: Vec<Said>,
-    },
-    Raw {
-        who: Few,
-        lossy: bool,
-        bytes: Vec<u8>,
-    },
-    Buffered {
-        who: Few,
-        lossy: bool,
-        kib: u16,
-    },
-    Send {
-        to: Option<Few>,
-        length: u32,
-    },
-    Publish {
-        datagram: bool,
-        to: Option<Few>,
-        channel: Few,
-        length: u16,
-    },
-    Call {
-        to: Few,
-        length: u16,
-        timeout_ms: Option<u16>,
-    },
-    Cancel {
-        which: Few,
-    },
-    Reply {
-        to: Few,
-        call: Few,
-        fails: bool,
-        length: u16,
-    },
-    SetState {
-        key: Few,
-        length: u16,
-    },
-    SetAttributes {
-        key: Few,
-        length: Option<u8>,
-    },
-    Consume {
-        all: bool,
-    },
-    Answer {
-        which: Few,
-        good: bool,
-    },
+    MemberIs { who: Few, mute: bool },
+    Gone { who: Few, reason: Few },
+    Update { who: Few, op: Few },
+    Plan { open: Few, offers: Few, close: Few },
+    Topology { relayed: bool, epoch: Few },
+    Way { to: Few, path: Vec<Few> },
+    Signal { from: Few, attempt: Few, what: Few },
+    State { key: Few, value: Few, version: Few, by: Few, op: Few },
+    Refused { code: Few, fatal: bool },
+    Closing { retry_ms: u64 },
+    HubText { text: String },
+    Local { who: Few, what: Few },
+    Up { who: Few },
+    Down { who: Few },
+    Stale { who: Few, attempt: Few, what: Few },
+    Frames { who: Few, lossy: bool, frames: Vec<Said> },
+    Raw { who: Few, lossy: bool, bytes: Vec<u8> },
+    Buffered { who: Few, lossy: bool, kib: u16 },
+    Send { to: Option<Few>, length: u32 },
+    Publish { datagram: bool, to: Option<Few>, channel: Few, length: u16 },
+    Call { to: Few, length: u16, timeout_ms: Option<u16> },
+    Cancel { which: Few },
+    Reply { to: Few, call: Few, fails: bool, length: u16 },
+    SetState { key: Few, length: u16 },
+    SetAttributes { key: Few, length: Option<u8> },
+    Consume { all: bool },
+    Answer { which: Few, good: bool },
     Leave,
-    Wait {
-        ms: u16,
-    },
-    Sleep {
-        ms: u16,
-    },
+    Wait { ms: u16 },
+    Sleep { ms: u16 },
 }
 
 /// A frame from a peer, which may lie.

@@ -24,6 +24,7 @@
 
 mod addressed;
 mod distance;
+mod error;
 mod greeting;
 mod link;
 mod log;
@@ -41,7 +42,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
-pub use self::window::Violation;
 use self::{
     distance::Distance,
     link::Link,
@@ -49,6 +49,7 @@ use self::{
     trust::Signing,
     window::Lost,
 };
+pub use self::{error::LinkError, window::Violation};
 use crate::{
     id::{Key, MemberId, Signature},
     limits,
@@ -233,36 +234,6 @@ pub struct Counters {
     pub told: u64,
     /// Chunks that were given up.
     pub lost: u64,
-}
-
-/// How the other end of a link broke the protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum LinkError {
-    /// Not a frame.
-    #[error("bad_frame: {0}")]
-    Frame(#[from] frame::FrameError),
-    /// A frame that does not belong on a link's reliable lane, or not yet.
-    #[error("bad_frame: a frame before HELLO, or a second HELLO")]
-    Hello,
-    /// It brought what its origin has not said, or not here.
-    #[error("forged: it passed on what its origin did not say")]
-    Forged,
-    /// A frame that does not belong on a link's lossy lane.
-    #[error("bad_frame: a frame that is not lossy on the lossy lane")]
-    Lane,
-    /// A version that this member does not speak.
-    #[error("bad_frame: version {0}")]
-    Version(u64),
-    /// It passed on what breaks the rules of messages.
-    #[error("bad_frame: {0}")]
-    Message(#[from] Violation),
-    /// It claims to have what was never sent.
-    #[error("bad_frame: an acknowledgement of what was never sent")]
-    Acknowledged,
-    /// More than the credit allows.
-    #[error("over_credit")]
-    OverCredit,
 }
 
 impl Courier {

@@ -436,7 +436,7 @@ impl Hub {
     }
 
     /// A member has been accused of forging. One that lies gets nobody removed, and cuts off itself only: not before several
-    /// say so is nothing passed on by the accused any more, which then is still heard.
+    /// say so does the plan have the accused pass on as little as it can, which then is still heard.
     fn mistrust(&mut self, id: MemberId) {
         let Some(session) = self.roster.get(id) else { return };
         if session.accusers() == limits::FORGED_ACCUSERS {
