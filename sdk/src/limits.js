@@ -239,7 +239,7 @@ export const SIGN_DELAY = millis(10);
 export const STRANGER_GRACE = secs(10);
 /** How long a link stays closed whose other end passed on what its origin has not said. */
 export const FORGED_REST = secs(60);
-/** Members that must say of another that it forges before nothing is passed on by it any more. */
+/** Members that must say of another that it forges before the plan has it pass on as little as it can. */
 export const FORGED_ACCUSERS = 3;
 /** Lossy messages of a member that wait for its signature. */
 export const LOSSY_SIGNING = 256;

@@ -226,7 +226,7 @@ pub const SIGN_DELAY: Micros = Micros::from_millis(10);
 pub const STRANGER_GRACE: Micros = Micros::from_secs(10);
 /// How long a link stays closed whose other end passed on what its origin has not said.
 pub const FORGED_REST: Micros = Micros::from_secs(60);
-/// Members that must say of another that it forges before nothing is passed on by it any more.
+/// Members that must say of another that it forges before the plan has it pass on as little as it can.
 pub const FORGED_ACCUSERS: usize = 3;
 /// Lossy messages of a member that wait for its signature.
 pub const LOSSY_SIGNING: usize = 256;
