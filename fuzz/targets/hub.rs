@@ -139,6 +139,7 @@ impl World {
             members_max: MEMBERS_MAX,
             resume_window: limits::RESUME_WINDOW,
             relay: true,
+            carried_links: 2,
         };
         World { hub: Hub::new(config, 1, START), now: START, open: BTreeMap::new(), conns: 0 }
     }

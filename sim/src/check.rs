@@ -27,6 +27,8 @@ pub(crate) struct Checks {
     pub(crate) plan: plan::PlanLog,
     /// How often an application heard that somebody brought what nobody had said, by who that was.
     pub(crate) named: BTreeMap<usize, u64>,
+    /// Messages that the hub carried from member to member.
+    pub(crate) carried: u64,
     /// When whom a crash befell.
     crashed: BTreeMap<usize, Time>,
     /// The longest that a crashed member stood in the roster of anybody whom the hub reached.
@@ -43,6 +45,7 @@ impl Checks {
             lossy: lossy::LossyCheck::default(),
             plan: plan::PlanLog::default(),
             named: BTreeMap::new(),
+            carried: 0,
             crashed: BTreeMap::new(),
             ghost: Micros(0),
             ghost_max: ghost_max(scenario),

@@ -15,6 +15,8 @@ pub(crate) struct Network {
     /// Of each actor.
     places: Vec<Place>,
     partitions: Vec<Partition>,
+    /// Actors behind firewalls that no link passes.
+    barred: BTreeSet<usize>,
 }
 
 /// Coordinates in µs of way; the hub is in the middle.
@@ -43,7 +45,7 @@ impl Network {
     pub(crate) fn new(config: scenario::Network, mut dice: Dice) -> Network {
         let span = config.span_ms as f64 * 1_000.0;
         let clusters = (0..config.clusters.max(1)).map(|_| spread(&mut dice, Place::default(), span / 2.0)).collect();
-        Network { config, dice, clusters, places: Vec::new(), partitions: Vec::new() }
+        Network { config, dice, clusters, places: Vec::new(), partitions: Vec::new(), barred: BTreeSet::new() }
     }
 
     /// Places the next actor.
@@ -51,6 +53,9 @@ impl Network {
         let center = self.dice.pick(&self.clusters).copied().unwrap_or_default();
         let near = self.config.span_ms as f64 * 100.0;
         let place = spread(&mut self.dice, center, near);
+        if self.config.barred > 0.0 && self.dice.chance(self.config.barred) {
+            self.barred.insert(self.places.len());
+        }
         self.places.push(place);
     }
 
@@ -128,7 +133,13 @@ impl Network {
 
     /// Whether nothing passes between two actors.
     pub(crate) fn is_cut(&self, a: usize, b: usize) -> bool {
-        self.partitions.iter().any(|partition| partition.side.contains(&a) != partition.side.contains(&b))
+        self.is_barred(a, b)
+            || self.partitions.iter().any(|partition| partition.side.contains(&a) != partition.side.contains(&b))
+    }
+
+    /// Whether no link ever opens between two actors.
+    pub(crate) fn is_barred(&self, a: usize, b: usize) -> bool {
+        self.barred.contains(&a) || self.barred.contains(&b)
     }
 
     /// Whether nothing passes between an actor and the hub.

@@ -61,6 +61,8 @@ pub struct Report {
     pub leaves: u64,
     /// How often any application heard that somebody left.
     pub leaves_heard: u64,
+    /// Messages that the hub carried between members whom no connection joined.
+    pub carried: u64,
     /// How often any application heard that a link had failed.
     pub failures_heard: u64,
     /// How often an application heard that a link was cut because its other end forged.

@@ -89,6 +89,7 @@ fn summary(scenario: &Scenario, outcomes: Vec<Outcome>) -> Report {
         report.datagrams = (report.datagrams.0 + sent, report.datagrams.1 + arrived);
         report.ghost_ms_max = report.ghost_ms_max.max(checks.ghost.as_millis());
         report.events += events;
+        report.carried += checks.carried;
         report.settled_s = report.settled_s.max(settled.0 as f64 / 1e6);
         chunks += totals.chunks + checks.calls.delivered();
         frames += checks.plan.data_frames;

@@ -53,6 +53,8 @@ pub struct Network {
     pub connect_failures: f64,
     /// Part of the closed connections whose other end is told.
     pub close_notices: f64,
+    /// Part of the members whom no connection ever joins to anybody; the hub they reach.
+    pub barred: f64,
 }
 
 /// What members say. Rates are per member.
@@ -93,6 +95,10 @@ pub struct Faults {
     pub partitions_per_min: f64,
     /// The longest partition, in s.
     pub partition_s: u64,
+    /// Members whose links pass nothing for a while, and whose way to the hub does, a minute.
+    pub blocks_per_min: f64,
+    /// The longest such time, in s.
+    pub block_s: u64,
     /// Restarts of the hub, a minute.
     pub restarts_per_min: f64,
     /// The longest time that the hub is down, in s.
@@ -160,6 +166,7 @@ impl Default for Network {
             uplink_kbps: 0,
             connect_failures: 0.0,
             close_notices: 0.5,
+            barred: 0.0,
         }
     }
 }
@@ -188,6 +195,8 @@ impl Default for Faults {
             cuts_per_min: 0.0,
             partitions_per_min: 0.0,
             partition_s: 6,
+            blocks_per_min: 0.0,
+            block_s: 30,
             restarts_per_min: 0.0,
             restart_s: 5,
             sleeps_per_min: 0.0,
@@ -215,6 +224,8 @@ impl Scenario {
             cuts_per_min: rate(0.4, 20),
             partitions_per_min: rate(0.3, 6),
             partition_s: 12,
+            blocks_per_min: 0.0,
+            block_s: 30,
             restarts_per_min: rate(0.25, 4),
             restart_s: 10,
             sleeps_per_min: rate(0.25, 6),

@@ -233,6 +233,12 @@ impl<'a> Draw<'a> {
             let length = self.seconds(faults.partition_s);
             self.actions.push((at, Action::Partition { side, hub, length }));
         }
+        for at in self.times(faults.blocks_per_min) {
+            if let Some(actor) = self.somebody(at) {
+                let length = self.seconds(faults.block_s);
+                self.actions.push((at, Action::Partition { side: BTreeSet::from([actor]), hub: false, length }));
+            }
+        }
         for at in self.times(faults.restarts_per_min) {
             let tells = self.dice.chance(0.5);
             let down = self.seconds(faults.restart_s);

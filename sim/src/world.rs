@@ -117,6 +117,10 @@ enum Event {
     ToHub { socket: usize, message: Box<ClientMessage> },
     /// The hub's message reaches a member.
     ToMember { socket: usize, message: Rc<ServerMessage> },
+    /// What is to be carried reaches the hub.
+    FreightUp { socket: usize, message: Bytes },
+    /// What the hub carries reaches a member.
+    FreightDown { socket: usize, message: Bytes },
 }
 
 impl World {
@@ -219,9 +223,10 @@ impl World {
             Event::Give { conn, end, .. } | Event::Arrive { conn, end, .. } | Event::Drained { conn, end, .. } => {
                 self.attached(*conn, *end)?
             }
-            Event::Connected { socket } | Event::Lost { socket, .. } | Event::ToMember { socket, .. } => {
-                self.socket_owner(*socket)?
-            }
+            Event::Connected { socket }
+            | Event::Lost { socket, .. }
+            | Event::ToMember { socket, .. }
+            | Event::FreightDown { socket, .. } => self.socket_owner(*socket)?,
             _ => return None,
         };
         self.actors.get(actor).is_some_and(|actor| actor.asleep).then_some(actor)
@@ -261,6 +266,12 @@ impl World {
             Event::ToMember { socket, message } => {
                 if let Some(actor) = self.socket_owner(socket) {
                     self.turn(actor, Input::Hub(ServerMessage::clone(&message)));
+                }
+            }
+            Event::FreightUp { socket, message } => self.freight_at_hub(socket, message),
+            Event::FreightDown { socket, message } => {
+                if let Some(actor) = self.socket_owner(socket) {
+                    self.turn(actor, Input::Carried { message });
                 }
             }
         }
@@ -434,6 +445,7 @@ impl World {
                 let good = signer::verify(&key, &text, &signature);
                 self.actors[actor].app.follow_ups.push_back(Input::Verified { token, good });
             }
+            Output::Carry { message } => self.carry(actor, message),
             Output::Event(event) => self.hear(actor, event),
             output => self.checks.violation(self.now, format!("an output that no edge knows: {output:?}")),
         }
@@ -492,6 +504,7 @@ impl World {
                 self.print.number(u64::from(*attempt) << 1 | *lane as u64);
                 self.print.bytes(bytes);
             }
+            Output::Carry { message } => self.print.bytes(message),
             Output::Event(
                 MemberEvent::Message { from, channel, payload, .. } | MemberEvent::Lossy { from, channel, payload, .. },
             ) => {

@@ -15,6 +15,7 @@
 //!     members_max: limits::ROOM_MEMBERS,
 //!     resume_window: limits::RESUME_WINDOW,
 //!     relay: false,
+//!     carried_links: limits::CARRIED_LINKS,
 //! };
 //! let mut now = Time(1_700_000_000_000_000);
 //! let mut hub = Hub::new(config, 1, now);
@@ -45,6 +46,7 @@
 //! # Ok::<(), room::id::IdError>(())
 //! ```
 
+mod carry;
 mod liveness;
 mod overlap;
 mod relay;
@@ -55,6 +57,7 @@ mod switch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use bytes::Bytes;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use rand_core::RngCore;
 
@@ -94,6 +97,8 @@ pub struct Config {
     pub resume_window: Micros,
     /// Whether [`Output::Relay`] is answered with a relay of the server's own.
     pub relay: bool,
+    /// Links of a member that are carried at most, where no connection joins their ends; 0: none. Relays have more.
+    pub carried_links: usize,
 }
 
 /// What happens when an identity enters that is in the room already. Members without identity are never the same.
@@ -167,6 +172,20 @@ pub enum Input {
         /// What it sent.
         message: ClientMessage,
     },
+    /// A joined connection sent a binary message: see [`crate::wire::carried`].
+    Carried {
+        /// The connection.
+        conn: ConnId,
+        /// The message.
+        message: Bytes,
+    },
+    /// What was to be carried found no place among what waits for its receiver; it was dropped.
+    Clogged {
+        /// The receiver's connection.
+        conn: ConnId,
+        /// From whom it was.
+        from: MemberId,
+    },
     /// A connection ended. Also after [`Output::Close`], where it is ignored.
     Closed {
         /// The connection.
@@ -195,6 +214,15 @@ pub enum Output {
         /// The message. The edge fills [`Welcome::ice`](crate::wire::signal::Welcome::ice) in: the hub knows of no
         /// servers.
         message: ServerMessage,
+    },
+    /// Send a binary message, behind what was sent: the id of a member, and what follows.
+    Carry {
+        /// The connection.
+        to: ConnId,
+        /// From whom it is; 8 bytes.
+        from: MemberId,
+        /// The rest of the message.
+        rest: Bytes,
     },
     /// Close a connection, after what was sent to it. The hub has forgotten it already.
     Close {
@@ -245,6 +273,14 @@ pub struct Counters {
     pub switches: u64,
     /// How often a member said of another that it brought what nobody had said.
     pub forgeries: u64,
+    /// Links that were carried.
+    pub carriages: u64,
+    /// Messages carried from member to member.
+    pub carried: u64,
+    /// Bytes of these.
+    pub carried_bytes: u64,
+    /// Messages not carried: it was over, or too much waited for their receiver.
+    pub carried_dropped: u64,
 }
 
 /// One room.
@@ -308,6 +344,17 @@ impl Hub {
                 if let Some(id) = self.roster.by_conn(conn) {
                     self.heard(now, id);
                     self.message(now, id, conn, message);
+                }
+            }
+            Input::Carried { conn, message } => {
+                if let Some(id) = self.roster.by_conn(conn) {
+                    self.heard(now, id);
+                    self.carried(id, conn, message);
+                }
+            }
+            Input::Clogged { conn, from } => {
+                if let Some(id) = self.roster.by_conn(conn) {
+                    self.clogged(from, id);
                 }
             }
             Input::Closed { conn, left } => {
@@ -386,6 +433,7 @@ impl Hub {
                 let path = self.route(id, question.to);
                 self.send(vec![conn], ServerMessage::Route(RouteVia { to: question.to, path }));
             }
+            ClientMessage::Carry(wish) => self.carry(id, wish),
             ClientMessage::Drain {} => self.drain(now, id, conn),
             ClientMessage::Leave {} => self.leave(id, conn),
             ClientMessage::Join(_) => self.join_again(now, conn),
@@ -564,6 +612,7 @@ impl Hub {
         for op in ops {
             if let LinkOp::Close(a, b) = *op {
                 self.roster.retract(a, b);
+                self.drop_carriage(a, b);
             }
         }
         let mut tell = |id: MemberId, change: &dyn Fn(&mut LinkPlan)| {

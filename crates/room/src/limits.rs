@@ -87,6 +87,20 @@ pub const RELINK_AFTER: Micros = Micros::from_secs(8);
 /// How long a link that its peer closed is not said to have failed, and not tried again: the peer may be leaving, and
 /// the hub's word of that still on its way.
 pub const PARTING_GRACE: Micros = Micros::from_secs(1);
+/// How long a link may have no connection before its two ends ask the hub to carry its frames.
+pub const CARRY_AFTER: Micros = Micros::from_secs(3);
+/// How long they wait to ask again where the hub has refused.
+pub const CARRY_AGAIN: Micros = Micros::from_secs(10);
+/// Links of one member that a hub carries, unless the configuration says otherwise.
+pub const CARRIED_LINKS: usize = 16;
+/// Bytes of a carried message before the frames: a member id, the number of the carriage, and what kind it is of.
+pub const CARRIED_HEAD: usize = 8 + 5 + 1;
+/// Bytes in a carried message.
+pub const CARRIED_MAX: usize = PACKET_MAX + CARRIED_HEAD;
+/// The longest pause between attempts at a connection while the hub carries the link.
+pub const CONNECT_BESIDE: Micros = Micros::from_secs(15);
+/// How long somebody who was reached over the hub alone is believed to come back to one that restarted.
+pub const CARRIED_RETURN: Micros = Micros::from_secs(10);
 /// A pause in a member's own turns after which it knows that it slept.
 pub const SLEPT_AFTER: Micros = Micros::from_secs(1);
 

@@ -5,7 +5,7 @@
 //!
 //! - `hub`: what the hub says, and coming back to it; `session` is what lasts from one socket to the next, `resume` what is
 //!   told of it.
-//! - `links`: what the plan wants; `link` negotiates one and notices when it falls silent.
+//! - `links`: what the plan wants; `link` negotiates one and notices when it falls silent, `carriage` is its way over the hub.
 //! - `frames`: what comes over a link and what goes; the [`courier`](crate::courier) delivers what must arrive, `lossy`
 //!   the rest.
 //! - `app`: what the application asks for; `call` numbers its calls.
@@ -15,6 +15,7 @@
 
 mod app;
 mod call;
+mod carriage;
 mod frames;
 mod hub;
 mod io;
@@ -43,10 +44,11 @@ use crate::{
     limits,
     time::{Micros, Time},
     wire::{
+        carried::{Carried, Freight},
         frame::{self, Frame, Head, Kind, PacketReader, Stream},
         signal::{
-            Attributes, ClientMessage, GoneReason, Json, LinkPlan, Member as MemberInfo, Negotiation, RefusalCode,
-            Refused, RouteTo, ServerMessage, SetState, SignalTo, Welcome,
+            Attributes, CarryEnd, CarryFrom, CarryTo, ClientMessage, GoneReason, Json, LinkPlan, Member as MemberInfo,
+            Negotiation, RefusalCode, Refused, RouteTo, ServerMessage, SetState, SignalTo, Welcome,
         },
     },
 };
@@ -168,6 +170,11 @@ impl Member {
         self.peers.get(&peer).map(|peer| (peer.link.public_state(), peer.link.rtt))
     }
 
+    /// Whether it is the hub that carries the frames of the link to a member.
+    pub fn is_carried(&self, peer: MemberId) -> bool {
+        self.peers.get(&peer).is_some_and(|peer| peer.link.is_carried())
+    }
+
     /// Whether messages wait for room in an outbox: an edge takes no further sends meanwhile.
     pub fn is_waiting(&self) -> bool {
         self.courier.is_waiting()
@@ -200,12 +207,14 @@ impl Member {
                 }
             }
             Input::Packet { peer, attempt, lane, bytes } => {
+                self.prove(peer, attempt);
                 if self.is_up(peer, attempt)
                     && let Err(error) = self.packet(peer, lane, bytes)
                 {
                     self.faulty(peer, error);
                 }
             }
+            Input::Carried { message } => self.carried(message),
             Input::Buffered { peer, attempt, lane, bytes } => self.buffered(peer, attempt, lane, bytes),
             Input::Send { ticket, channel, to, payload } => self.send(ticket, channel, to, payload),
             Input::Publish { mode, channel, to, payload } => self.publish(mode, &channel, to, payload),

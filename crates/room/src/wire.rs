@@ -1,5 +1,6 @@
-//! What goes over the wire: [`signal`] messages (JSON, member and hub) and [`frame`]s (binary, member and
-//! member). The prose is `protocol/PROTOCOL.md`; `protocol/golden/` pins every shape.
+//! What goes over the wire: [`signal`] messages (JSON, member and hub), [`frame`]s (binary, member and member), and
+//! what a hub [carries](carried) from one member to another. The prose is `protocol/PROTOCOL.md`; `protocol/golden/` pins every shape.
 
+pub mod carried;
 pub mod frame;
 pub mod signal;

@@ -198,6 +198,7 @@ impl World {
             op: 0,
             ping_ms: 10_000,
             admin: true,
+            carry: 0,
             ice: Vec::new(),
         }
     }

@@ -76,6 +76,9 @@ impl World {
             let state = machine.link(info.id).map(|(state, _)| state);
             let other = self.numbers[&info.id];
             let wanted = plan.linked(self.actors[actor].id, info.id);
+            if machine.is_carried(info.id) && !self.network.is_barred(actor, other) {
+                return Some(format!("the hub still carries the link of {actor} to {other}"));
+            }
             ((state == Some(LinkState::Open)) != wanted).then(|| format!("the link of {actor} to {other} is {state:?}"))
         })
     }

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use bytes::Bytes;
 use room::{
     hub::{Config, ConnId, Grant, Hub, IdentityPolicy, Input as HubInput, Output as HubOutput},
     limits,
@@ -74,6 +75,7 @@ impl HubSide {
             members_max: limits::ROOM_MEMBERS,
             resume_window: limits::RESUME_WINDOW,
             relay,
+            carried_links: limits::CARRIED_LINKS,
         };
         self.hub = Some(Hub::new(config, dice.number(), self.clock(now)));
     }
@@ -126,6 +128,17 @@ impl World {
             Ok(decoded) => self.send_up(socket, Event::ToHub { socket, message: Box::new(decoded) }),
             Err(refused) => self.checks.violation(self.now, format!("{actor} sends what cannot be read: {refused:?}")),
         }
+    }
+
+    /// A member has the hub carry something.
+    pub(super) fn carry(&mut self, actor: usize, message: Bytes) {
+        let Some(socket) = self.actors[actor].socket else {
+            return self.checks.violation(self.now, format!("{actor} has something carried without a socket"));
+        };
+        if message.len() > limits::CARRIED_MAX {
+            self.checks.violation(self.now, format!("{actor} has {} B carried at once", message.len()));
+        }
+        self.send_up(socket, Event::FreightUp { socket, message });
     }
 
     /// The member closes its socket. Whether it leaves, it has told before.
@@ -214,7 +227,9 @@ impl World {
             self.sockets[socket].down = self.sockets[socket].down.max(self.now + pause);
             for event in std::mem::take(&mut self.sockets[socket].held) {
                 match event {
-                    Event::ToMember { .. } | Event::Lost { .. } => self.send_down(socket, event),
+                    Event::ToMember { .. } | Event::FreightDown { .. } | Event::Lost { .. } => {
+                        self.send_down(socket, event);
+                    }
                     event => self.send_up(socket, event),
                 }
             }
@@ -237,6 +252,12 @@ impl World {
             message => HubInput::Message { conn, message },
         };
         self.hub_turn(input);
+    }
+
+    pub(super) fn freight_at_hub(&mut self, socket: usize, message: Bytes) {
+        if self.leads_to_hub(socket) {
+            self.hub_turn(HubInput::Carried { conn: ConnId(socket as u64), message });
+        }
     }
 
     pub(super) fn hub_lost(&mut self, socket: usize, left: bool) {
@@ -360,6 +381,17 @@ impl World {
                     } else {
                         self.checks.violation(self.now, format!("the hub sends to a closed socket: {text}"));
                     }
+                }
+            }
+            HubOutput::Carry { to, from, rest } => {
+                let message = Bytes::from([&from.0[..], &rest].concat());
+                self.print.bytes(&message);
+                let socket = to.0 as usize;
+                if self.sockets[socket].hub {
+                    self.checks.carried += 1;
+                    self.send_down(socket, Event::FreightDown { socket, message });
+                } else {
+                    self.checks.violation(self.now, "the hub carries something to a closed socket");
                 }
             }
             HubOutput::Relay { wanted } => {

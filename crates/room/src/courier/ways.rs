@@ -48,6 +48,7 @@ impl Courier {
         let Some(repair) = self.streams[s].repair.take_if(|repair| repair.upto <= next) else { return };
         self.repairs.remove(&(repair.due, s));
         self.lateness.sample(now.since(repair.since));
+        self.go_direct(s);
         // Others may have got on meanwhile.
         let theirs =
             self.links.iter().filter(|(_, link)| link.is_sound()).map(|(_, link)| link.ends_of(s).theirs).max();
@@ -56,13 +57,26 @@ impl Courier {
         }
     }
 
+    /// In a mesh others bring what is missing, and then the origin goes on: whoever stayed with others would lose what they
+    /// cannot keep.
+    fn go_direct(&mut self, s: usize) {
+        let origin = self.streams[s].id.origin;
+        let is_direct = |link: &Link| link.peer == origin && link.is_sound() && link.ends_of(s).pruned;
+        let direct = self.links.iter().find(|(_, link)| is_direct(link)).map(|(at, _)| at);
+        if let Some(at) = direct.filter(|_| !self.plan.relayed) {
+            self.graft(at, s);
+        }
+    }
+
     /// What is missing has not come in time: somebody else who has it is asked, the nearest to the origin first.
     pub(super) fn repair_due(&mut self, s: usize) {
         let Some(mut repair) = self.streams[s].repair.take() else { return };
-        let next = self.streams[s].next();
+        let (next, origin) = (self.streams[s].next(), self.streams[s].id.origin);
         let has_more = |link: &Link| {
             let ends = link.ends_of(s);
-            link.is_sound() && ends.theirs > next && ends.floor <= next
+            // An origin in a mesh tells nobody how far it is, and is the one to say that something is lost.
+            let may = ends.theirs > next || (!self.plan.relayed && link.peer == origin);
+            link.is_sound() && may && ends.floor <= next
         };
         let holders = || self.links.iter().filter(|(_, link)| has_more(link));
         if holders().all(|(at, _)| repair.asked.contains(&at)) {

@@ -46,6 +46,8 @@ pub(super) struct Session {
     pub(super) failing: Option<Time>,
     /// Until when it may hold on to its first links, while it does not know where others' streams begin.
     pub(super) settling: Option<Time>,
+    /// Links that it wants carried, by the other end, and under which number.
+    pub(super) carries: BTreeMap<MemberId, u32>,
     /// The last of its own changes that was dealt with.
     pub(super) op: u64,
     /// Bytes of JSON that it takes in a welcome.
@@ -139,6 +141,7 @@ impl Roster {
             contested: false,
             failing: None,
             settling: Some(now + limits::SETTLE_BY),
+            carries: BTreeMap::new(),
             op: 0,
             json_bytes,
             wake: None,
@@ -307,6 +310,16 @@ impl Roster {
                 session.witnesses.remove(&witness);
             }
         }
+    }
+
+    /// Whom something is to be carried to or from, besides a member: one of the two wants it.
+    pub(super) fn carried_with(&self, id: MemberId) -> Vec<MemberId> {
+        let own = self.get(id);
+        let wish = |session: &&Session| {
+            let other = session.member.id;
+            session.carries.contains_key(&id) || own.is_some_and(|own| own.carries.contains_key(&other))
+        };
+        self.iter().filter(wish).map(|session| session.member.id).collect()
     }
 
     /// Ends the time to settle of those for whom it is over.

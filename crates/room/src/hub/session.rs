@@ -7,8 +7,8 @@ use crate::{
     plan::{Event, NoDistance, Profile},
     time::Time,
     wire::signal::{
-        GUEST, Gone, GoneReason, Join, LinkTo, Member, RefusalCode, Refused, Resume, Role, ServerMessage, StateChange,
-        VERSION, Welcome,
+        CarryEnd, GUEST, Gone, GoneReason, Join, LinkTo, Member, RefusalCode, Refused, Resume, Role, ServerMessage,
+        StateChange, VERSION, Welcome,
     },
 };
 
@@ -128,6 +128,8 @@ impl Hub {
             self.renew(id, grant)?;
         }
         self.counters.resumed += 1;
+        // What was on its way over the old connection is lost.
+        self.end_carriages(id, CarryEnd::Away);
         if let Some(old) = self.roster.attach(now, id, conn) {
             let hint = "a session lives on one connection";
             self.refuse(old, Refused::fatal(RefusalCode::Replaced, "the session was taken over", hint));
@@ -217,6 +219,7 @@ impl Hub {
             op: session.op,
             ping_ms: limits::HUB_PING.as_millis(),
             admin: session.grant.admin,
+            carry: u32::try_from(self.carried_max(id)).unwrap_or(u32::MAX),
             ice: Vec::new(),
         };
         self.send(vec![conn], ServerMessage::Welcome(Box::new(welcome)));
@@ -243,6 +246,7 @@ impl Hub {
     pub(super) fn go_away(&mut self, now: Time, id: MemberId) {
         self.counters.went_away += 1;
         self.roster.detach(now, id);
+        self.end_carriages(id, CarryEnd::Away);
         self.planner.apply(&Event::Away(id), &NoDistance);
         self.recheck.insert(id);
         self.recheck_vouched(id);
@@ -266,6 +270,9 @@ impl Hub {
     /// Takes a member out of the room and tells the others.
     fn remove(&mut self, id: MemberId, reason: GoneReason) {
         self.recheck_vouched(id);
+        for peer in self.roster.carried_with(id) {
+            self.drop_carriage(id, peer);
+        }
         let Some(session) = self.roster.remove(id) else { return };
         if let Some(at) = session.wake {
             self.wakes.remove(&(at, id));

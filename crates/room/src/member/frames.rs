@@ -224,7 +224,8 @@ impl Member {
     }
 
     pub(super) fn buffered(&mut self, id: MemberId, attempt: u32, lane: Lane, bytes: usize) {
-        if !self.is_current(id, attempt) {
+        // A connection beside the hub's way does not count.
+        if !self.is_up(id, attempt) {
             return;
         }
         match lane {
@@ -244,14 +245,27 @@ impl Member {
         if !peer.link.is_up() {
             return;
         }
-        let attempt = peer.link.attempt;
+        let mut send = |peer: &mut Peer, lane: Lane, bytes: Bytes| {
+            let output = if peer.link.is_carried() {
+                let carriage = &mut peer.link.carriage;
+                carriage.sent(lane as usize, bytes.len());
+                let freight = match lane {
+                    Lane::Reliable => Freight::Reliable(bytes),
+                    Lane::Lossy => Freight::Lossy(bytes),
+                };
+                Output::Carry { message: Carried { peer: id, episode: carriage.episode, freight }.encode() }
+            } else {
+                Output::Packet { peer: id, attempt: peer.link.attempt, lane, bytes }
+            };
+            self.outputs.push_back(output);
+        };
         while let Some(bytes) = self.courier.next_packet(self.now, id) {
-            self.outputs.push_back(Output::Packet { peer: id, attempt, lane: Lane::Reliable, bytes });
+            send(peer, Lane::Reliable, bytes);
         }
         while peer.link.is_open()
             && let Some(bytes) = peer.lossy.next_packet(peer.link.rtt, self.now)
         {
-            self.outputs.push_back(Output::Packet { peer: id, attempt, lane: Lane::Lossy, bytes });
+            send(peer, Lane::Lossy, bytes);
         }
     }
 }

@@ -36,6 +36,7 @@ impl Member {
             // A server that says why it does not let the member in was reached.
             if code.is_some() { refused(self) } else { self.give_up_entering(reason) }
         }
+        self.lose_carriages();
     }
 
     pub(super) fn give_up_entering(&mut self, reason: &str) {
@@ -79,6 +80,7 @@ impl Member {
             }
             ServerMessage::Pinned(answer) => self.pinned(&answer.pin, answer.refused),
             ServerMessage::Route(route) => self.routed(route.to, &route.path),
+            ServerMessage::Carry(carry) => self.carry(carry),
             ServerMessage::Refused(refused) if refused.fatal => self.session.refusal = Some(refused),
             ServerMessage::Refused(refused) => {
                 self.event(Event::Refused { code: refused.code, message: refused.message, hint: refused.hint });
@@ -142,6 +144,8 @@ impl Member {
                 self.gone(id, GoneReason::Left);
             } else if peer.link.is_open() && !peer.link.suspect {
                 peer.returning.get_or_insert(until);
+            } else if peer.link.was_carried {
+                peer.returning.get_or_insert(self.now + limits::CARRIED_RETURN);
             } else {
                 self.gone(id, GoneReason::Crashed);
             }

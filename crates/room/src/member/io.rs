@@ -126,6 +126,12 @@ pub enum Input {
         #[serde(with = "hex_bytes")]
         bytes: Bytes,
     },
+    /// A binary message came from the hub: see [`crate::wire::carried`].
+    Carried {
+        /// The message.
+        #[serde(with = "hex_bytes")]
+        message: Bytes,
+    },
     /// A data channel's send buffer fell to this size, at or below [`crate::limits::LINK_RESUME`].
     Buffered {
         /// Towards whom.
@@ -337,6 +343,12 @@ pub enum Output {
         /// The signature.
         signature: Signature,
     },
+    /// Send the hub a binary message, behind what it was told: see [`crate::wire::carried`].
+    Carry {
+        /// The message, at most [`crate::limits::CARRIED_MAX`] bytes.
+        #[serde(with = "hex_bytes")]
+        message: Bytes,
+    },
     /// Tell the application.
     Event(Event),
 }
@@ -365,7 +377,7 @@ pub enum Event {
         peer: MemberId,
         /// To what.
         state: LinkState,
-        /// `host`, `reflexive` or `relayed`, where open.
+        /// `host`, `reflexive`, `relayed` or `socket`, where open.
         path: Option<String>,
         /// Round-trip time, where measured.
         rtt: Option<Micros>,

@@ -7,8 +7,14 @@
 //!   │                          ▼  timeout, failure         ▼            ▼ silent too long, broken
 //!   └──────────────────────  Pause (the offerer tries again after it) ◀─┘
 //! ```
+//!
+//! Where that takes too long the hub carries the frames meanwhile; see `carriage`. A connection whose channels open then is
+//! Proving: it is Greeting, and carries, from when something was heard over it. At most one of the two is Greeting or Open.
 
-use super::LinkState;
+use super::{
+    LinkState,
+    carriage::{self, Carriage},
+};
 use crate::{
     limits,
     time::{Micros, Time},
@@ -18,9 +24,20 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     Idle,
-    Pause { until: Time },
-    Connecting { until: Time },
-    Greeting { until: Time },
+    Pause {
+        until: Time,
+    },
+    Connecting {
+        until: Time,
+    },
+    /// It is open, and the hub carries until something is heard over it; pinged at `ping`.
+    Proving {
+        until: Time,
+        ping: Time,
+    },
+    Greeting {
+        until: Time,
+    },
     Open,
 }
 
@@ -44,7 +61,14 @@ pub(super) struct Link {
     pub rtt: Option<Micros>,
     pub suspect: bool,
     restarted: bool,
-    pub path: Option<String>,
+    path: Option<String>,
+    pub carriage: Carriage,
+    /// Whether the hub may be asked to carry.
+    pub may_be_carried: bool,
+    /// When it is to be asked, at the earliest.
+    ask_at: Option<Time>,
+    /// Whether it was the hub that carried last.
+    pub was_carried: bool,
     /// Until when there is to be no link: the peer has brought what nobody said.
     rests_until: Option<Time>,
 }
@@ -54,8 +78,17 @@ pub(super) struct Link {
 pub(super) enum Do {
     /// Make a connection of the current attempt.
     Open(Role),
+    /// Frames have no way any more.
+    Down,
+    /// Frames have a new way: say HELLO.
+    Greet,
     /// Give up the connection of this attempt.
     Close(u32),
+    /// Tell the hub to carry, under this number, or to carry no more.
+    Carry(u32),
+    CarryNoMore(u32),
+    /// Send a PING with this token over the connection of this attempt, which does not carry yet.
+    Prove(u32, u64),
     /// Hand this description or candidate to the connection.
     Remote(Negotiation),
     RestartIce,
@@ -64,6 +97,8 @@ pub(super) enum Do {
     Suspect,
     /// The connection did not open, or fell silent for good.
     Fail(&'static str),
+    /// The same of the way over the hub.
+    FailCarriage(&'static str),
 }
 
 impl Link {
@@ -83,6 +118,10 @@ impl Link {
             suspect: false,
             restarted: false,
             path: None,
+            carriage: Carriage::new(),
+            may_be_carried: false,
+            ask_at: None,
+            was_carried: false,
             rests_until: None,
         }
     }
@@ -97,12 +136,22 @@ impl Link {
     }
 
     pub fn is_open(&self) -> bool {
-        self.state == State::Open
+        self.state == State::Open || self.carriage.state == carriage::State::Open
+    }
+
+    /// Whether frames go over the hub.
+    pub fn is_carried(&self) -> bool {
+        self.carriage.is_up()
+    }
+
+    /// How the two ends reach each other.
+    pub fn path(&self) -> Option<&str> {
+        if self.is_carried() { Some(CARRIED_PATH) } else { self.path.as_deref() }
     }
 
     /// Whether a peer connection exists.
     pub fn has_connection(&self) -> bool {
-        matches!(self.state, State::Connecting { .. } | State::Greeting { .. } | State::Open)
+        !matches!(self.state, State::Idle | State::Pause { .. })
     }
 
     /// Whether what the edge reports of this attempt still matters.
@@ -115,20 +164,28 @@ impl Link {
         matches!(self.state, State::Connecting { .. }) && self.attempt == attempt
     }
 
-    /// Whether the connection's channels are open.
-    pub fn is_up(&self) -> bool {
+    /// Whether what comes over this attempt shows that it can carry.
+    pub fn is_proving(&self, attempt: u32) -> bool {
+        matches!(self.state, State::Proving { .. }) && self.attempt == attempt
+    }
+
+    /// Whether it is a connection that frames go over.
+    pub fn is_connected(&self) -> bool {
         matches!(self.state, State::Greeting { .. } | State::Open)
+    }
+
+    /// Whether frames have a way.
+    pub fn is_up(&self) -> bool {
+        self.is_connected() || self.is_carried()
     }
 
     /// The state as applications see it.
     pub fn public_state(&self) -> LinkState {
-        match self.state {
-            State::Open if self.suspect => LinkState::Suspect,
-            State::Open => LinkState::Open,
-            State::Connecting { .. } | State::Greeting { .. } => LinkState::Connecting,
-            State::Idle | State::Pause { .. } if self.failures > 0 => LinkState::Failed,
-            State::Idle | State::Pause { .. } => LinkState::Connecting,
+        if self.is_open() {
+            return if self.suspect { LinkState::Suspect } else { LinkState::Open };
         }
+        let idle = !self.is_up() && !self.has_connection();
+        if idle && self.failures > 0 { LinkState::Failed } else { LinkState::Connecting }
     }
 
     // ---- the plan -------------------------------------------------------------------------------
@@ -142,15 +199,21 @@ impl Link {
         }
         self.failures = 0;
         match role {
-            Role::Offer => self.begin(now),
+            Role::Offer => {
+                let mut todo = self.give_up();
+                let patience = if self.was_carried { Micros(0) } else { limits::CARRY_AFTER };
+                self.ask_after(now + patience);
+                todo.extend(self.begin(now));
+                todo
+            }
             Role::Answer if changed => self.give_up(),
             Role::Answer => Vec::new(),
         }
     }
 
     /// Starts the next attempt as the offerer.
-    pub fn begin(&mut self, now: Time) -> Vec<Do> {
-        let mut todo = self.give_up();
+    fn begin(&mut self, now: Time) -> Vec<Do> {
+        let mut todo = self.give_up_connection();
         if let Some(until) = self.rests(now) {
             self.state = State::Pause { until };
             return todo;
@@ -171,26 +234,124 @@ impl Link {
         self.path = None;
     }
 
-    /// Ends whatever connection there is.
+    /// Ends whatever there is.
     pub fn give_up(&mut self) -> Vec<Do> {
-        let had = self.has_connection();
+        self.ask_at = None;
+        let mut todo = self.give_up_carriage();
+        todo.extend(self.give_up_connection());
+        todo
+    }
+
+    /// Ends the connection that there is.
+    fn give_up_connection(&mut self) -> Vec<Do> {
+        let (carried_frames, existed) = (self.is_connected(), self.has_connection());
         self.state = State::Idle;
-        self.suspect = false;
-        self.rtt = None;
         self.path = None;
         self.early.clear();
-        if had { vec![Do::Close(self.attempt)] } else { Vec::new() }
+        let down = carried_frames.then(|| self.down());
+        down.into_iter().chain(existed.then_some(Do::Close(self.attempt))).collect()
+    }
+
+    /// Ends the way over the hub.
+    fn give_up_carriage(&mut self) -> Vec<Do> {
+        let down = self.is_carried().then(|| self.down());
+        let asked = std::mem::replace(&mut self.carriage.state, carriage::State::Idle) != carriage::State::Idle;
+        down.into_iter().chain(asked.then_some(Do::CarryNoMore(self.carriage.episode))).collect()
+    }
+
+    fn down(&mut self) -> Do {
+        self.suspect = false;
+        self.rtt = None;
+        Do::Down
     }
 
     /// The connection ended or did not open; the offerer tries again after a pause, which is `grace` at least.
     pub fn failed(&mut self, now: Time, jitter: u32, grace: Micros) -> Vec<Do> {
-        let todo = self.give_up();
-        let pause = (limits::RETRY_MIN.0 << self.failures.min(16)).min(limits::RETRY_MAX.0);
+        let since = if self.is_connected() { self.heard } else { now };
+        let todo = self.give_up_connection();
+        let longest = if self.is_carried() { limits::CONNECT_BESIDE } else { limits::RETRY_MAX };
+        let pause = (limits::RETRY_MIN.0 << self.failures.min(16)).min(longest.0);
         self.failures = self.failures.saturating_add(1);
         if self.role == Some(Role::Offer) {
             let pause = Micros(pause / 2 + u64::from(jitter) % pause);
             self.state = State::Pause { until: (now + pause.max(grace)).max(self.rests(now).unwrap_or(now)) };
+            if self.ask_at.is_none() {
+                self.ask_after((since + limits::CARRY_AFTER).max(now + grace));
+            }
         }
+        todo
+    }
+
+    // ---- the way over the hub -------------------------------------------------------------------
+
+    /// The hub is to be asked to carry at this time, unless a connection opens before.
+    fn ask_after(&mut self, at: Time) {
+        if self.may_be_carried && self.carriage.state == carriage::State::Idle {
+            self.ask_at = Some(self.rests_until.map_or(at, |until| at.max(until)));
+        }
+    }
+
+    fn ask(&mut self, now: Time) -> Vec<Do> {
+        // As for attempts.
+        let Some(episode) = self.carriage.episode.checked_add(1) else { return Vec::new() };
+        self.carriage.episode = episode;
+        self.carriage.state = carriage::State::Asking { until: now + limits::CONNECT_TIMEOUT };
+        vec![Do::Carry(episode)]
+    }
+
+    /// The other side wants the hub to carry. Where this side has asked under the same number it is agreed; an offerer's
+    /// new number begins anew, unless its connection is heard here.
+    pub fn asked(&mut self, episode: u32, now: Time) -> Vec<Do> {
+        match self.role {
+            Some(Role::Offer) => {
+                let asking = matches!(self.carriage.state, carriage::State::Asking { .. });
+                if !asking || self.carriage.episode != episode {
+                    return Vec::new();
+                }
+                self.carriage.agreed(episode, now);
+                vec![Do::Greet]
+            }
+            Some(Role::Answer) => {
+                let is_heard = self.is_connected() && !self.suspect;
+                if is_heard || self.carriage.is_current(episode) || self.rests(now).is_some() {
+                    return Vec::new();
+                }
+                let mut todo = Vec::new();
+                if self.is_carried() {
+                    todo.push(self.down());
+                }
+                if self.is_connected() {
+                    todo.extend(self.give_up_connection());
+                }
+                self.carriage.agreed(episode, now);
+                todo.extend([Do::Carry(episode), Do::Greet]);
+                todo
+            }
+            None => Vec::new(),
+        }
+    }
+
+    /// The way over the hub is no more; `tell`: the hub does not know. An offerer asks again after a pause. A connection
+    /// that was open beside it takes over.
+    pub fn carriage_failed(&mut self, now: Time, pause: Micros, tell: bool) -> Vec<Do> {
+        let mut todo = self.give_up_carriage();
+        if !tell {
+            todo.retain(|step| !matches!(step, Do::CarryNoMore(_)));
+        }
+        if let State::Proving { .. } = self.state {
+            todo.extend(self.proved(now));
+        } else if self.role == Some(Role::Offer) {
+            self.ask_after(now + pause);
+        }
+        todo
+    }
+
+    /// Something was heard over a connection beside the hub's way: it carries from now on.
+    pub fn proved(&mut self, now: Time) -> Vec<Do> {
+        let mut todo = self.give_up_carriage();
+        self.ask_at = None;
+        self.state = State::Greeting { until: now + limits::CONNECT_TIMEOUT };
+        todo.push(Do::Greet);
         todo
     }
 
@@ -205,7 +366,7 @@ impl Link {
                     return todo;
                 }
                 if attempt > self.attempt || self.mine {
-                    todo = self.give_up();
+                    todo = self.give_up_connection();
                     self.start(attempt, false, now);
                     todo.push(Do::Open(Role::Answer));
                 } else if !self.has_connection() {
@@ -239,16 +400,26 @@ impl Link {
         todo
     }
 
-    /// The connection's channels are open; HELLO is next.
-    pub fn up(&mut self, path: String, now: Time) {
-        self.state = State::Greeting { until: now + limits::CONNECT_TIMEOUT };
+    /// The connection's channels are open; HELLO is next, or where the hub carries something that shows that the other
+    /// side can be heard.
+    pub fn up(&mut self, path: String, now: Time) -> Vec<Do> {
         self.path = Some(path);
+        if !self.is_carried() {
+            return self.proved(now);
+        }
+        self.state = State::Proving { until: now + limits::CONNECT_TIMEOUT, ping: now + limits::PING_AFTER };
+        vec![Do::Prove(self.attempt, now.0)]
     }
 
     /// HELLO came.
     pub fn greeted(&mut self, now: Time) {
-        self.state = State::Open;
-        self.failures = 0;
+        self.was_carried = self.is_carried();
+        if self.was_carried {
+            self.carriage.state = carriage::State::Open;
+        } else {
+            self.state = State::Open;
+            self.failures = 0;
+        }
         self.suspect = false;
         self.restarted = false;
         self.heard = now;
@@ -284,20 +455,26 @@ impl Link {
 
     /// When [`Link::tick`] has something to do.
     pub fn timeout(&self) -> Option<Time> {
-        match self.state {
-            State::Idle => None,
+        let connection = match self.state {
+            State::Idle | State::Open => None,
             State::Pause { until } | State::Connecting { until } | State::Greeting { until } => Some(until),
-            State::Open => {
-                let mut due = self.ping_at().min(self.heard + limits::RELINK_AFTER);
-                if !self.suspect {
-                    due = due.min(self.heard + limits::SUSPECT_AFTER);
-                }
-                if !self.restarted && self.role == Some(Role::Offer) {
-                    due = due.min(self.heard + limits::RESTART_AFTER);
-                }
-                Some(due)
+            State::Proving { until, ping } => Some(until.min(ping)),
+        };
+        let carriage = match self.carriage.state {
+            carriage::State::Idle | carriage::State::Open => self.ask_at,
+            carriage::State::Asking { until } | carriage::State::Greeting { until } => Some(until),
+        };
+        let silence = self.is_open().then(|| {
+            let mut due = self.ping_at().min(self.heard + limits::RELINK_AFTER);
+            if !self.suspect {
+                due = due.min(self.heard + limits::SUSPECT_AFTER);
             }
-        }
+            if self.may_restart() {
+                due = due.min(self.heard + limits::RESTART_AFTER);
+            }
+            due
+        });
+        [connection, carriage, silence].into_iter().flatten().min()
     }
 
     fn ping_at(&self) -> Time {
@@ -305,41 +482,77 @@ impl Link {
         self.pinged.map_or(due, |pinged| due.max(pinged + limits::PING_AFTER))
     }
 
+    fn may_restart(&self) -> bool {
+        !self.restarted && !self.is_carried() && self.role == Some(Role::Offer)
+    }
+
     /// Does what is due. `hub`: whether the hub is in reach, without which no connection can be negotiated.
     pub fn tick(&mut self, now: Time, hub: bool) -> Vec<Do> {
-        let mut todo = Vec::new();
+        let mut todo = self.tick_carriage(now, hub);
         match self.state {
             State::Pause { until } if until <= now => {
                 if hub {
-                    return self.begin(now);
+                    todo.extend(self.begin(now));
+                } else {
+                    // The hub's welcome starts it.
+                    self.state = State::Idle;
                 }
-                // The hub's welcome starts it.
-                self.state = State::Idle;
             }
             State::Connecting { until } if until <= now => todo.push(Do::Fail("it did not open in time")),
-            State::Greeting { until } if until <= now => todo.push(Do::Fail("the other side did not say hello")),
-            State::Open => {
-                let silence = now.since(self.heard);
-                if silence >= limits::RELINK_AFTER {
-                    return vec![Do::Fail("the other side fell silent")];
-                }
-                if silence >= limits::SUSPECT_AFTER && !self.suspect {
-                    self.suspect = true;
-                    todo.push(Do::Suspect);
-                }
-                if silence >= limits::RESTART_AFTER && !self.restarted && self.role == Some(Role::Offer) {
-                    self.restarted = true;
-                    if hub {
-                        todo.push(Do::RestartIce);
-                    }
-                }
-                if self.ping_at() <= now {
-                    self.pinged = Some(now);
-                    todo.push(Do::Ping(now.0));
-                }
+            State::Proving { until, .. } if until <= now => todo.push(Do::Fail("nothing was heard over it")),
+            State::Proving { until, ping } if ping <= now => {
+                self.state = State::Proving { until, ping: now + limits::PING_AFTER };
+                todo.push(Do::Prove(self.attempt, now.0));
             }
+            State::Greeting { until } if until <= now => todo.push(Do::Fail("the other side did not say hello")),
             _ => {}
+        }
+        if self.is_open() {
+            todo.extend(self.listen(now, hub));
+        }
+        todo
+    }
+
+    fn tick_carriage(&mut self, now: Time, hub: bool) -> Vec<Do> {
+        match self.carriage.state {
+            carriage::State::Idle if self.ask_at.is_some_and(|at| at <= now) => {
+                self.ask_at = None;
+                // As above.
+                if hub && !self.is_up() { self.ask(now) } else { Vec::new() }
+            }
+            carriage::State::Asking { until } if until <= now => self.carriage_failed(now, Micros(0), true),
+            carriage::State::Greeting { until } if until <= now => {
+                vec![Do::FailCarriage("the other side did not say hello")]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// What the other side's silence calls for.
+    fn listen(&mut self, now: Time, hub: bool) -> Vec<Do> {
+        let silence = now.since(self.heard);
+        if silence >= limits::RELINK_AFTER {
+            let reason = "the other side fell silent";
+            return vec![if self.is_carried() { Do::FailCarriage(reason) } else { Do::Fail(reason) }];
+        }
+        let mut todo = Vec::new();
+        if silence >= limits::SUSPECT_AFTER && !self.suspect {
+            self.suspect = true;
+            todo.push(Do::Suspect);
+        }
+        if silence >= limits::RESTART_AFTER && self.may_restart() {
+            self.restarted = true;
+            if hub {
+                todo.push(Do::RestartIce);
+            }
+        }
+        if self.ping_at() <= now {
+            self.pinged = Some(now);
+            todo.push(Do::Ping(now.0));
         }
         todo
     }
 }
+
+/// What a way over the hub is called among the paths of links.
+const CARRIED_PATH: &str = "socket";

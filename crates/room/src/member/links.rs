@@ -1,6 +1,9 @@
 //! Links: what the plan wants, what the two ends negotiate, what becomes of them.
 
+use bytes::BytesMut;
+
 use super::*;
+use crate::wire::carried::Address;
 
 impl Member {
     pub(super) fn is_current(&self, peer: MemberId, attempt: u32) -> bool {
@@ -8,12 +11,22 @@ impl Member {
     }
 
     pub(super) fn is_up(&self, peer: MemberId, attempt: u32) -> bool {
-        self.peers.get(&peer).is_some_and(|peer| peer.link.is_up() && peer.link.attempt == attempt)
+        self.peers.get(&peer).is_some_and(|peer| peer.link.is_connected() && peer.link.attempt == attempt)
+    }
+
+    /// Something came over a connection: it can take the hub's place, where that carries.
+    pub(super) fn prove(&mut self, id: MemberId, attempt: u32) {
+        let now = self.now;
+        let proving = self.peers.get_mut(&id).filter(|peer| peer.link.is_proving(attempt));
+        if let Some(todo) = proving.map(|peer| peer.link.proved(now)) {
+            self.apply(id, todo);
+        }
     }
 
     pub(super) fn planned(&mut self, plan: LinkPlan) {
         for link in plan.open {
             if let Some(peer) = self.peers.get_mut(&link.peer) {
+                peer.link.may_be_carried = self.session.carries;
                 let todo = peer.link.plan(link.role, self.now);
                 self.apply(link.peer, todo);
             }
@@ -74,14 +87,94 @@ impl Member {
         if let Some(peer) = self.peers.get_mut(&id)
             && peer.link.is_connecting(attempt)
         {
-            peer.link.up(path, self.now);
-            peer.lossy.link_up();
-            let offer_from = (!peer.elder).then_some(Time(peer.since.0.saturating_sub(limits::ENTRY_MARGIN.0)));
-            let vouches = peer.elder && self.session.topology != MESH;
-            self.courier.link_up(self.now, id, LinkUp { vouches, offer_from });
-            self.publish_all(id);
-            self.dirty.insert(id);
+            let todo = peer.link.up(path, self.now);
+            self.apply(id, todo);
         }
+    }
+
+    /// Frames have a way to a peer; HELLO goes first.
+    fn greet(&mut self, id: MemberId) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        peer.lossy.link_up();
+        let offer_from = (!peer.elder).then_some(Time(peer.since.0.saturating_sub(limits::ENTRY_MARGIN.0)));
+        let vouches = peer.elder && self.session.topology != MESH;
+        self.courier.link_up(self.now, id, LinkUp { vouches, offer_from });
+        self.publish_all(id);
+        self.dirty.insert(id);
+    }
+
+    /// The hub passes on that another member wants it to carry, or carries no more.
+    pub(super) fn carry(&mut self, CarryFrom { from, episode, over }: CarryFrom) {
+        let Some(peer) = self.peers.get_mut(&from) else { return };
+        match over {
+            None => {
+                let todo = peer.link.asked(episode, self.now);
+                self.apply(from, todo);
+            }
+            Some(end) if peer.link.carriage.episode == episode => {
+                let pause = match end {
+                    CarryEnd::Closed | CarryEnd::Away => limits::CARRY_AFTER,
+                    CarryEnd::NotLinked | CarryEnd::TooMany | CarryEnd::TooSlow => limits::CARRY_AGAIN,
+                };
+                self.end_carriage(from, end.as_str(), pause, false);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// The way over the hub is no more; `tell`: the hub does not know.
+    fn end_carriage(&mut self, id: MemberId, reason: &str, pause: Micros, tell: bool) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let was_open = peer.link.is_carried() && (peer.link.is_open() || !peer.link.has_connection());
+        let todo = peer.link.carriage_failed(self.now, pause, tell);
+        let is_up = peer.link.is_up();
+        self.apply(id, todo);
+        if was_open && !is_up {
+            self.session.report(id, Report::Down, self.now);
+            self.link_event(id, LinkState::Failed, Some(reason));
+            self.give_up_returning(id);
+        }
+    }
+
+    /// The hub is out of reach: it carries nothing.
+    pub(super) fn lose_carriages(&mut self) {
+        let ids: Vec<MemberId> = self.peers.keys().copied().collect();
+        for id in ids {
+            self.end_carriage(id, "the server that carried it is out of reach", Micros(0), false);
+        }
+    }
+
+    /// Something that the hub carried.
+    pub(super) fn carried(&mut self, message: Bytes) {
+        self.session.heard(self.now);
+        // The hub has read the first part of it, and no more: what cannot be read is the other end's mistake.
+        let Ok(Address { peer: id, episode, .. }) = Address::read(message.clone()) else { return };
+        let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.link.carriage.is_current(episode)) else { return };
+        let came = match Carried::decode(message).map(|carried| carried.freight) {
+            Err(error) => Err(LinkError::Frame(error)),
+            Ok(Freight::Taken { reliable, lossy }) => match peer.link.carriage.taken([reliable, lossy]) {
+                Some([reliable, lossy]) => {
+                    peer.lossy.buffered = lossy;
+                    self.courier.buffered(id, reliable);
+                    self.dirty.insert(id);
+                    Ok(())
+                }
+                None => Err(LinkError::Forged),
+            },
+            Ok(Freight::Reliable(bytes)) => self.carried_packet(id, episode, Lane::Reliable, bytes),
+            Ok(Freight::Lossy(bytes)) => self.carried_packet(id, episode, Lane::Lossy, bytes),
+        };
+        if let Err(error) = came {
+            self.end_carriage(id, &error.to_string(), limits::CARRY_AGAIN, true);
+        }
+    }
+
+    fn carried_packet(&mut self, id: MemberId, episode: u32, lane: Lane, bytes: Bytes) -> Result<(), LinkError> {
+        let told = self.peers.get_mut(&id).and_then(|peer| peer.link.carriage.received(lane as usize, bytes.len()));
+        if let Some(freight) = told {
+            self.outputs.push_back(Output::Carry { message: Carried { peer: id, episode, freight }.encode() });
+        }
+        self.packet(id, lane, bytes)
     }
 
     pub(super) fn apply(&mut self, id: MemberId, todo: Vec<Do>) {
@@ -90,10 +183,22 @@ impl Member {
             let attempt = peer.link.attempt;
             match step {
                 Do::Open(role) => {
+                    let beside = peer.link.is_carried();
                     self.outputs.push_back(Output::Open { peer: id, attempt, role });
-                    self.link_event(id, LinkState::Connecting, None);
+                    if !beside {
+                        self.link_event(id, LinkState::Connecting, None);
+                    }
                 }
-                Do::Close(_) => self.close_connections(id, &[step]),
+                Do::Greet => self.greet(id),
+                Do::Down | Do::Close(_) => self.close_connections(id, &[step]),
+                Do::Carry(episode) => self.tell_carry(id, episode, false),
+                Do::CarryNoMore(episode) => self.tell_carry(id, episode, true),
+                Do::Prove(attempt, token) => {
+                    let mut packet = BytesMut::new();
+                    frame::push_frame(&mut packet, &Frame::Ping { token }.encode());
+                    let bytes = packet.freeze();
+                    self.outputs.push_back(Output::Packet { peer: id, attempt, lane: Lane::Lossy, bytes });
+                }
                 Do::Remote(data) => self.outputs.push_back(Output::Remote { peer: id, attempt, data }),
                 Do::RestartIce => self.outputs.push_back(Output::RestartIce { peer: id, attempt }),
                 Do::Ping(token) => {
@@ -107,21 +212,32 @@ impl Member {
                     self.give_up_returning(id);
                 }
                 Do::Fail(reason) => self.fail_link(id, reason),
+                Do::FailCarriage(reason) => self.end_carriage(id, reason, limits::CARRY_AFTER, true),
             }
         }
     }
 
+    fn tell_carry(&mut self, to: MemberId, episode: u32, over: bool) {
+        if self.session.is_joined() {
+            self.tell(ClientMessage::Carry(CarryTo { to, episode, over }));
+        }
+    }
+
+    /// Ends what frames went over. The hub knows that it carries them no more.
     pub(super) fn close_connections(&mut self, peer: MemberId, todo: &[Do]) {
         for step in todo {
-            if let Do::Close(attempt) = step {
-                self.courier.link_down(self.now, peer);
-                self.outputs.push_back(Output::Close { peer, attempt: *attempt });
+            match step {
+                Do::Down => self.courier.link_down(self.now, peer),
+                Do::Close(attempt) => self.outputs.push_back(Output::Close { peer, attempt: *attempt }),
+                _ => {}
             }
         }
     }
 
     pub(super) fn fail_link(&mut self, id: MemberId, reason: &str) {
-        self.end_link(id, Micros(0));
+        if !self.end_connection(id, Micros(0)) {
+            return;
+        }
         self.link_event(id, LinkState::Failed, Some(reason));
         self.give_up_returning(id);
     }
@@ -139,7 +255,9 @@ impl Member {
 
     /// The peer closed the link. Where it is leaving, that it left is all that the application hears.
     pub(super) fn part_link(&mut self, id: MemberId, reason: String) {
-        self.end_link(id, limits::PARTING_GRACE);
+        if !self.end_connection(id, limits::PARTING_GRACE) {
+            return;
+        }
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.parting = Some((self.now + limits::PARTING_GRACE, reason));
         }
@@ -155,17 +273,23 @@ impl Member {
         }
     }
 
-    fn end_link(&mut self, id: MemberId, grace: Micros) {
+    /// Whether the link ended with its connection: the hub may carry its frames.
+    fn end_connection(&mut self, id: MemberId, grace: Micros) -> bool {
         let jitter = self.session.jitter();
-        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some(peer) = self.peers.get_mut(&id) else { return false };
         let todo = peer.link.failed(self.now, jitter, grace);
+        let is_carried = peer.link.is_carried();
         self.close_connections(id, &todo);
-        self.session.report(id, Report::Down, self.now);
+        if !is_carried {
+            self.session.report(id, Report::Down, self.now);
+        }
+        !is_carried
     }
 
     /// A member that a restarted hub does not list is believed in only while its link lives.
     fn give_up_returning(&mut self, id: MemberId) {
-        if self.peers.get(&id).is_some_and(|peer| peer.returning.is_some()) {
+        // One that was reached over the hub alone has no link before it is back.
+        if self.peers.get(&id).is_some_and(|peer| peer.returning.is_some() && !peer.link.was_carried) {
             self.gone(id, GoneReason::Crashed);
         }
     }
@@ -174,7 +298,7 @@ impl Member {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         // Whatever is news of the link makes old what was to be said of it.
         peer.parting = None;
-        let path = if state == LinkState::Open { peer.link.path.clone() } else { None };
+        let path = if state == LinkState::Open { peer.link.path().map(str::to_owned) } else { None };
         let rtt = if state == LinkState::Open { peer.link.rtt } else { None };
         self.event(Event::Link { peer: id, state, path, rtt, reason: reason.map(str::to_owned) });
     }

@@ -47,6 +47,8 @@ pub(super) struct Session {
     pub hub: Option<String>,
     pub epoch: u64,
     pub topology: String,
+    /// Whether the hub carries frames of links.
+    pub carries: bool,
     pub room_state: BTreeMap<String, StateEntry>,
     /// Until when the first welcome must have come.
     pub enter_by: Time,
@@ -81,6 +83,7 @@ impl Session {
             hub: None,
             epoch: 0,
             topology: String::new(),
+            carries: false,
             room_state: BTreeMap::new(),
             enter_by: now + limits::ENTER_TIMEOUT,
             refusal: None,
@@ -150,6 +153,7 @@ impl Session {
         (self.settles, self.settled) = (false, false);
         self.hub = Some(welcome.hub.clone());
         self.epoch = welcome.epoch.min(NUMBER_MAX);
+        self.carries = welcome.carry > 0;
         self.ping = Micros::from_millis(welcome.ping_ms.clamp(1_000, 60_000));
         self.op = self.op.max(welcome.op.min(NUMBER_MAX));
         self.attributes_are(&welcome.this.attributes);

@@ -111,6 +111,8 @@ pub enum ClientMessage {
     Topology(PinTopology),
     /// By whom is what is said to a member passed on, where there is no link to it?
     Route(RouteTo),
+    /// The hub is to carry the frames of the link to another member, or to carry them no more.
+    Carry(CarryTo),
     /// A relay will leave soon: nobody is to depend on it any more.
     Drain {},
     /// Going for good.
@@ -242,6 +244,60 @@ pub struct Candidate {
     pub username_fragment: Option<String>,
 }
 
+/// A wish that the hub carry a link's frames. It does where both ends wish it under the same number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CarryTo {
+    /// The other end.
+    pub to: MemberId,
+    /// Numbers the carriages of the pair.
+    pub episode: u32,
+    /// The wish is taken back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub over: bool,
+}
+
+/// The other end wishes it, or it is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CarryFrom {
+    /// The other end.
+    pub from: MemberId,
+    /// Numbers the carriages of the pair.
+    pub episode: u32,
+    /// Why nothing is carried under this number any more; `None`: the other end wishes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over: Option<CarryEnd>,
+}
+
+/// Why a hub does not carry a link's frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum CarryEnd {
+    /// The other end does not want it any more.
+    Closed,
+    /// The other end is away, or not there.
+    Away,
+    /// The plan has no link between the two.
+    NotLinked,
+    /// One of the ends has as many carried links as it may have.
+    TooMany,
+    /// One of the ends does not read fast enough.
+    TooSlow,
+}
+
+impl CarryEnd {
+    /// In plain words.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            CarryEnd::Closed => "the other side gave up its way over the server",
+            CarryEnd::Away => "the other side has lost the server",
+            CarryEnd::NotLinked => "the plan has no link here",
+            CarryEnd::TooMany => "the server carries no more links of this member, or of the other",
+            CarryEnd::TooSlow => "more waited at the server than it holds",
+        }
+    }
+}
+
 /// Changes in the sender's links since its last report.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LinkReport {
@@ -321,6 +377,8 @@ pub enum ServerMessage {
     Pinned(Pinned),
     /// A way to a member.
     Route(RouteVia),
+    /// Another member wants the hub to carry the frames of its link to the receiver, or they are carried no more.
+    Carry(CarryFrom),
     /// What was asked was not done.
     Refused(Refused),
     /// The server is going down.
@@ -365,6 +423,9 @@ pub struct Welcome {
     /// Whether the receiver may choose how the room is linked.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub admin: bool,
+    /// How many of the receiver's links the hub carries.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub carry: u32,
     /// STUN and TURN servers, as browsers take them.
     pub ice: Vec<IceServer>,
 }
@@ -560,6 +621,10 @@ pub struct Refused {
     pub hint: String,
     /// Whether the socket closes now.
     pub fatal: bool,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Declares the refusal codes once, in the order that gives their close codes.

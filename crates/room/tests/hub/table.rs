@@ -31,6 +31,7 @@ pub fn config() -> Config {
         members_max: limits::ROOM_MEMBERS,
         resume_window: limits::RESUME_WINDOW,
         relay: false,
+        carried_links: limits::CARRIED_LINKS,
     }
 }
 
