@@ -7,6 +7,7 @@
  */
 
 import { Member } from "./member.js";
+import { CARRIED_PATH } from "./member/link.js";
 import { Peer } from "./peer.js";
 import { HubSocket } from "./socket.js";
 
@@ -163,6 +164,9 @@ export class Driver {
       case "verify":
         void this.#verify(output);
         break;
+      case "carry":
+        this.#socket?.carry(output.message);
+        break;
       case "event":
         this.#tellApplication(this.#withPath(output.event));
         break;
@@ -191,7 +195,7 @@ export class Driver {
    * @returns {MemberEvent}
    */
   #withPath(event) {
-    if (event.type !== "link" || event.state !== "open") return event;
+    if (event.type !== "link" || event.state !== "open" || event.path === CARRIED_PATH) return event;
     const connection = this.#peers.get(event.peer);
     return connection ? { ...event, path: connection.peer.path } : event;
   }
@@ -257,6 +261,7 @@ export class Driver {
         if (message.type === "welcome") this.#ice = message.ice;
         this.handle({ type: "hub", message });
       },
+      oncarried: (message) => this.handle({ type: "carried", message }),
       onclose: (code, reason) => {
         clearTimeout(this.#opening);
         this.#socket = undefined;

@@ -99,6 +99,16 @@ export const RELINK_AFTER = secs(8);
  * hub's word of that still on its way.
  */
 export const PARTING_GRACE = secs(1);
+/** How long a link may have no connection before its two ends ask the hub to carry its frames. */
+export const CARRY_AFTER = secs(3);
+/** How long they wait to ask again where the hub has refused. */
+export const CARRY_AGAIN = secs(10);
+/** Links of one member that a hub carries, unless the configuration says otherwise. */
+export const CARRIED_LINKS = 16;
+/** The longest pause between attempts at a connection while the hub carries the link. */
+export const CONNECT_BESIDE = secs(15);
+/** How long somebody who was reached over the hub alone is believed to come back to one that restarted. */
+export const CARRIED_RETURN = secs(10);
 /** A pause in a member's own turns after which it knows that it slept. */
 export const SLEPT_AFTER = secs(1);
 
@@ -106,6 +116,10 @@ export const SLEPT_AFTER = secs(1);
 
 /** Bytes in a packet that a receiver takes. */
 export const PACKET_MAX = 64 * 1024;
+/** Bytes of a carried message before the frames: a member id, the number of the carriage, and what kind it is of. */
+export const CARRIED_HEAD = 8 + 5 + 1;
+/** Bytes in a carried message. */
+export const CARRIED_MAX = PACKET_MAX + CARRIED_HEAD;
 /** Bytes at which a sender closes a packet. */
 export const PACKET_TARGET = 16 * 1024;
 /** Payload bytes in one chunk: a value of 16 KiB with its head still goes in one piece. */

@@ -8,7 +8,7 @@
  *
  * - `hub`: what the hub says, and coming back to it; `session` is what lasts from one socket to the next, `resume` what is
  *   told of it.
- * - `links`: what the plan wants; `link` negotiates one and notices when it falls silent.
+ * - `links`: what the plan wants; `link` negotiates one and notices when it falls silent, `carriage` is its way over the hub.
  * - `frames`: what comes over a link and what goes; `../courier.js` delivers what must arrive, `lossy` the rest.
  * - `app`: what the application asks for; `call` numbers its calls.
  * - `vouch`: signatures of what is said on lossy channels.
@@ -22,7 +22,9 @@ import { call, callFailed, publish, reply, send } from "./member/app.js";
 import { Core } from "./member/core.js";
 import { askWays, buffered, consumed, hearCourier, packetCame, pump } from "./member/frames.js";
 import { close, connected, disconnected, giveUpEntering, gone, hubSaid, parted, pin, tellChange } from "./member/hub.js";
-import { apply, failLink, faulty, isCurrent, isUp, linkUp, local, partLink, tellParted } from "./member/links.js";
+import {
+  apply, carriedCame, failLink, faulty, isCurrent, isUp, linkUp, local, partLink, prove, tellParted,
+} from "./member/links.js";
 import { signed, verified } from "./member/vouch.js";
 import { LinkError } from "./courier/error.js";
 
@@ -141,7 +143,10 @@ export class Member {
         if (!isCurrent(core, input)) return undefined;
         return (input.closed ? partLink : failLink)(core, input.peer, input.reason);
       case "packet":
+        prove(core, input);
         return isUp(core, input) ? this.#packet(input) : undefined;
+      case "carried":
+        return carriedCame(core, input.message);
       case "buffered":
         return buffered(core, input);
       case "send":

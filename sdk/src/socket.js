@@ -18,6 +18,7 @@ import { MessageError, decodeServerMessage, encodeMessage, refusalOfClose } from
  * @typedef {object} SocketHandlers
  * @property {() => void} onopen
  * @property {(message: ServerMessage) => void} onmessage
+ * @property {(message: Uint8Array) => void} oncarried the hub carried something here
  * @property {(code: RefusalCode | undefined, reason: string) => void} onclose
  */
 
@@ -96,6 +97,7 @@ export class HubSocket {
   constructor(url, handlers) {
     this.#handlers = handlers;
     this.#socket = new WebSocket(url);
+    this.#socket.binaryType = "arraybuffer";
     this.#socket.onopen = () => this.#handlers?.onopen();
     this.#socket.onmessage = ({ data }) => this.#read(data);
     this.#socket.onclose = ({ code, reason }) => this.#end(refusalOfClose(code), reason || plainReason(code));
@@ -104,6 +106,15 @@ export class HubSocket {
   /** @param {ClientMessage} message */
   send(message) {
     if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(encodeMessage(message));
+  }
+
+  /**
+   * Has the hub carry something.
+   *
+   * @param {Uint8Array<ArrayBuffer>} message
+   */
+  carry(message) {
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(message);
   }
 
   /** Closes, after what was sent. To the hub that is no leaving: who goes for good has sent `leave`. */
@@ -120,6 +131,10 @@ export class HubSocket {
   /** @param {unknown} data */
   #read(data) {
     if (!this.#handlers) return;
+    if (data instanceof ArrayBuffer) {
+      this.#handlers.oncarried(new Uint8Array(data));
+      return;
+    }
     let message;
     try {
       if (typeof data !== "string") throw new MessageError("bad_message", "a message that is not text");

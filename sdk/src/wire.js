@@ -26,6 +26,7 @@ import { SIGNAL_MAX, WELCOME_MAX } from "./limits.js";
 /** As `RTCIceCandidate.toJSON()` gives it. @typedef {{ candidate: string, sdpMid?: string | null, sdpMLineIndex?: number | null, usernameFragment?: string | null }} Candidate */
 /** What the two ends of a link tell each other to connect. @typedef {{ offer: string } | { answer: string } | { candidate: Candidate }} Negotiation */
 /** @typedef {"left" | "crashed" | "unresponsive" | "timeout" | "replaced" | "removed"} GoneReason */
+/** Why a hub does not carry a link's frames. @typedef {"closed" | "away" | "not_linked" | "too_many" | "too_slow"} CarryEnd */
 /** What a returning member knows. @typedef {{ hub: string, up?: MemberId[], state?: Record<string, StateEntry> }} Resume */
 
 /**
@@ -42,6 +43,7 @@ import { SIGNAL_MAX, WELCOME_MAX } from "./limits.js";
  *   | { type: "pong" }
  *   | { type: "topology", pin: string }
  *   | { type: "route", to: MemberId }
+ *   | { type: "carry", to: MemberId, episode: number, over?: boolean }
  *   | { type: "drain" }
  *   | { type: "leave" }
  * )} ClientMessage
@@ -52,7 +54,7 @@ import { SIGNAL_MAX, WELCOME_MAX } from "./limits.js";
  *
  * @typedef {{ type: "welcome", v: number, hub: string, self: MemberInfo, room: string,
  *   members: MemberInfo[], links: LinkTo[], eager?: MemberId[], state: Record<string, StateEntry>, topology: string, epoch: number,
- *   resumed: boolean, op: number, ping_ms: number, admin?: boolean, ice: IceServer[] }} Welcome
+ *   resumed: boolean, op: number, ping_ms: number, admin?: boolean, carry?: number, ice: IceServer[] }} Welcome
  */
 /** What was asked was not done; `fatal`: the socket closes now. @typedef {{ type: "refused", code: RefusalCode, message: string, hint: string, fatal: boolean }} Refused */
 
@@ -70,6 +72,7 @@ import { SIGNAL_MAX, WELCOME_MAX } from "./limits.js";
  *   | { type: "topology", from: string, to: string, epoch: number }
  *   | { type: "pinned", pin: string, refused?: Omit<Refused, "type"> }
  *   | { type: "route", to: MemberId, path: MemberId[] }
+ *   | { type: "carry", from: MemberId, episode: number, over?: CarryEnd }
  *   | Refused
  *   | { type: "closing", reason: string, retry_ms: number }
  *   | { type: "ping" }
@@ -315,6 +318,9 @@ const ROLE = where("a role", (value) => value === "offer" || value === "answer")
 const REASON = where("a reason", (value) =>
   ["left", "crashed", "unresponsive", "timeout", "replaced", "removed"].includes(value),
 );
+const CARRY_END = where("a reason", (value) =>
+  ["closed", "away", "not_linked", "too_many", "too_slow"].includes(value),
+);
 const CODE = where("a refusal code", (value) => REFUSAL_CODES.includes(value));
 
 const ATTRIBUTES = map(TEXT);
@@ -357,6 +363,7 @@ const CLIENT = new Map(
     pong: EMPTY,
     topology: object({ pin: TEXT }),
     route: object({ to: ID }),
+    carry: object({ to: ID, episode: NUMBER_32, "over?": FLAG }),
     drain: EMPTY,
     leave: EMPTY,
   }),
@@ -381,6 +388,7 @@ const SERVER = new Map(
       op: NUMBER,
       ping_ms: NUMBER,
       "admin?": FLAG,
+      "carry?": NUMBER_32,
       ice: list(object({ urls: list(TEXT), "username?": TEXT, "credential?": TEXT })),
     }),
     member: MEMBER,
@@ -392,6 +400,7 @@ const SERVER = new Map(
     topology: object({ from: TEXT, to: TEXT, epoch: NUMBER }),
     pinned: object({ pin: TEXT, "refused?": REFUSED }),
     route: object({ to: ID, path: list(ID) }),
+    carry: object({ from: ID, episode: NUMBER_32, "over?": CARRY_END }),
     refused: REFUSED,
     closing: object({ reason: TEXT, retry_ms: NUMBER }),
     ping: EMPTY,

@@ -6,7 +6,7 @@ import { test } from "node:test";
 
 const SOURCES = new URL("../src/", import.meta.url);
 const PURE = [
-  "limits.js", "id.js", "sha256.js", "sha512.js", "frame.js", "wire.js", "value.js", "courier.js", "member.js",
+  "limits.js", "id.js", "sha256.js", "sha512.js", "frame.js", "wire.js", "carried.js", "value.js", "courier.js", "member.js",
   ...["courier", "member"].flatMap((folder) => readdirSync(new URL(`${folder}/`, SOURCES)).map((name) => `${folder}/${name}`)),
 ];
 const BANNED = [

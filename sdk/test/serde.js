@@ -42,6 +42,8 @@ export function inputFromSerde(json) {
       return { ...input, bytes: fromHex(input.bytes) };
     case "signed":
       return { ...input, signature: fromHex(input.signature) };
+    case "carried":
+      return { ...input, message: fromHex(input.message) };
     default:
       return present("payload" in input ? { ...input, payload: fromHex(input.payload) } : input);
   }

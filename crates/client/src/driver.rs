@@ -233,6 +233,7 @@ impl Driver {
                 self.handle(Input::Connected);
             }
             SocketEvent::Message(message) => self.handle(Input::Hub(message)),
+            SocketEvent::Carried(message) => self.handle(Input::Carried { message }),
             SocketEvent::Down { code, reason } => {
                 if reason.is_final()
                     && let Some(entering) = self.entering.take()
@@ -349,6 +350,10 @@ impl Driver {
             }
             Output::Verify { token, key, text, signature } => {
                 self.handle(Input::Verified { token, good: signer::verify(&key, &text, &signature) });
+                Ok(())
+            }
+            Output::Carry { message } => {
+                self.socket.carry(message);
                 Ok(())
             }
             Output::Event(event) => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use room::limits::{DEPARTED_MAX, ROOM_MEMBERS, WAITING_SENDS};
+use room::limits::{DEPARTED_MAX, LINK_PAUSE, LOSSY_PAUSE, PACKET_MAX, RELAY_LINKS, ROOM_MEMBERS, WAITING_SENDS};
 
 /// Messages and other requests of the application that wait for the driver. The member takes all of them at once when
 /// it leaves, so there are no more than it lets wait.
@@ -38,5 +38,8 @@ pub(crate) const SOCKET_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) const SOCKET_CLOSE: Duration = Duration::from_secs(1);
 /// Bytes of signalling that wait because the server does not read; beyond, the socket is given up.
 pub(crate) const SOCKET_QUEUE_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes that the hub is to carry, beyond those: what the machine lets be under way over all links that are carried, a relay's
+/// too.
+pub(crate) const CARRIED_BYTES: usize = RELAY_LINKS as usize * (LINK_PAUSE + LOSSY_PAUSE + 2 * PACKET_MAX);
 /// Bytes read from the WebSocket at once. It carries little.
 pub(crate) const SOCKET_READ_BYTES: usize = 4 * 1024;

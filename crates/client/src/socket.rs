@@ -9,6 +9,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use room::{
     limits::WELCOME_MAX,
@@ -32,7 +33,7 @@ use tokio_tungstenite::{
 use crate::{
     address::Address,
     join::{Connector, TokenSource},
-    limits::{SOCKET_CLOSE, SOCKET_QUEUE_BYTES, SOCKET_READ_BYTES, SOCKET_TIMEOUT},
+    limits::{CARRIED_BYTES, SOCKET_CLOSE, SOCKET_QUEUE_BYTES, SOCKET_READ_BYTES, SOCKET_TIMEOUT},
 };
 
 /// What happens to the socket.
@@ -42,6 +43,8 @@ pub(crate) enum SocketEvent {
     Open { token: Option<Token> },
     /// The hub said something.
     Message(ServerMessage),
+    /// The hub carried something here.
+    Carried(Bytes),
     /// It ended, or could not be opened.
     Down { code: Option<RefusalCode>, reason: Failure },
 }
@@ -84,7 +87,7 @@ pub(crate) struct Socket {
     connector: Option<Connector>,
     state: State,
     /// Told and not taken by the WebSocket yet.
-    queue: VecDeque<String>,
+    queue: VecDeque<Message>,
     queued_bytes: usize,
     /// Whether the WebSocket may hold bytes that the system has not taken.
     unflushed: bool,
@@ -122,10 +125,20 @@ impl Socket {
     /// Queues a message for the hub. Without a socket it is dropped: the member tells the hub anew when it comes back.
     pub(crate) fn tell(&mut self, message: &ClientMessage) {
         if matches!(self.state, State::Open(_)) {
-            let text = message.encode();
-            self.queued_bytes += text.len();
-            self.queue.push_back(text);
+            self.queue_up(Message::text(message.encode()));
         }
+    }
+
+    /// Queues what the hub is to carry. The machine lets no more of it be under way than the hub's bounds allow.
+    pub(crate) fn carry(&mut self, message: Bytes) {
+        if matches!(self.state, State::Open(_)) {
+            self.queue_up(Message::Binary(message));
+        }
+    }
+
+    fn queue_up(&mut self, message: Message) {
+        self.queued_bytes += message.len();
+        self.queue.push_back(message);
     }
 
     /// Closes it after what was told. To the hub that is no leaving: who goes for good has told it so. Nothing of it is
@@ -178,7 +191,7 @@ impl Socket {
             },
         };
         Poll::Ready(match outcome {
-            Ok(message) => SocketEvent::Message(message),
+            Ok(event) => event,
             Err((code, reason)) => {
                 self.state = State::Idle;
                 self.forget_queue();
@@ -193,13 +206,15 @@ impl Socket {
         while !self.queue.is_empty() {
             match socket.poll_ready_unpin(cx) {
                 Poll::Ready(ready) => ready.map_err(failure)?,
-                Poll::Pending if self.queued_bytes > SOCKET_QUEUE_BYTES => return Err(Failure::TooSlow),
+                Poll::Pending if self.queued_bytes > SOCKET_QUEUE_BYTES + CARRIED_BYTES => {
+                    return Err(Failure::TooSlow);
+                }
                 Poll::Pending => return Ok(()),
             }
-            let Some(text) = self.queue.pop_front() else { break };
-            self.queued_bytes -= text.len();
+            let Some(message) = self.queue.pop_front() else { break };
+            self.queued_bytes -= message.len();
             self.unflushed = true;
-            socket.start_send_unpin(Message::text(text)).map_err(failure)?;
+            socket.start_send_unpin(message).map_err(failure)?;
         }
         if self.unflushed
             && let Poll::Ready(flushed) = socket.poll_flush_unpin(cx)
@@ -210,7 +225,7 @@ impl Socket {
         Ok(())
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<ServerMessage, (Option<RefusalCode>, Failure)>> {
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<SocketEvent, (Option<RefusalCode>, Failure)>> {
         let State::Open(socket) = &mut self.state else { return Poll::Pending };
         loop {
             let message = match std::task::ready!(socket.poll_next_unpin(cx)) {
@@ -220,7 +235,7 @@ impl Socket {
             };
             match message {
                 Message::Text(text) => match ServerMessage::decode(text.as_str()) {
-                    Ok(message) => return Poll::Ready(Ok(message)),
+                    Ok(message) => return Poll::Ready(Ok(SocketEvent::Message(message))),
                     // What a newer server says beyond what this member knows is none of its business.
                     Err(error) => tracing::debug!(%error, "passed over a message of the server"),
                 },
@@ -230,7 +245,8 @@ impl Socket {
                     let reason = if reason.is_empty() { reason } else { format!(": {reason}") };
                     return Poll::Ready(Err((code, Failure::Closed(reason))));
                 }
-                Message::Ping(_) | Message::Pong(_) | Message::Binary(_) | Message::Frame(_) => {}
+                Message::Binary(message) => return Poll::Ready(Ok(SocketEvent::Carried(message))),
+                Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
             }
         }
     }
@@ -242,9 +258,9 @@ impl Socket {
     }
 }
 
-async fn goodbye(mut socket: WebSocket, queue: VecDeque<String>) -> Result<(), tungstenite::Error> {
-    for text in queue {
-        socket.feed(Message::text(text)).await?;
+async fn goodbye(mut socket: WebSocket, queue: VecDeque<Message>) -> Result<(), tungstenite::Error> {
+    for message in queue {
+        socket.feed(message).await?;
     }
     let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
     socket.send(Message::Close(Some(frame))).await?;

@@ -93,10 +93,6 @@ pub const CARRY_AFTER: Micros = Micros::from_secs(3);
 pub const CARRY_AGAIN: Micros = Micros::from_secs(10);
 /// Links of one member that a hub carries, unless the configuration says otherwise.
 pub const CARRIED_LINKS: usize = 16;
-/// Bytes of a carried message before the frames: a member id, the number of the carriage, and what kind it is of.
-pub const CARRIED_HEAD: usize = 8 + 5 + 1;
-/// Bytes in a carried message.
-pub const CARRIED_MAX: usize = PACKET_MAX + CARRIED_HEAD;
 /// The longest pause between attempts at a connection while the hub carries the link.
 pub const CONNECT_BESIDE: Micros = Micros::from_secs(15);
 /// How long somebody who was reached over the hub alone is believed to come back to one that restarted.
@@ -108,6 +104,10 @@ pub const SLEPT_AFTER: Micros = Micros::from_secs(1);
 
 /// Bytes in a packet that a receiver takes.
 pub const PACKET_MAX: usize = 64 * 1024;
+/// Bytes of a carried message before the frames: a member id, the number of the carriage, and what kind it is of.
+pub const CARRIED_HEAD: usize = 8 + 5 + 1;
+/// Bytes in a carried message.
+pub const CARRIED_MAX: usize = PACKET_MAX + CARRIED_HEAD;
 /// Bytes at which a sender closes a packet.
 pub const PACKET_TARGET: usize = 16 * 1024;
 /// Payload bytes in one chunk: a value of 16 KiB with its head still goes in one piece.

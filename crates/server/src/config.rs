@@ -208,6 +208,8 @@ pub struct Rooms {
     /// How long a member whose socket ended may come back unnoticed.
     #[serde(with = "humantime_serde")]
     pub resume_window: Duration,
+    /// Links of a member that the server carries at most, where no connection joins two members; 0: none.
+    pub carried_links: usize,
 }
 
 impl Default for Rooms {
@@ -216,6 +218,7 @@ impl Default for Rooms {
             identity_policy: IdentityPolicy::Coexist,
             members: room::limits::ROOM_MEMBERS,
             resume_window: room::limits::RESUME_WINDOW.into(),
+            carried_links: room::limits::CARRIED_LINKS,
         }
     }
 }

@@ -81,6 +81,15 @@ pub const MESSAGES_PER_SECOND: u32 = 1_024;
 pub const MESSAGES_TOGETHER: usize = 16;
 /// Bytes that one member may send: at once, and a second in the long run.
 pub(crate) const BYTES: Rate = Rate { burst: 16 * 1024 * 1024, per_second: 4 * 1024 * 1024 };
+/// What one member may have carried to others: bytes at once, and a second in the long run. Whoever sends more is not read
+/// from meanwhile, which slows it as a narrow line does.
+pub(crate) const CARRIED: Rate = Rate { burst: 4 * 1024 * 1024, per_second: 4 * 1024 * 1024 };
+/// As how many of these bytes a carried message counts, at the least.
+pub const CARRIED_MESSAGE: usize = 1024;
+/// Bytes carried to one member that wait to be written: what the senders of a member's links have under way, and no more of a
+/// relay's. Beyond, the link that adds to them is carried no more.
+pub const CARRIED_BYTES: usize =
+    room::limits::CARRIED_LINKS * (room::limits::LINK_PAUSE + room::limits::LOSSY_PAUSE + 2 * room::limits::PACKET_MAX);
 /// Bytes in a token.
 pub const TOKEN_BYTES: usize = 8 * 1024;
 /// How far the clock of whoever made a token may be off, in seconds.

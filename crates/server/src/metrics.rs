@@ -45,7 +45,7 @@ pub(crate) enum Side {
 
 /// What hubs count: name, labels, where it is.
 type HubCounter = (&'static str, &'static [(&'static str, &'static str)], fn(&Counters) -> u64);
-const HUB: [HubCounter; 13] = [
+const HUB: [HubCounter; 17] = [
     ("roomful_joins_total", &[("kind", "new")], |counters| counters.joined),
     ("roomful_joins_total", &[("kind", "resumed")], |counters| counters.resumed),
     ("roomful_gone_total", &[("reason", "left")], |counters| counters.left),
@@ -59,6 +59,10 @@ const HUB: [HubCounter; 13] = [
     ("roomful_state_writes_total", &[], |counters| counters.state_writes),
     ("roomful_attribute_writes_total", &[], |counters| counters.attribute_writes),
     ("roomful_pings_total", &[], |counters| counters.pings),
+    ("roomful_carried_links_total", &[], |counters| counters.carriages),
+    ("roomful_carried_messages_total", &[("result", "passed_on")], |counters| counters.carried),
+    ("roomful_carried_messages_total", &[("result", "dropped")], |counters| counters.carried_dropped),
+    ("roomful_carried_bytes_total", &[], |counters| counters.carried_bytes),
 ];
 
 /// What deepstream's engine counts: name, labels, where it is.
@@ -85,6 +89,12 @@ const HELP: &[(&str, &str)] = &[
     ("roomful_state_writes_total", "Writes to rooms' shared state."),
     ("roomful_attribute_writes_total", "Changes of members' attributes."),
     ("roomful_pings_total", "Pings to members that were silent or doubted."),
+    (
+        "roomful_carried_links_total",
+        "Links between members that WebRTC did not join, and that the server began to carry.",
+    ),
+    ("roomful_carried_messages_total", "Messages between such members, carried over their WebSockets."),
+    ("roomful_carried_bytes_total", "Bytes of these."),
     ("roomful_refused_total", "Refusals of joins, messages and connections, by code."),
     ("roomful_http_requests_total", "HTTP requests, by class of the response's status."),
     ("roomful_tls_failures_total", "TLS handshakes that failed or took too long."),

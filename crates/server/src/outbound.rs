@@ -61,8 +61,11 @@ pub(crate) struct Outbound {
 
 #[derive(Debug, Default)]
 struct Queue {
-    frames: VecDeque<Bytes>,
+    /// What waits, and whether it is carried for another member.
+    frames: VecDeque<(Bytes, bool)>,
     bytes: usize,
+    /// Part of `bytes` that is carried.
+    carried: usize,
     /// Part of `bytes` that the depot gave.
     lent: usize,
     end: Option<End>,
@@ -89,12 +92,25 @@ impl Outbound {
             self.finish(&mut queue, End::TooSlow);
             return false;
         }
-        queue.frames.push_back(frame.clone());
-        queue.bytes = bytes;
-        if queue.idle {
-            queue.idle = false;
-            wake(queue);
+        add(queue, frame.clone(), false);
+        true
+    }
+
+    /// The same for what is carried for another member, where it is dropped that does not fit: nobody is too slow for that.
+    pub(crate) fn push_carried(&self, frame: Bytes) -> bool {
+        let mut queue = self.lock();
+        if queue.end.is_some() {
+            return true;
         }
+        let (bytes, carried) = (queue.bytes + frame.len(), queue.carried + frame.len());
+        // What the hub has to say has room behind it.
+        let fits = carried <= limits::CARRIED_BYTES
+            && bytes <= self.depot.queue_bytes / 2
+            && queue.frames.len() < self.depot.queue_messages / 2;
+        if !(fits && self.borrow(&mut queue, bytes)) {
+            return false;
+        }
+        add(queue, frame, true);
         true
     }
 
@@ -111,12 +127,14 @@ impl Outbound {
     pub(crate) fn poll_take(&self, cx: &mut Context<'_>, frames: &mut VecDeque<Bytes>) -> Poll<Next> {
         let mut queue = self.lock();
         let mut taken = 0;
-        while let Some(frame) = queue.frames.front() {
+        while let Some((frame, _)) = queue.frames.front() {
             if taken > 0 && (taken + frame.len() > limits::WRITE_BYTES || frames.len() >= limits::WRITE_BATCH) {
                 break;
             }
+            let Some((frame, is_carried)) = queue.frames.pop_front() else { break };
             taken += frame.len();
-            frames.extend(queue.frames.pop_front());
+            queue.carried -= if is_carried { frame.len() } else { 0 };
+            frames.push_back(frame);
         }
         queue.bytes -= taken;
         self.give_back(&mut queue);
@@ -151,6 +169,7 @@ impl Outbound {
     fn finish(&self, queue: &mut Queue, end: End) {
         queue.frames = VecDeque::new();
         queue.bytes = 0;
+        queue.carried = 0;
         self.give_back(queue);
         queue.end = Some(end);
         if let Some(waker) = queue.waker.take() {
@@ -193,6 +212,17 @@ fn listen(queue: &mut Queue, cx: &Context<'_>) {
     match &mut queue.waker {
         Some(waker) => waker.clone_from(cx.waker()),
         none => *none = Some(cx.waker().clone()),
+    }
+}
+
+/// Puts a frame at the end, for which there is room.
+fn add(mut queue: MutexGuard<'_, Queue>, frame: Bytes, is_carried: bool) {
+    queue.bytes += frame.len();
+    queue.carried += if is_carried { frame.len() } else { 0 };
+    queue.frames.push_back((frame, is_carried));
+    if queue.idle {
+        queue.idle = false;
+        wake(queue);
     }
 }
 
@@ -253,6 +283,17 @@ mod tests {
         assert_eq!(take(&queues[0]).0, Poll::Ready(Next::Frames { all: true }));
         drop(queues);
         assert_eq!(depot.left.load(Ordering::Relaxed), limits::QUEUES_BYTES);
+    }
+
+    #[test]
+    fn what_is_carried_has_bounds_of_its_own_and_ends_nobody() {
+        let outbound = Outbound::new(Arc::new(Depot::new(usize::MAX, usize::MAX)));
+        let frame = Bytes::from(vec![0; limits::CARRIED_BYTES / 2]);
+        assert!(outbound.push_carried(frame.clone()) && outbound.push_carried(frame.clone()));
+        assert!(!outbound.push_carried(Bytes::from_static(b"a")), "dropped");
+        assert!(outbound.push(&Bytes::from_static(b"the hub's word")), "goes on");
+        assert_eq!(take(&outbound).1, vec![frame.clone()]);
+        assert!(outbound.push_carried(frame), "there is room again");
     }
 
     #[test]

@@ -253,6 +253,7 @@ impl Site {
             members_max: config.rooms.members.min(room::limits::ROOM_MEMBERS),
             rooms_max: config.limits.rooms.min(connections),
             resume_window: config.rooms.resume_window.into(),
+            carried_links: config.rooms.carried_links,
             relays: config.relay.enabled.then(Arc::default),
             clock,
             metrics: metrics.clone(),

@@ -14,6 +14,7 @@ use std::{
     },
 };
 
+use bytes::Bytes;
 use room::{
     hub::{Config, ConnId, Counters, Grant, Hub, IdentityPolicy, Input as HubInput, Output},
     id::RoomName,
@@ -40,6 +41,8 @@ pub(crate) enum Input {
     Enter { room: RoomName, conn: ConnId, join: Box<Join>, grant: Option<Grant>, outbound: Arc<Outbound> },
     /// A connection that joined says something.
     Said { conn: ConnId, message: ClientMessage },
+    /// A connection that joined has something carried.
+    Carried { conn: ConnId, message: Bytes },
     /// A connection ended; `left` where the client closed it for good.
     Closed { conn: ConnId, left: bool },
     /// The server goes down.
@@ -53,6 +56,8 @@ pub(crate) struct Settings {
     pub(crate) members_max: usize,
     pub(crate) rooms_max: usize,
     pub(crate) resume_window: Micros,
+    /// Links of a member that are carried at most.
+    pub(crate) carried_links: usize,
     /// Where rooms ask for relays, if the server has any.
     pub(crate) relays: Option<Arc<Wanted>>,
     pub(crate) clock: Clock,
@@ -177,6 +182,11 @@ impl Shard {
             Input::Said { conn, message } => {
                 if let Some(room) = self.conns.get(&conn).cloned() {
                     self.turn(&room, |hub, now| hub.handle(now, HubInput::Message { conn, message }));
+                }
+            }
+            Input::Carried { conn, message } => {
+                if let Some(room) = self.conns.get(&conn).cloned() {
+                    self.turn(&room, |hub, now| hub.handle(now, HubInput::Carried { conn, message }));
                 }
             }
             Input::Closed { conn, left } => {
@@ -322,6 +332,7 @@ impl Room {
             members_max: settings.members_max,
             resume_window: settings.resume_window,
             relay: settings.relays.is_some(),
+            carried_links: settings.carried_links,
         };
         let span = info_span!(parent: None, "room", name = name.as_str());
         span.in_scope(|| debug!("opened"));
@@ -353,6 +364,15 @@ impl Room {
                             conns.remove(&conn);
                             self.hub.handle(now, HubInput::Closed { conn, left: false });
                         }
+                    }
+                }
+                Output::Carry { to, from, rest } => {
+                    let Some(outbound) = self.conns.get(&to) else { continue };
+                    let frame = frame::carried(from, &rest);
+                    frames += 1;
+                    bytes += frame.len();
+                    if !outbound.push_carried(frame) {
+                        self.hub.handle(now, HubInput::Clogged { conn: to, from });
                     }
                 }
                 Output::Relay { wanted } => {
@@ -431,6 +451,7 @@ mod tests {
             members_max: 10,
             rooms_max,
             resume_window: room::limits::RESUME_WINDOW,
+            carried_links: room::limits::CARRIED_LINKS,
             relays: None,
             clock: Clock::start(),
             metrics: Arc::new(Metrics::new()),

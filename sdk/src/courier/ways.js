@@ -95,10 +95,28 @@ export function repaired(core, s) {
   if (!old || old.upto > next) return;
   dropRepair(core, s);
   core.lateness.sample(Math.max(0, now - old.since));
+  goDirect(core, s);
   // Others may have got on meanwhile.
   let upto = 0;
   for (const link of core.links.things()) if (link.isSound) upto = Math.max(upto, link.endsOf(s).theirs);
   if (upto > next) repair(core, s, { upto, since: now, due: now + core.lateness.patience, asked: [] });
+}
+
+/**
+ * In a mesh others bring what is missing, and then the origin goes on: whoever stayed with others would lose what they
+ * cannot keep.
+ *
+ * @param {Core} core
+ * @param {number} s
+ */
+function goDirect(core, s) {
+  if (core.plan.relayed) return;
+  const { origin } = core.streams.at(s).id;
+  const direct = core.links.places().find((at) => {
+    const link = core.links.at(at);
+    return link.peer === origin && link.isSound && link.endsOf(s).pruned;
+  });
+  if (direct !== undefined) graft(core, direct, s);
 }
 
 /**
@@ -115,7 +133,9 @@ export function repairDue(core, s) {
   const holders = core.links.places().filter((at) => {
     const link = core.links.at(at);
     const { theirs, floor } = link.endsOf(s);
-    return link.isSound && theirs > next && floor <= next;
+    // An origin in a mesh tells nobody how far it is, and is the one to say that something is lost.
+    const may = theirs > next || (!core.plan.relayed && link.peer === stream.id.origin);
+    return link.isSound && may && floor <= next;
   });
   if (holders.every((at) => due.asked.includes(at))) due.asked = [];
   /** @type {number | undefined} */

@@ -5,12 +5,13 @@
  * @module
  */
 
+import { encodeCarried } from "../carried.js";
 import { wrongLane } from "../courier/error.js";
 import { encodeFrame, framesIn, framesOf } from "../frame.js";
 import { CONNECT_TIMEOUT, EARLY_MAX, ROUTE_EVERY, ROUTE_MAX } from "../limits.js";
 import { passOn } from "./app.js";
 import { trySplit } from "./call.js";
-import { apply, faulty, isCurrent, linkEvent } from "./links.js";
+import { apply, faulty, isUp, linkEvent } from "./links.js";
 import { lossySaid } from "./vouch.js";
 
 /** @import {Datagram, Frame, Latest} from "../frame.js" */
@@ -267,7 +268,8 @@ export function consumed(core, from, bytes, lossy) {
  */
 export function buffered(core, input) {
   const peer = core.peers.get(input.peer);
-  if (!peer || !isCurrent(core, input)) return;
+  // A connection beside the hub's way does not count.
+  if (!peer || !isUp(core, input)) return;
   if (input.lane === "reliable") core.courier.buffered(input.peer, input.bytes);
   else peer.lossy.buffered = input.bytes;
   core.dirty.add(input.peer);
@@ -282,12 +284,24 @@ export function buffered(core, input) {
 export function pump(core, id) {
   const peer = core.peers.get(id);
   if (!peer?.link.isUp) return;
-  const at = { peer: id, attempt: peer.link.attempt };
-  for (let bytes; (bytes = core.courier.nextPacket(core.now, id)); ) {
-    core.outputs.push({ type: "packet", ...at, lane: "reliable", bytes });
-  }
+  for (let bytes; (bytes = core.courier.nextPacket(core.now, id)); ) sendPacket(core, id, peer, "reliable", bytes);
   if (!peer.link.isOpen) return;
-  for (let bytes; (bytes = peer.lossy.nextPacket(peer.link.rtt, core.now)); ) {
-    core.outputs.push({ type: "packet", ...at, lane: "lossy", bytes });
+  for (let bytes; (bytes = peer.lossy.nextPacket(peer.link.rtt, core.now)); ) sendPacket(core, id, peer, "lossy", bytes);
+}
+
+/**
+ * @param {Core} core
+ * @param {MemberId} id
+ * @param {Peer} peer
+ * @param {Lane} lane
+ * @param {Uint8Array<ArrayBuffer>} bytes
+ */
+function sendPacket(core, id, { link }, lane, bytes) {
+  if (!link.isCarried) {
+    core.outputs.push({ type: "packet", peer: id, attempt: link.attempt, lane, bytes });
+    return;
   }
+  link.carriage.sent(lane, bytes.length);
+  const { episode } = link.carriage;
+  core.outputs.push({ type: "carry", message: encodeCarried({ peer: id, episode, freight: { type: lane, bytes } }) });
 }

@@ -5,12 +5,12 @@
  * @module
  */
 
-import { DEPARTED_MAX, PARTING_WORDS, RECONNECT_MAX, RESUME_WINDOW } from "../limits.js";
+import { CARRIED_RETURN, DEPARTED_MAX, PARTING_WORDS, RECONNECT_MAX, RESUME_WINDOW } from "../limits.js";
 import { mayReturn } from "../wire.js";
 import { callFailed, publishAll } from "./app.js";
 import { Peer } from "./core.js";
 import { hearEarly, routed } from "./frames.js";
-import { closeConnections, planCourier, planned, signal } from "./links.js";
+import { carry, closeConnections, loseCarriages, planCourier, planned, signal } from "./links.js";
 import { sortedEntries } from "./order.js";
 
 /** @import {MemberId} from "../id.js" */
@@ -51,6 +51,7 @@ export function disconnected(core, code, reason) {
     if (refused) giveUp();
     else giveUpEntering(core, reason);
   }
+  loseCarriages(core);
 }
 
 /**
@@ -114,6 +115,9 @@ export function hubSaid(core, message) {
     case "route":
       routed(core, message.to, message.path);
       break;
+    case "carry":
+      carry(core, message.from, message.episode, message.over);
+      break;
     case "refused":
       if (message.fatal) session.refusal = message;
       else core.event({ type: "refused", code: message.code, message: message.message, hint: message.hint });
@@ -174,6 +178,7 @@ function rejoined(core, welcome, sameHub) {
     if (!peer || listed.has(id)) continue;
     if (sameHub) gone(core, id, "left");
     else if (peer.link.isOpen && !peer.link.suspect) peer.returning ??= core.now + RESUME_WINDOW;
+    else if (peer.link.wasCarried) peer.returning ??= core.now + CARRIED_RETURN;
     else gone(core, id, "crashed");
   }
   for (const info of welcome.members) entered(core, info, false);

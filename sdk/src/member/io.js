@@ -32,7 +32,7 @@
  * - `local`: a peer connection produced a description or candidate. `link_up`: all its channels are open; `path` is
  *   `host`, `reflexive` or `relayed`. `link_down`: it failed or was closed by the other side; `closed`: the latter, in
  *   good order, as by one that leaves. `packet`: a data channel message came; never before `link_up`: an edge keeps what comes earlier until then. `buffered`: a send buffer fell to
- *   this size.
+ *   this size. `carried`: a binary message came from the hub, see `../carried.js`.
  * - `send` is answered by `sent` or `not_sent`, `call` by `called`; `publish` is never answered.
  * - `reply` answers an event `call`. `consumed` follows each event `message`, `lossy`, `call` once the application took it.
  * - `drain`: go, as a relay, when nobody depends on it any more.
@@ -47,6 +47,7 @@
  *   | { type: "link_up", peer: MemberId, attempt: number, path: string }
  *   | { type: "link_down", peer: MemberId, attempt: number, reason: string, closed: boolean }
  *   | { type: "packet", peer: MemberId, attempt: number, lane: Lane, bytes: Uint8Array }
+ *   | { type: "carried", message: Uint8Array }
  *   | { type: "buffered", peer: MemberId, attempt: number, lane: Lane, bytes: number }
  *   | { type: "send", ticket: number, channel: string, to?: MemberId, payload: Uint8Array }
  *   | { type: "publish", mode: Lossy, channel: string, to?: MemberId, payload: Uint8Array }
@@ -71,7 +72,8 @@
  *
  * - `connect`: open a socket to the hub. `disconnect`: close it, after what was told. `tell`: send to the hub.
  * - `open`: make a peer connection with its data channels. `remote`: hand it what the peer said. `restart_ice`,
- *   `close`: as they say; nothing of a closed one is reported any more. `packet`: send one data channel message.
+ *   `close`: as they say; nothing of a closed one is reported any more. `packet`: send one data channel message. `carry`:
+ *   send the hub a binary message, behind what it was told, see `../carried.js`.
  * - `sign`: sign a text with the session's Ed25519 key (RFC 8032). `verify`: verify a signature by a key, as hex digits.
  * - `event`: tell the application.
  *
@@ -86,6 +88,7 @@
  *   | { type: "packet", peer: MemberId, attempt: number, lane: Lane, bytes: Uint8Array<ArrayBuffer> }
  *   | { type: "sign", token: number, text: Uint8Array }
  *   | { type: "verify", token: number, key: string, text: Uint8Array, signature: Uint8Array }
+ *   | { type: "carry", message: Uint8Array<ArrayBuffer> }
  *   | { type: "event", event: MemberEvent }
  * )} Output
  */

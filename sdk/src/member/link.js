@@ -10,44 +10,62 @@
  *   └──────────────────────  pause (the offerer tries again after it) ◀─┘
  * ```
  *
+ * Where that takes too long the hub carries the frames meanwhile; see `carriage.js`. A connection whose channels open then is
+ * proving: it is greeting, and carries, from when something was heard over it. At most one of the two is greeting or open.
+ *
  * @module
  */
 
 import {
-  CANDIDATES_MAX, CONNECT_TIMEOUT, FORGED_REST, PING_AFTER, RELINK_AFTER, RESTART_AFTER, RETRY_MAX, RETRY_MIN, RTT_AFTER,
-  SUSPECT_AFTER,
+  CANDIDATES_MAX, CARRY_AFTER, CONNECT_BESIDE, CONNECT_TIMEOUT, FORGED_REST, PING_AFTER, RELINK_AFTER, RESTART_AFTER, RETRY_MAX,
+  RETRY_MIN, RTT_AFTER, SUSPECT_AFTER,
 } from "../limits.js";
+import { Carriage } from "./carriage.js";
 
 /** @import {Candidate, Negotiation, Role} from "../wire.js" */
 
 /**
- * What the member must do for a link: make a connection of the current attempt; give up that of an attempt; hand it what
- * the peer said; restart ICE; send a PING; tell that the peer is suspected; that the connection did not open, or fell
- * silent for good.
+ * What the member must do for a link: make a connection of the current attempt; frames have no way any more, or a new one, over
+ * which to say HELLO; give up the connection of an attempt; tell the hub to carry under a number, or to carry no more; send a
+ * PING over a connection that does not carry yet; hand one what the peer said; restart ICE; send a PING; tell that the peer is
+ * suspected; that the connection did not open, or fell silent for good; the same of the way over the hub.
  *
  * @typedef {(
  *   | { type: "open", role: Role }
+ *   | { type: "down" }
+ *   | { type: "greet" }
  *   | { type: "close", attempt: number }
+ *   | { type: "carry", episode: number }
+ *   | { type: "carry_no_more", episode: number }
+ *   | { type: "prove", attempt: number, token: number }
  *   | { type: "remote", data: Negotiation }
  *   | { type: "restart_ice" }
  *   | { type: "ping", token: number }
  *   | { type: "suspect" }
  *   | { type: "fail", reason: string }
+ *   | { type: "fail_carriage", reason: string }
  * )} Do
  */
 
 /** The largest attempt that goes over the wire. */
 const ATTEMPT_MAX = 2 ** 32 - 1;
 
+/** What a way over the hub is called among the paths of links. */
+export const CARRIED_PATH = "socket";
+
+/** @typedef {"idle" | "pause" | "connecting" | "proving" | "greeting" | "open"} State */
+
 export class Link {
   /** What the plan says; undefined where it wants no link. @type {Role | undefined} */
   role;
   /** The highest attempt that either side has made. */
   attempt = 0;
-  /** @type {"idle" | "pause" | "connecting" | "greeting" | "open"} */
+  /** @type {State} */
   #state = "idle";
-  /** Until when it is paused, connecting or greeting. */
+  /** Until when it is paused, connecting, proving or greeting. */
   #until = 0;
+  /** When a connection that is proving is pinged. */
+  #proveAt = 0;
   /** Whether this side made the current attempt. */
   #mine = false;
   #failures = 0;
@@ -64,7 +82,14 @@ export class Link {
   suspect = false;
   #restarted = false;
   /** @type {string | undefined} */
-  path;
+  #path;
+  carriage = new Carriage();
+  /** Whether the hub may be asked to carry. */
+  mayBeCarried = false;
+  /** When it is to be asked, at the earliest. @type {number | undefined} */
+  #askAt;
+  /** Whether it was the hub that carried last. */
+  wasCarried = false;
   /** Until when there is to be no link: the peer has brought what nobody said. */
   #restsUntil = 0;
 
@@ -84,12 +109,22 @@ export class Link {
   }
 
   get isOpen() {
-    return this.#state === "open";
+    return this.#state === "open" || this.carriage.state === "open";
+  }
+
+  /** Whether frames go over the hub. */
+  get isCarried() {
+    return this.carriage.isUp;
+  }
+
+  /** How the two ends reach each other. */
+  get path() {
+    return this.isCarried ? CARRIED_PATH : this.#path;
   }
 
   /** Whether a peer connection exists. */
   get hasConnection() {
-    return this.#state === "connecting" || this.isUp;
+    return this.#state !== "idle" && this.#state !== "pause";
   }
 
   /**
@@ -110,9 +145,23 @@ export class Link {
     return this.#state === "connecting" && this.attempt === attempt;
   }
 
-  /** Whether the connection's channels are open. */
-  get isUp() {
+  /**
+   * Whether what comes over this attempt shows that it can carry.
+   *
+   * @param {number} attempt
+   */
+  isProving(attempt) {
+    return this.#state === "proving" && this.attempt === attempt;
+  }
+
+  /** Whether it is a connection that frames go over. */
+  get isConnected() {
     return this.#state === "greeting" || this.#state === "open";
+  }
+
+  /** Whether frames have a way. */
+  get isUp() {
+    return this.isConnected || this.isCarried;
   }
 
   // ---- the plan ------------------------------------------------------------------------------------
@@ -130,8 +179,11 @@ export class Link {
     this.role = role;
     if (this.isOpen) return [];
     this.#failures = 0;
-    if (role === "offer") return this.begin(now);
-    return changed ? this.giveUp() : [];
+    if (role !== "offer") return changed ? this.giveUp() : [];
+    const todo = this.giveUp();
+    this.#askAfter(now + (this.wasCarried ? 0 : CARRY_AFTER));
+    todo.push(...this.#begin(now));
+    return todo;
   }
 
   /**
@@ -140,8 +192,8 @@ export class Link {
    * @param {number} now
    * @returns {Do[]}
    */
-  begin(now) {
-    const todo = this.giveUp();
+  #begin(now) {
+    const todo = this.#giveUpConnection();
     if (this.#restsUntil > now) {
       this.#enter("pause", this.#restsUntil);
       return todo;
@@ -164,11 +216,11 @@ export class Link {
     this.#enter("connecting", now + CONNECT_TIMEOUT);
     this.#described = false;
     this.#early = [];
-    this.path = undefined;
+    this.#path = undefined;
   }
 
   /**
-   * @param {"idle" | "pause" | "connecting" | "greeting" | "open"} state
+   * @param {State} state
    * @param {number} [until]
    */
   #enter(state, until = 0) {
@@ -177,18 +229,52 @@ export class Link {
   }
 
   /**
-   * Ends whatever connection there is.
+   * Ends whatever there is.
    *
    * @returns {Do[]}
    */
   giveUp() {
-    const had = this.hasConnection;
+    this.#askAt = undefined;
+    return [...this.#giveUpCarriage(), ...this.#giveUpConnection()];
+  }
+
+  /**
+   * Ends the connection that there is.
+   *
+   * @returns {Do[]}
+   */
+  #giveUpConnection() {
+    const { isConnected, hasConnection } = this;
     this.#enter("idle");
+    this.#path = undefined;
+    this.#early = [];
+    /** @type {Do[]} */
+    const todo = [];
+    if (isConnected) todo.push(this.#down());
+    if (hasConnection) todo.push({ type: "close", attempt: this.attempt });
+    return todo;
+  }
+
+  /**
+   * Ends the way over the hub.
+   *
+   * @returns {Do[]}
+   */
+  #giveUpCarriage() {
+    const { carriage } = this;
+    /** @type {Do[]} */
+    const todo = [];
+    if (this.isCarried) todo.push(this.#down());
+    if (carriage.state !== "idle") todo.push({ type: "carry_no_more", episode: carriage.episode });
+    carriage.state = "idle";
+    return todo;
+  }
+
+  /** @returns {Do} */
+  #down() {
     this.suspect = false;
     this.rtt = undefined;
-    this.path = undefined;
-    this.#early = [];
-    return had ? [{ type: "close", attempt: this.attempt }] : [];
+    return { type: "down" };
   }
 
   /**
@@ -200,12 +286,96 @@ export class Link {
    * @returns {Do[]}
    */
   failed(now, jitter, grace) {
-    const todo = this.giveUp();
-    const pause = Math.min(RETRY_MIN * 2 ** Math.min(this.#failures, 16), RETRY_MAX);
+    const since = this.isConnected ? this.#heard : now;
+    const todo = this.#giveUpConnection();
+    const longest = this.isCarried ? CONNECT_BESIDE : RETRY_MAX;
+    const pause = Math.min(RETRY_MIN * 2 ** Math.min(this.#failures, 16), longest);
     this.#failures += 1;
     if (this.role === "offer") {
       this.#enter("pause", Math.max(now + Math.max(pause / 2 + (jitter % pause), grace), this.#restsUntil));
+      if (this.#askAt === undefined) this.#askAfter(Math.max(since + CARRY_AFTER, now + grace));
     }
+    return todo;
+  }
+
+  // ---- the way over the hub ------------------------------------------------------------------------
+
+  /**
+   * The hub is to be asked to carry at this time, unless a connection opens before.
+   *
+   * @param {number} at
+   */
+  #askAfter(at) {
+    if (this.mayBeCarried && this.carriage.state === "idle") this.#askAt = Math.max(at, this.#restsUntil);
+  }
+
+  /**
+   * @param {number} now
+   * @returns {Do[]}
+   */
+  #ask(now) {
+    const { carriage } = this;
+    // As for attempts.
+    if (carriage.episode >= ATTEMPT_MAX) return [];
+    carriage.episode += 1;
+    carriage.state = "asking";
+    carriage.until = now + CONNECT_TIMEOUT;
+    return [{ type: "carry", episode: carriage.episode }];
+  }
+
+  /**
+   * The other side wants the hub to carry. Where this side has asked under the same number it is agreed; an offerer's new
+   * number begins anew, unless its connection is heard here.
+   *
+   * @param {number} episode
+   * @param {number} now
+   * @returns {Do[]}
+   */
+  asked(episode, now) {
+    const { carriage } = this;
+    if (this.role === "offer") {
+      if (carriage.state !== "asking" || carriage.episode !== episode) return [];
+      carriage.agreed(episode, now);
+      return [{ type: "greet" }];
+    }
+    const isHeard = this.isConnected && !this.suspect;
+    if (this.role !== "answer" || isHeard || carriage.isCurrent(episode) || this.#restsUntil > now) return [];
+    /** @type {Do[]} */
+    const todo = [];
+    if (this.isCarried) todo.push(this.#down());
+    if (this.isConnected) todo.push(...this.#giveUpConnection());
+    carriage.agreed(episode, now);
+    todo.push({ type: "carry", episode }, { type: "greet" });
+    return todo;
+  }
+
+  /**
+   * The way over the hub is no more; `tell`: the hub does not know. An offerer asks again after a pause. A connection that was
+   * open beside it takes over.
+   *
+   * @param {number} now
+   * @param {number} pause
+   * @param {boolean} tell
+   * @returns {Do[]}
+   */
+  carriageFailed(now, pause, tell) {
+    const todo = this.#giveUpCarriage().filter(({ type }) => tell || type !== "carry_no_more");
+    if (this.#state === "proving") todo.push(...this.proved(now));
+    else if (this.role === "offer") this.#askAfter(now + pause);
+    return todo;
+  }
+
+  /**
+   * Something was heard over a connection beside the hub's way: it carries from now on.
+   *
+   * @param {number} now
+   * @returns {Do[]}
+   */
+  proved(now) {
+    const todo = this.#giveUpCarriage();
+    this.#askAt = undefined;
+    this.#enter("greeting", now + CONNECT_TIMEOUT);
+    todo.push({ type: "greet" });
     return todo;
   }
 
@@ -226,7 +396,7 @@ export class Link {
     if ("offer" in data) {
       if (this.role !== "answer" || attempt < this.attempt || this.#restsUntil > now) return [];
       if (attempt > this.attempt || this.#mine) {
-        todo = this.giveUp();
+        todo = this.#giveUpConnection();
         this.#start(attempt, false, now);
         todo.push({ type: "open", role: "answer" });
       } else if (!this.hasConnection) {
@@ -255,14 +425,19 @@ export class Link {
   }
 
   /**
-   * The connection's channels are open; HELLO is next.
+   * The connection's channels are open; HELLO is next, or where the hub carries something that shows that the other side can
+   * be heard.
    *
    * @param {string} path
    * @param {number} now
+   * @returns {Do[]}
    */
   up(path, now) {
-    this.#enter("greeting", now + CONNECT_TIMEOUT);
-    this.path = path;
+    this.#path = path;
+    if (!this.isCarried) return this.proved(now);
+    this.#enter("proving", now + CONNECT_TIMEOUT);
+    this.#proveAt = now + PING_AFTER;
+    return [{ type: "prove", attempt: this.attempt, token: now }];
   }
 
   /**
@@ -271,8 +446,13 @@ export class Link {
    * @param {number} now
    */
   greeted(now) {
-    this.#enter("open");
-    this.#failures = 0;
+    this.wasCarried = this.isCarried;
+    if (this.wasCarried) {
+      this.carriage.state = "open";
+    } else {
+      this.#enter("open");
+      this.#failures = 0;
+    }
     this.suspect = false;
     this.#restarted = false;
     this.#heard = now;
@@ -319,17 +499,27 @@ export class Link {
 
   /** When {@link Link.tick} has something to do. @returns {number | undefined} */
   get timeout() {
-    if (this.#state === "idle") return undefined;
-    if (this.#state !== "open") return this.#until;
-    let due = Math.min(this.#pingAt, this.#heard + RELINK_AFTER);
-    if (!this.suspect) due = Math.min(due, this.#heard + SUSPECT_AFTER);
-    if (!this.#restarted && this.role === "offer") due = Math.min(due, this.#heard + RESTART_AFTER);
-    return due;
+    let due = Infinity;
+    if (this.#state !== "idle" && this.#state !== "open") due = this.#until;
+    if (this.#state === "proving") due = Math.min(due, this.#proveAt);
+    const { state, until } = this.carriage;
+    if (state === "asking" || state === "greeting") due = Math.min(due, until);
+    else if (this.#askAt !== undefined) due = Math.min(due, this.#askAt);
+    if (this.isOpen) {
+      due = Math.min(due, this.#pingAt, this.#heard + RELINK_AFTER);
+      if (!this.suspect) due = Math.min(due, this.#heard + SUSPECT_AFTER);
+      if (this.#mayRestart) due = Math.min(due, this.#heard + RESTART_AFTER);
+    }
+    return due === Infinity ? undefined : due;
   }
 
   get #pingAt() {
     const due = Math.min(this.#heard + PING_AFTER, this.#rttAt + RTT_AFTER);
     return this.#pinged === undefined ? due : Math.max(due, this.#pinged + PING_AFTER);
+  }
+
+  get #mayRestart() {
+    return !this.#restarted && !this.isCarried && this.role === "offer";
   }
 
   /**
@@ -340,18 +530,36 @@ export class Link {
    * @returns {Do[]}
    */
   tick(now, hub) {
-    if (this.#state === "open") return this.#listen(now, hub);
-    if (this.#state === "idle" || this.#until > now) return [];
+    const todo = [...this.#tickCarriage(now, hub), ...this.#tickConnection(now, hub)];
+    if (this.isOpen) todo.push(...this.#listen(now, hub));
+    return todo;
+  }
+
+  /**
+   * @param {number} now
+   * @param {boolean} hub
+   * @returns {Do[]}
+   */
+  #tickConnection(now, hub) {
+    const isDue = this.#until <= now;
     switch (this.#state) {
       case "pause":
-        if (hub) return this.begin(now);
+        if (!isDue) return [];
+        if (hub) return this.#begin(now);
         // The hub's welcome starts it.
         this.#enter("idle");
         return [];
       case "connecting":
-        return [{ type: "fail", reason: "it did not open in time" }];
+        return isDue ? [{ type: "fail", reason: "it did not open in time" }] : [];
+      case "proving":
+        if (isDue) return [{ type: "fail", reason: "nothing was heard over it" }];
+        if (this.#proveAt > now) return [];
+        this.#proveAt = now + PING_AFTER;
+        return [{ type: "prove", attempt: this.attempt, token: now }];
       case "greeting":
-        return [{ type: "fail", reason: "the other side did not say hello" }];
+        return isDue ? [{ type: "fail", reason: "the other side did not say hello" }] : [];
+      default:
+        return [];
     }
   }
 
@@ -360,16 +568,39 @@ export class Link {
    * @param {boolean} hub
    * @returns {Do[]}
    */
+  #tickCarriage(now, hub) {
+    const { state, until } = this.carriage;
+    if (state === "idle" && this.#askAt !== undefined && this.#askAt <= now) {
+      this.#askAt = undefined;
+      // As above.
+      return hub && !this.isUp ? this.#ask(now) : [];
+    }
+    if (state === "asking" && until <= now) return this.carriageFailed(now, 0, true);
+    if (state === "greeting" && until <= now) {
+      return [{ type: "fail_carriage", reason: "the other side did not say hello" }];
+    }
+    return [];
+  }
+
+  /**
+   * What the other side's silence calls for.
+   *
+   * @param {number} now
+   * @param {boolean} hub
+   * @returns {Do[]}
+   */
   #listen(now, hub) {
     const silence = Math.max(0, now - this.#heard);
-    if (silence >= RELINK_AFTER) return [{ type: "fail", reason: "the other side fell silent" }];
+    if (silence >= RELINK_AFTER) {
+      return [{ type: this.isCarried ? "fail_carriage" : "fail", reason: "the other side fell silent" }];
+    }
     /** @type {Do[]} */
     const todo = [];
     if (silence >= SUSPECT_AFTER && !this.suspect) {
       this.suspect = true;
       todo.push({ type: "suspect" });
     }
-    if (silence >= RESTART_AFTER && !this.#restarted && this.role === "offer") {
+    if (silence >= RESTART_AFTER && this.#mayRestart) {
       this.#restarted = true;
       if (hub) todo.push({ type: "restart_ice" });
     }

@@ -5,17 +5,19 @@
  * @module
  */
 
-import { DESCRIPTION_MAX, ENTRY_MARGIN, PARTING_GRACE } from "../limits.js";
-import { Forged } from "../courier/error.js";
-import { encodeFrame } from "../frame.js";
+import { decodeCarried, encodeCarried, readAddress } from "../carried.js";
+import { Forged, LinkError, neverSent } from "../courier/error.js";
+import { FrameError, PacketWriter, encodeFrame } from "../frame.js";
+import { CARRY_AFTER, CARRY_AGAIN, DESCRIPTION_MAX, ENTRY_MARGIN, PARTING_GRACE } from "../limits.js";
 import { byteLength, readNegotiation } from "../wire.js";
 import { publishAll } from "./app.js";
+import { packetCame } from "./frames.js";
 import { gone } from "./hub.js";
 import { signValues } from "./vouch.js";
 
 /** @import {MemberId} from "../id.js" */
-/** @import {Json, LinkTo, Negotiation} from "../wire.js" */
-/** @import {LinkError} from "../courier/error.js" */
+/** @import {Freight} from "../carried.js" */
+/** @import {CarryEnd, Json, LinkTo, Negotiation} from "../wire.js" */
 /** @import {Core} from "./core.js" */
 /** @import {LinkState} from "./io.js" */
 /** @import {Do} from "./link.js" */
@@ -38,7 +40,18 @@ export function isCurrent(core, { peer, attempt }) {
  */
 export function isUp(core, { peer, attempt }) {
   const link = core.peers.get(peer)?.link;
-  return link !== undefined && link.isUp && link.attempt === attempt;
+  return link !== undefined && link.isConnected && link.attempt === attempt;
+}
+
+/**
+ * Something came over a connection: it can take the hub's place, where that carries.
+ *
+ * @param {Core} core
+ * @param {{ peer: MemberId, attempt: number }} connection
+ */
+export function prove(core, { peer: id, attempt }) {
+  const link = core.peers.get(id)?.link;
+  if (link?.isProving(attempt)) apply(core, id, link.proved(core.now));
 }
 
 /**
@@ -48,7 +61,9 @@ export function isUp(core, { peer, attempt }) {
 export function planned(core, { open = [], close = [], eager = [], lazy = [] }) {
   for (const { peer: id, role } of open) {
     const peer = core.peers.get(id);
-    if (peer) apply(core, id, peer.link.plan(role, core.now));
+    if (!peer) continue;
+    peer.link.mayBeCarried = core.session.carries;
+    apply(core, id, peer.link.plan(role, core.now));
   }
   for (const id of [...lazy, ...close]) core.eager.delete(id);
   for (const id of eager) core.eager.add(id);
@@ -112,13 +127,134 @@ export function local(core, peer, attempt, data) {
  */
 export function linkUp(core, id, attempt, path) {
   const peer = core.peers.get(id);
-  if (!peer?.link.isConnecting(attempt)) return;
-  peer.link.up(path, core.now);
+  if (peer?.link.isConnecting(attempt)) apply(core, id, peer.link.up(path, core.now));
+}
+
+/**
+ * Frames have a way to a peer; HELLO goes first.
+ *
+ * @param {Core} core
+ * @param {MemberId} id
+ */
+function greet(core, id) {
+  const peer = core.peers.get(id);
+  if (!peer) return;
   peer.lossy.linkUp();
   const offerFrom = peer.elder ? undefined : Math.max(0, peer.since - ENTRY_MARGIN);
   core.courier.linkUp(core.now, id, { vouches: peer.elder && core.isRelayed, offerFrom });
   publishAll(core, id);
   core.dirty.add(id);
+}
+
+/**
+ * The hub passes on that another member wants it to carry, or carries no more.
+ *
+ * @param {Core} core
+ * @param {MemberId} from
+ * @param {number} episode
+ * @param {CarryEnd | undefined} end
+ */
+export function carry(core, from, episode, end) {
+  const link = core.peers.get(from)?.link;
+  if (!link) return;
+  if (end === undefined) apply(core, from, link.asked(episode, core.now));
+  else if (link.carriage.episode === episode) {
+    const { reason, pause } = ENDS[end];
+    endCarriage(core, from, reason, pause, false);
+  }
+}
+
+/** Why the hub does not carry, in plain words, and when it may be asked again. @type {Record<CarryEnd, { reason: string, pause: number }>} */
+const ENDS = {
+  closed: { reason: "the other side gave up its way over the server", pause: CARRY_AFTER },
+  away: { reason: "the other side has lost the server", pause: CARRY_AFTER },
+  not_linked: { reason: "the plan has no link here", pause: CARRY_AGAIN },
+  too_many: { reason: "the server carries no more links of this member, or of the other", pause: CARRY_AGAIN },
+  too_slow: { reason: "more waited at the server than it holds", pause: CARRY_AGAIN },
+};
+
+/**
+ * The way over the hub is no more; `tell`: the hub does not know.
+ *
+ * @param {Core} core
+ * @param {MemberId} id
+ * @param {string} reason
+ * @param {number} pause
+ * @param {boolean} tell
+ */
+function endCarriage(core, id, reason, pause, tell) {
+  const link = core.peers.get(id)?.link;
+  if (!link) return;
+  const wasOpen = link.isCarried && (link.isOpen || !link.hasConnection);
+  const todo = link.carriageFailed(core.now, pause, tell);
+  const { isUp } = link;
+  apply(core, id, todo);
+  if (!wasOpen || isUp) return;
+  core.session.report(id, "down", core.now);
+  linkEvent(core, id, "failed", reason);
+  giveUpReturning(core, id);
+}
+
+/**
+ * The hub is out of reach: it carries nothing.
+ *
+ * @param {Core} core
+ */
+export function loseCarriages(core) {
+  for (const [id] of core.sortedPeers()) {
+    endCarriage(core, id, "the server that carried it is out of reach", 0, false);
+  }
+}
+
+/**
+ * Something that the hub carried.
+ *
+ * @param {Core} core
+ * @param {Uint8Array} message
+ */
+export function carriedCame(core, message) {
+  core.session.heard(core.now);
+  let address;
+  try {
+    address = readAddress(message);
+  } catch {
+    // The hub has read this part of it.
+    return;
+  }
+  const { peer: id, episode } = address;
+  if (!core.peers.get(id)?.link.carriage.isCurrent(episode)) return;
+  try {
+    takeFreight(core, id, episode, decodeCarried(message).freight);
+  } catch (error) {
+    // The hub reads no further: that is the other end's mistake.
+    if (error instanceof FrameError) endCarriage(core, id, `bad_frame: ${error.message}`, CARRY_AGAIN, true);
+    else if (error instanceof LinkError) faulty(core, id, error);
+    else throw error;
+  }
+}
+
+/**
+ * @param {Core} core
+ * @param {MemberId} id
+ * @param {number} episode
+ * @param {Freight} freight
+ * @throws {LinkError} as do the readers of frames (`FrameError`)
+ */
+function takeFreight(core, id, episode, freight) {
+  const peer = core.peers.get(id);
+  if (!peer) return;
+  const { carriage } = peer.link;
+  if (freight.type === "taken") {
+    const left = carriage.taken(freight);
+    if (!left) throw neverSent();
+    peer.lossy.buffered = left.lossy;
+    core.courier.buffered(id, left.reliable);
+    core.dirty.add(id);
+    return;
+  }
+  const told = carriage.received(freight.type, freight.bytes.length);
+  if (told) core.outputs.push({ type: "carry", message: encodeCarried({ peer: id, episode, freight: told }) });
+  packetCame(core, id, freight.type, freight.bytes);
 }
 
 /**
@@ -134,11 +270,27 @@ export function apply(core, id, todo) {
     switch (step.type) {
       case "open":
         core.outputs.push({ type: "open", ...at, role: step.role });
-        linkEvent(core, id, "connecting");
+        if (!peer.link.isCarried) linkEvent(core, id, "connecting");
         break;
+      case "greet":
+        greet(core, id);
+        break;
+      case "down":
       case "close":
         closeConnections(core, id, [step]);
         break;
+      case "carry":
+        if (core.session.isJoined) core.tell({ type: "carry", to: id, episode: step.episode });
+        break;
+      case "carry_no_more":
+        if (core.session.isJoined) core.tell({ type: "carry", to: id, episode: step.episode, over: true });
+        break;
+      case "prove": {
+        const packet = new PacketWriter();
+        packet.push(encodeFrame({ type: "ping", token: step.token }));
+        core.outputs.push({ type: "packet", peer: id, attempt: step.attempt, lane: "lossy", bytes: packet.take() });
+        break;
+      }
       case "remote":
         core.outputs.push({ type: "remote", ...at, data: step.data });
         break;
@@ -158,20 +310,24 @@ export function apply(core, id, todo) {
       case "fail":
         failLink(core, id, step.reason);
         break;
+      case "fail_carriage":
+        endCarriage(core, id, step.reason, CARRY_AFTER, true);
+        break;
     }
   }
 }
 
 /**
+ * Ends what frames went over. The hub knows that it carries them no more.
+ *
  * @param {Core} core
  * @param {MemberId} peer
  * @param {Do[]} todo
  */
 export function closeConnections(core, peer, todo) {
   for (const step of todo) {
-    if (step.type !== "close") continue;
-    core.courier.linkDown(core.now, peer);
-    core.outputs.push({ type: "close", peer, attempt: step.attempt });
+    if (step.type === "down") core.courier.linkDown(core.now, peer);
+    else if (step.type === "close") core.outputs.push({ type: "close", peer, attempt: step.attempt });
   }
 }
 
@@ -181,7 +337,7 @@ export function closeConnections(core, peer, todo) {
  * @param {string} reason
  */
 export function failLink(core, id, reason) {
-  endLink(core, id, 0);
+  if (!endConnection(core, id, 0)) return;
   linkEvent(core, id, "failed", reason);
   giveUpReturning(core, id);
 }
@@ -200,7 +356,9 @@ export function faulty(core, id, error) {
     peer.link.rest(core.now);
     core.session.accuse(id, core.now);
   }
-  failLink(core, id, error.message);
+  const { isCarried } = peer.link;
+  if (!isCarried || error instanceof Forged) failLink(core, id, error.message);
+  if (isCarried) endCarriage(core, id, error.message, CARRY_AGAIN, true);
 }
 
 /**
@@ -211,7 +369,7 @@ export function faulty(core, id, error) {
  * @param {string} reason
  */
 export function partLink(core, id, reason) {
-  endLink(core, id, PARTING_GRACE);
+  if (!endConnection(core, id, PARTING_GRACE)) return;
   const peer = core.peers.get(id);
   if (peer) peer.parting = { until: core.now + PARTING_GRACE, reason };
   giveUpReturning(core, id);
@@ -229,16 +387,21 @@ export function tellParted(core, id) {
 }
 
 /**
+ * Whether the link ended with its connection: the hub may carry its frames.
+ *
  * @param {Core} core
  * @param {MemberId} id
  * @param {number} grace
  */
-function endLink(core, id, grace) {
+function endConnection(core, id, grace) {
   const jitter = core.session.jitter();
-  const peer = core.peers.get(id);
-  if (!peer) return;
-  closeConnections(core, id, peer.link.failed(core.now, jitter, grace));
-  core.session.report(id, "down", core.now);
+  const link = core.peers.get(id)?.link;
+  if (!link) return false;
+  const todo = link.failed(core.now, jitter, grace);
+  const { isCarried } = link;
+  closeConnections(core, id, todo);
+  if (!isCarried) core.session.report(id, "down", core.now);
+  return !isCarried;
 }
 
 /**
@@ -248,7 +411,9 @@ function endLink(core, id, grace) {
  * @param {MemberId} id
  */
 function giveUpReturning(core, id) {
-  if (core.peers.get(id)?.returning !== undefined) gone(core, id, "crashed");
+  const peer = core.peers.get(id);
+  // One that was reached over the hub alone has no link before it is back.
+  if (peer?.returning !== undefined && !peer.link.wasCarried) gone(core, id, "crashed");
 }
 
 /**

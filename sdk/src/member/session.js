@@ -32,6 +32,8 @@ export class Session {
   /** The hub that welcomed this member last; undefined before the first welcome. @type {string | undefined} */
   hub;
   epoch = 0;
+  /** Whether the hub carries frames of links. */
+  carries = false;
   topology = "";
   /** @type {Map<string, StateEntry>} */
   roomState = new Map();
@@ -128,6 +130,7 @@ export class Session {
     this.#settles = this.#settled = false;
     this.hub = welcome.hub;
     this.epoch = welcome.epoch;
+    this.carries = (welcome.carry ?? 0) > 0;
     this.#ping = 1_000 * Math.min(Math.max(welcome.ping_ms, 1_000), 60_000);
     this.#op = Math.max(this.#op, welcome.op);
     this.attributesAre(welcome.self.attributes);

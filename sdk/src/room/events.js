@@ -75,7 +75,7 @@ export class LinkEvent extends Event {
     this.member = member;
     /** `connecting`, `open`, `suspect`, `failed` or `closed`. @type {LinkState} */
     this.state = member.link.state;
-    /** `host`, `reflexive` or `relayed`, where open. @type {string | undefined} */
+    /** `host`, `reflexive`, `relayed` or `socket` (through the server), where open. @type {string | undefined} */
     this.path = member.link.path;
     /** Round-trip time in milliseconds, where measured. @type {number | undefined} */
     this.rtt_ms = member.link.rtt_ms;

@@ -15,7 +15,7 @@
  */
 
 /**
- * The connection to a member. `path` is `host`, `reflexive` (through a NAT) or `relayed`, where open; `rtt_ms` the
+ * The connection to a member. `path` is `host`, `reflexive` (through a NAT), `relayed` or `socket` (through the server), where open; `rtt_ms` the
  * round-trip time in milliseconds, where measured; `reason` says in plain words why it failed.
  *
  * @typedef {{ readonly state: LinkState, readonly path?: string, readonly rtt_ms?: number, readonly reason?: string }} Link

@@ -36,6 +36,7 @@ pub(super) fn all() -> Vec<Script> {
         restart(),
         suspicion(),
         relink(),
+        carried(),
         sleep(),
         latest(),
         calls(),
@@ -148,6 +149,25 @@ fn relink() -> Script {
     actions.push((ms(1_000), message(0, To::Room, 10)));
     actions.push((ms(1_100), message(1, To::Room, 10)));
     Script { name: "relink", actor: 0, topology: "mesh", loss: 0.0, actions }
+}
+
+/// No connection joins a member to another before long: the hub carries, loses its own socket in between, and carries again;
+/// then a connection comes up and takes over.
+fn carried() -> Script {
+    let mut actions = vec![(ms(0), Action::Enter(1)), (ms(50), partition(&[0], false, 9_000))];
+    actions.push((ms(100), Action::Enter(0)));
+    let latest = |actor| Action::Say { actor, saying: Saying::Latest { channel: 1, bytes: 10 } };
+    for (at, actor) in [(500, 0), (4_000, 1), (4_010, 0), (7_000, 1)] {
+        actions.push((ms(at), message(actor, To::Room, 20)));
+        actions.push((ms(at + 10), message(actor, To::Actor(1 - actor), 15)));
+        actions.push((ms(at + 20), latest(actor)));
+    }
+    actions.push((ms(4_200), message(1, To::Room, 2 * limits::CHUNK)));
+    let soon = Some(Micros::from_millis(1));
+    actions.push((ms(5_000), Action::Cut { actor: 0, member_notices: soon, hub_notices: soon }));
+    actions.push((ms(5_050), message(0, To::Room, 30)));
+    actions.push((ms(30_000), message(0, To::Room, 40)));
+    Script { name: "carried", actor: 0, topology: "mesh", loss: 0.0, actions }
 }
 
 /// A member gets no turns for three seconds.

@@ -159,13 +159,13 @@ impl Member {
                     self.dirty.insert(id);
                     Ok(())
                 }
-                None => Err(LinkError::Forged),
+                None => Err(LinkError::Acknowledged),
             },
             Ok(Freight::Reliable(bytes)) => self.carried_packet(id, episode, Lane::Reliable, bytes),
             Ok(Freight::Lossy(bytes)) => self.carried_packet(id, episode, Lane::Lossy, bytes),
         };
         if let Err(error) = came {
-            self.end_carriage(id, &error.to_string(), limits::CARRY_AGAIN, true);
+            self.faulty(id, error);
         }
     }
 
@@ -250,7 +250,13 @@ impl Member {
             peer.link.rest(self.now);
             self.session.accuse(id, self.now);
         }
-        self.fail_link(id, &error.to_string());
+        let is_carried = peer.link.is_carried();
+        if !is_carried || error == LinkError::Forged {
+            self.fail_link(id, &error.to_string());
+        }
+        if is_carried {
+            self.end_carriage(id, &error.to_string(), limits::CARRY_AGAIN, true);
+        }
     }
 
     /// The peer closed the link. Where it is leaving, that it left is all that the application hears.

@@ -127,6 +127,7 @@ impl Run {
         while let Some(output) = self.hub.poll_output() {
             self.log.push(format!("{output:?}"));
             match output {
+                Output::Carry { .. } => panic!("nobody has anything carried"),
                 Output::Relay { .. } => panic!("the server has no relay"),
                 Output::Send { to, message } => {
                     let text = message.encode();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use room::{
     hub::{Config, ConnId, Grant, Hub, IdentityPolicy, Input, Output},
     id::{MemberId, Secret},
@@ -19,6 +20,8 @@ pub struct Table {
     inboxes: BTreeMap<ConnId, Vec<ServerMessage>>,
     closed: BTreeMap<ConnId, Option<RefusalCode>>,
     conns: u64,
+    /// What was carried, in order: to whom, from whom, and what.
+    pub carried: Vec<(ConnId, MemberId, Bytes)>,
     /// Whether the hub wants a relay of the server's.
     pub wants_relay: bool,
 }
@@ -81,6 +84,7 @@ impl Table {
             inboxes: BTreeMap::new(),
             closed: BTreeMap::new(),
             conns: 0,
+            carried: Vec::new(),
             wants_relay: false,
         }
     }
@@ -89,6 +93,10 @@ impl Table {
         self.hub.handle(self.now, input);
         while let Some(output) = self.hub.poll_output() {
             match output {
+                Output::Carry { to, from, rest } => {
+                    assert!(!self.closed.contains_key(&to), "something is carried to a closed connection");
+                    self.carried.push((to, from, rest));
+                }
                 Output::Relay { wanted } => self.wants_relay = wanted,
                 Output::Send { to, message } => {
                     for conn in to {

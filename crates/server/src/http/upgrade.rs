@@ -167,7 +167,7 @@ async fn run(site: Arc<Site>, upgrade: OnUpgrade, peer: Arc<Peer>, visit: Visit)
         (Visit::Room(Ok(Admitted { room, place, since, is_relay })), _) => {
             shared.shards.of(&room).worker.spawn(async move {
                 let Ok(stream) = stream.settle() else { return };
-                let socket = Socket::new(stream, &read, room::limits::SIGNAL_MAX);
+                let socket = Socket::new(stream, &read, room::limits::CARRIED_MAX);
                 drop(read);
                 Connection::new(socket, site, is_relay).run(room, &place, since).await;
                 drop((open, peer));
@@ -181,7 +181,7 @@ async fn run(site: Arc<Site>, upgrade: OnUpgrade, peer: Arc<Peer>, visit: Visit)
             drop((open, peer));
         }),
         (Visit::Room(Err(refused)), _) => {
-            let socket = Socket::new(stream, &read, room::limits::SIGNAL_MAX);
+            let socket = Socket::new(stream, &read, room::limits::CARRIED_MAX);
             Connection::new(socket, site, false).refuse(refused).await;
         }
         (Visit::Deepstream(_), None) => {}

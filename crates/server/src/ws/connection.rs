@@ -6,6 +6,7 @@ use std::{
     task::{Poll, ready},
 };
 
+use bytes::Bytes;
 use room::{
     hub::{ConnId, Grant},
     id::RoomName,
@@ -49,6 +50,14 @@ struct Intake {
     is_relay: bool,
     messages: Bucket,
     bytes: Bucket,
+    carried: Bucket,
+}
+
+/// What came from a member.
+enum Word {
+    Message(ClientMessage),
+    /// To be carried to another member.
+    Carried(Bytes),
 }
 
 /// What ends a connection.
@@ -80,9 +89,10 @@ impl Connection {
     pub(crate) fn new(socket: Socket, site: Arc<Site>, is_relay: bool) -> Connection {
         let now = Instant::now();
         let (messages, bytes) = (Bucket::new(site.messages, now), Bucket::new(limits::BYTES, now));
+        let carried = Bucket::new(limits::CARRIED, now);
         let id = site.next_conn();
         let span = info_span!(parent: None, "connection", id = id.0, room = Empty, member = Empty);
-        Connection { socket, intake: Intake { site, is_relay, messages, bytes }, id, span }
+        Connection { socket, intake: Intake { site, is_relay, messages, bytes, carried }, id, span }
     }
 
     /// Serves the connection to its end. `since` is when the client connected.
@@ -150,8 +160,16 @@ impl Connection {
         poll_fn(|cx| {
             loop {
                 let received = ready!(self.socket.poll_receive(cx));
-                if let Some(message) = self.intake.read(received)? {
-                    return Poll::Ready(Ok(message));
+                match self.intake.read(received)? {
+                    Some(Word::Message(message)) => return Poll::Ready(Ok(message)),
+                    Some(Word::Carried(_)) => {
+                        return Poll::Ready(Err(Farewell::Refuse(Refused::fatal(
+                            RefusalCode::JoinFirst,
+                            "the first message must be join",
+                            "send join before anything else",
+                        ))));
+                    }
+                    None => {}
                 }
                 // Pongs to pings that came before the join.
                 if let Poll::Ready(Err(_)) = self.socket.poll_write(cx) {
@@ -212,17 +230,24 @@ impl Intake {
     fn turn(&mut self, conn: ConnId, received: Result<Received, Ended>) -> Result<Turn<shard::Input>, Farewell> {
         match self.read(received)? {
             None => Ok(Turn::Nothing),
-            Some(ClientMessage::Join(_)) => Err(Farewell::Refuse(Refused::fatal(
+            Some(Word::Message(ClientMessage::Join(_))) => Err(Farewell::Refuse(Refused::fatal(
                 RefusalCode::AlreadyJoined,
                 "this socket has joined already",
                 "send join once, and open another socket for another member",
             ))),
-            Some(message) => Ok(Turn::Pass(shard::Input::Said { conn, message })),
+            Some(Word::Message(message)) => Ok(Turn::Pass(shard::Input::Said { conn, message })),
+            Some(Word::Carried(message)) => {
+                let price = message.len().max(limits::CARRIED_MESSAGE);
+                let wait = self.carried.charge(limits::CARRIED, price, Instant::now());
+                let input = shard::Input::Carried { conn, message };
+                let freely = self.is_relay || wait.is_zero();
+                Ok(if freely { Turn::Pass(input) } else { Turn::PassAndWait(Some(input), wait) })
+            }
         }
     }
 
     /// What was received, as a message of a member; `None` for what only the WebSocket protocol minds.
-    fn read(&mut self, received: Result<Received, Ended>) -> Result<Option<ClientMessage>, Farewell> {
+    fn read(&mut self, received: Result<Received, Ended>) -> Result<Option<Word>, Farewell> {
         let received = received.map_err(|ended| match ended {
             Ended::Closed(code) => Farewell::Closed(code),
             Ended::Cut => Farewell::Cut,
@@ -239,6 +264,9 @@ impl Intake {
         })?;
         let (now, bytes) = (Instant::now(), received.len());
         self.site.metrics.received(bytes);
+        if let Received::Binary(message) = received {
+            return Ok(Some(Word::Carried(message)));
+        }
         let may = |intake: &mut Intake| {
             intake.messages.take(intake.site.messages, 1, now) && intake.bytes.take(limits::BYTES, bytes, now)
         };
@@ -250,13 +278,11 @@ impl Intake {
             )));
         }
         match received {
-            Received::Control(_) => Ok(None),
-            Received::Text(text) => ClientMessage::decode(&text).map(Some).map_err(Farewell::Refuse),
-            Received::Binary(_) => Err(Farewell::Refuse(Refused::fatal(
-                RefusalCode::BadMessage,
-                "signalling is text, and this message is binary",
-                "send JSON as a text message, see PROTOCOL.md",
-            ))),
+            Received::Control(_) | Received::Binary(_) => Ok(None),
+            Received::Text(text) => match ClientMessage::decode(&text) {
+                Ok(message) => Ok(Some(Word::Message(message))),
+                Err(refused) => Err(Farewell::Refuse(refused)),
+            },
         }
     }
 }

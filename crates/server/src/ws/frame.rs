@@ -1,7 +1,7 @@
 //! WebSocket frames to clients (RFC 6455, section 5.2), made once for all who are sent the same.
 
 use bytes::Bytes;
-use room::wire::signal::ServerMessage;
+use room::{id::MemberId, wire::signal::ServerMessage};
 use serde::Serialize;
 
 /// The longest head of an unmasked frame.
@@ -21,6 +21,11 @@ pub(crate) fn signal(message: &ServerMessage) -> Bytes {
     let mut json = serde_json::Serializer::new(&mut buffer);
     message.serialize(&mut json).expect("signalling messages have string keys only, and memory takes all bytes");
     with_head(FINAL_TEXT, buffer)
+}
+
+/// The binary frame that carries something from one member to another.
+pub(crate) fn carried(from: MemberId, rest: &[u8]) -> Bytes {
+    with_head(FINAL_BINARY, [&[0; HEAD_MAX], &from.0[..], rest].concat())
 }
 
 /// The text frame that carries this.
