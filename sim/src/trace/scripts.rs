@@ -162,7 +162,7 @@ fn carried() -> Script {
         actions.push((ms(at + 10), message(actor, To::Actor(1 - actor), 15)));
         actions.push((ms(at + 20), latest(actor)));
     }
-    actions.push((ms(4_200), message(1, To::Room, 2 * limits::CHUNK)));
+    actions.push((ms(4_200), message(1, To::Room, 600)));
     let soon = Some(Micros::from_millis(1));
     actions.push((ms(5_000), Action::Cut { actor: 0, member_notices: soon, hub_notices: soon }));
     actions.push((ms(5_050), message(0, To::Room, 30)));
