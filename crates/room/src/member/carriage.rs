@@ -4,7 +4,11 @@
 //! WebSocket says how much of it the other end has taken, so the other end does: what is under way stands for what a
 //! connection has in its send buffer.
 
-use crate::{limits, time::Time, wire::carried::Freight};
+use crate::{
+    limits,
+    time::Time,
+    wire::{carried::Freight, signal::CarryEnd},
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -91,6 +95,17 @@ impl Carriage {
             *left = usize::try_from(flow.sent - total).ok()?;
         }
         Some(left)
+    }
+}
+
+/// Why the hub does not carry, in plain words.
+pub(super) fn reason(end: CarryEnd) -> &'static str {
+    match end {
+        CarryEnd::Closed => "the other side gave up its way over the server",
+        CarryEnd::Away => "the other side has lost the server",
+        CarryEnd::NotLinked => "the plan has no link here",
+        CarryEnd::TooMany => "the server carries no more links of this member, or of the other",
+        CarryEnd::TooSlow => "more waited at the server than it holds",
     }
 }
 

@@ -116,7 +116,7 @@ impl Member {
                     CarryEnd::Closed | CarryEnd::Away => limits::CARRY_AFTER,
                     CarryEnd::NotLinked | CarryEnd::TooMany | CarryEnd::TooSlow => limits::CARRY_AGAIN,
                 };
-                self.end_carriage(from, end.as_str(), pause, false);
+                self.end_carriage(from, carriage::reason(end), pause, false);
             }
             Some(_) => {}
         }

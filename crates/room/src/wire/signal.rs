@@ -285,19 +285,6 @@ pub enum CarryEnd {
     TooSlow,
 }
 
-impl CarryEnd {
-    /// In plain words.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            CarryEnd::Closed => "the other side gave up its way over the server",
-            CarryEnd::Away => "the other side has lost the server",
-            CarryEnd::NotLinked => "the plan has no link here",
-            CarryEnd::TooMany => "the server carries no more links of this member, or of the other",
-            CarryEnd::TooSlow => "more waited at the server than it holds",
-        }
-    }
-}
-
 /// Changes in the sender's links since its last report.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LinkReport {
