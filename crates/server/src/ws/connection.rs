@@ -11,7 +11,10 @@ use room::{
     hub::{ConnId, Grant},
     id::RoomName,
     limits::JOIN_TIMEOUT,
-    wire::signal::{ClientMessage, Join, RefusalCode, Refused, ServerMessage},
+    wire::{
+        carried::Address,
+        signal::{ClientMessage, Join, RefusalCode, Refused, ServerMessage},
+    },
 };
 use tokio::time::{Instant, timeout};
 use tracing::{
@@ -265,6 +268,13 @@ impl Intake {
         let (now, bytes) = (Instant::now(), received.len());
         self.site.metrics.received(bytes);
         if let Received::Binary(message) = received {
+            if Address::read(message.clone()).is_err() {
+                return Err(Farewell::Refuse(Refused::fatal(
+                    RefusalCode::BadMessage,
+                    "a binary message that goes nowhere",
+                    "a member's id and a number come first, see PROTOCOL.md; signalling is text",
+                )));
+            }
             return Ok(Some(Word::Carried(message)));
         }
         let may = |intake: &mut Intake| {
