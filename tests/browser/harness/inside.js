@@ -16,6 +16,9 @@ const report = Reflect.get(globalThis, "report");
 let room;
 /** @type {Book | undefined} */
 let book;
+/** Frames of others that it has passed on, and whether it alters them. */
+let passedOn = 0;
+let forges = false;
 
 const inside = {
   /**
@@ -135,19 +138,27 @@ const inside = {
   /** What it said and heard. */
   report: () => book?.report(),
 
-  /** From now on passes on other words than it was given. */
-  async forge() {
+  /** Counts from now on what it passes on of what others have said. */
+  async watchPassing() {
     const { PacketWriter, decodeFrame, encodeFrame, framesIn } = await import("/sdk/frame.js");
     const send = RTCDataChannel.prototype.send;
     RTCDataChannel.prototype.send = function (/** @type {any} */ packet) {
-      const garbled = new PacketWriter();
+      const passing = new PacketWriter();
       for (const bytes of framesIn(packet)) {
         const frame = decodeFrame(bytes);
         const isPassedOn = "payload" in frame && frame.stream.origin !== room.self.id;
-        garbled.push(isPassedOn ? encodeFrame({ ...frame, payload: frame.payload.map((byte) => byte ^ 1) }) : bytes);
+        if (isPassedOn) passedOn += 1;
+        passing.push(isPassedOn && forges ? encodeFrame({ ...frame, payload: frame.payload.map((byte) => byte ^ 1) }) : bytes);
       }
-      send.call(this, garbled.take());
+      send.call(this, passing.take());
     };
+  },
+
+  passedOn: () => passedOn,
+
+  /** From now on passes on other words than it was given; to be called after `watchPassing`. */
+  forge() {
+    forges = true;
   },
 
   leave: () => room.leave(),

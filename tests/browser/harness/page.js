@@ -81,6 +81,15 @@ export class Page extends Participant {
     await this.do("say", value);
   }
 
+  /**
+   * Waits for each send inside, without asking from here.
+   * @param {number} from
+   * @param {number} until
+   */
+  async saySamples(from, until) {
+    await this.do("saySamples", this.name, from, until);
+  }
+
   /** Dies as a tab does whose process is killed: no handlers, no close frames. */
   async crash() {
     await crash(this.page);

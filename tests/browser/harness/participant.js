@@ -1,7 +1,10 @@
 // @ts-check
 // What a page and a Rust member have in common for a test: a name, an id, and a log of what they saw.
 
+import assert from "node:assert/strict";
+
 import { EventLog } from "./log.js";
+import { describe, sample } from "./values.js";
 
 /** @import { Entry } from "./log.js" */
 
@@ -21,6 +24,15 @@ export class Participant {
    */
   say(value) {
     throw new Error(`${this.name} cannot say ${value}`);
+  }
+
+  /**
+   * Says its own samples, in order.
+   * @param {number} from
+   * @param {number} until
+   */
+  async saySamples(from, until) {
+    for (let at = from; at < until; at++) await this.say(sample(this.name, at));
   }
 
   /** Waits until it is in the room. */
@@ -100,4 +112,28 @@ function linksOf(entries) {
  */
 export async function meshed(all, patienceMs) {
   await Promise.all(all.map((one) => one.linkedTo(all, patienceMs)));
+}
+
+/**
+ * All say their samples at the same time.
+ * @param {Participant[]} all
+ * @param {number} from
+ * @param {number} until
+ */
+export async function talk(all, from, until) {
+  await Promise.all(all.map((one) => one.saySamples(from, until)));
+}
+
+/**
+ * Waits until each has heard the first samples of each other, and sees that they are what was said, once and in order.
+ * @param {Participant[]} all
+ * @param {number} count
+ */
+export async function assertAllHear(all, count) {
+  for (const listener of all) {
+    for (const speaker of all.filter((one) => one !== listener)) {
+      const expected = Array.from({ length: count }, (_, at) => describe(sample(speaker.name, at)));
+      assert.deepEqual(await listener.hears(speaker, count), expected, `what ${listener.name} heard from ${speaker.name}`);
+    }
+  }
 }

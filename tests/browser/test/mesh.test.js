@@ -4,9 +4,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { meshed } from "../harness/participant.js";
+import { assertAllHear, meshed, talk } from "../harness/participant.js";
 import { Scene, assertQuiet, names } from "../harness/scene.js";
-import { describe, digest, pattern, sample } from "../harness/values.js";
+import { describe, digest, pattern } from "../harness/values.js";
 
 const scene = Scene.forFile();
 
@@ -24,19 +24,8 @@ for (const count of [2, 4, 8]) {
     const all = [...pages, ...members];
     await meshed(all);
 
-    await Promise.all([
-      ...pages.map((page) => page.do("saySamples", page.name, 0, COUNT)),
-      ...members.map(async (member) => {
-        for (let at = 0; at < COUNT; at++) await member.say(sample(member.name, at));
-      }),
-    ]);
-
-    for (const listener of all) {
-      for (const speaker of all.filter((one) => one !== listener)) {
-        const expected = Array.from({ length: COUNT }, (_, at) => describe(sample(speaker.name, at)));
-        assert.deepEqual(await listener.hears(speaker, COUNT), expected, `what ${listener.name} heard from ${speaker.name}`);
-      }
-    }
+    await talk(all, 0, COUNT);
+    await assertAllHear(all, COUNT);
     assertQuiet(all);
   });
 }

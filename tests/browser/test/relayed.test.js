@@ -6,8 +6,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
+import { assertAllHear, talk } from "../harness/participant.js";
 import { Scene, assertQuiet, names } from "../harness/scene.js";
-import { describe, sample } from "../harness/values.js";
+import { describe } from "../harness/values.js";
 
 const scene = Scene.forFile();
 
@@ -27,18 +28,8 @@ for (const topology of ["small-world", "tree", "star"]) {
     await Promise.all(all.map((one) => one.log.until("a link", () => one.linked.size > 0)));
     assert.ok(all.some((one) => one.linked.size < all.length - 1), "somebody has to pass on");
 
-    await Promise.all([
-      ...pages.map((page) => page.do("saySamples", page.name, 0, COUNT)),
-      ...members.map(async (member) => {
-        for (let at = 0; at < COUNT; at++) await member.say(sample(member.name, at));
-      }),
-    ]);
-    for (const listener of all) {
-      for (const speaker of all.filter((one) => one !== listener)) {
-        const expected = Array.from({ length: COUNT }, (_, at) => describe(sample(speaker.name, at)));
-        assert.deepEqual(await listener.hears(speaker, COUNT), expected, `what ${listener.name} heard from ${speaker.name}`);
-      }
-    }
+    await talk(all, 0, COUNT);
+    await assertAllHear(all, COUNT);
 
     // The links of the mesh that the room was for a moment go when those of the new plan have taken over.
     const fewest = () => pages.toSorted((a, b) => a.linked.size - b.linked.size);

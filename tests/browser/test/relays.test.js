@@ -8,9 +8,9 @@ import { createInterface } from "node:readline";
 import { test } from "node:test";
 
 import { EventLog } from "../harness/log.js";
+import { assertAllHear, talk } from "../harness/participant.js";
 import { Scene, names } from "../harness/scene.js";
 import { BINARY, endWithThisProcess } from "../harness/server.js";
-import { describe, sample } from "../harness/values.js";
 
 const scene = Scene.forFile();
 
@@ -42,25 +42,11 @@ for (const signal of /** @type {const} */ (["SIGKILL", "SIGTERM"])) {
     await log.until("a star", isStar);
     await log.until("links to all", () => log.entries.some(({ line }) => line === `${all.length} members, ${all.length} links`));
 
-    /** @param {number} from */
-    const say = async (from) => {
-      await Promise.all([
-        ...pages.map((page) => page.do("saySamples", page.name, from, from + HALF)),
-        ...members.map(async (member) => {
-          for (let at = from; at < from + HALF; at++) await member.say(sample(member.name, at));
-        }),
-      ]);
-    };
-    const saying = say(0);
+    const saying = talk(all, 0, HALF);
     child.kill(signal);
     await saying;
-    await say(HALF);
-    for (const listener of all) {
-      for (const speaker of all.filter((one) => one !== listener)) {
-        const expected = Array.from({ length: 2 * HALF }, (_, at) => describe(sample(speaker.name, at)));
-        assert.deepEqual(await listener.hears(speaker, 2 * HALF), expected, `what ${listener.name} heard from ${speaker.name}`);
-      }
-    }
+    await talk(all, HALF, 2 * HALF);
+    await assertAllHear(all, 2 * HALF);
     assert.ok(all.every((one) => one.roster.size === all.length - 1), "a relay is nobody");
     if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
     assert.equal(child.exitCode ?? child.signalCode, signal === "SIGTERM" ? 0 : signal);

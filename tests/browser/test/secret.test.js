@@ -6,9 +6,10 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { test } from "node:test";
 
+import { assertAllHear, talk } from "../harness/participant.js";
 import { Scene, assertQuiet, names } from "../harness/scene.js";
 import { BINARY } from "../harness/server.js";
-import { describe, sample } from "../harness/values.js";
+import { describe } from "../harness/values.js";
 
 /** @import { Participant } from "../harness/participant.js" */
 
@@ -53,17 +54,9 @@ for (const topology of ["mesh", "tree"]) {
     await Promise.all(all.map((one) => one.log.until("everybody", () => one.roster.size === all.length - 1)));
     await Promise.all(all.map((one) => one.log.until("a link", () => one.linked.size > 0)));
 
-    await Promise.all([
-      ...pages.map((page) => page.do("saySamples", page.name, 0, COUNT)),
-      ...[...members, ...strangers].map(async (member) => {
-        for (let at = 0; at < COUNT; at++) await member.say(sample(member.name, at));
-      }),
-    ]);
+    await talk(all, 0, COUNT);
+    await assertAllHear(keyed, COUNT);
     for (const listener of keyed) {
-      for (const speaker of keyed.filter((one) => one !== listener)) {
-        const expected = Array.from({ length: COUNT }, (_, at) => describe(sample(speaker.name, at)));
-        assert.deepEqual(await listener.hears(speaker, COUNT), expected, `what ${listener.name} heard from ${speaker.name}`);
-      }
       const told = await listener.log.until("both strangers", () => unreadable(listener).size === 2 && unreadable(listener));
       assert.deepEqual([told.get(eve.id), told.get(mallory.id)], ["not_sealed", "wrong_key"], listener.name);
     }
