@@ -253,6 +253,8 @@ pub const LOSSY_CHECKING: usize = 256;
 pub const PLAN_EVERY: Micros = Micros::from_secs(1);
 /// How long a newcomer may hold on to its first links: an attempt at one, and another.
 pub const SETTLE_BY: Micros = Micros::from_secs(20);
+/// Links to earlier members that a newcomer holds on to, where the plan leaves it fewer.
+pub const ELDERS_HELD: usize = 1;
 /// Links that newcomers of a room hold on to.
 pub const OVERLAP_MAX: usize = 16_384;
 /// How often a change of topology is looked after.

@@ -2,8 +2,8 @@
 //!
 //! Where others' streams begin for it a newcomer learns over its first links, from members that were here before. When many
 //! enter at once, the plan soon puts others between it and them. Were its first links closed right then, it might be left among
-//! members that entered after it, none of which can tell. So they stay, besides those of the plan, until it says that it
-//! knows, or has had time enough.
+//! members that entered after it, none of which can tell. So one of them stays, besides those of the plan, until it
+//! says that it knows, or has had time enough.
 
 use super::Hub;
 use crate::{id::MemberId, limits, plan::LinkOp, time::Time};
@@ -80,9 +80,20 @@ impl Hub {
     }
 
     fn is_held_on_to(&self, a: MemberId, b: MemberId) -> bool {
+        self.is_relayed() && (self.holds_on_to(a, b) || self.holds_on_to(b, a))
+    }
+
+    /// Whether a member that has yet to settle needs a link to an earlier one: besides it there are too few such links.
+    fn holds_on_to(&self, id: MemberId, peer: MemberId) -> bool {
+        let arrival = |id| self.roster.get(id).map(|session| session.arrival);
         let settles =
             |id| self.roster.get(id).is_some_and(|session| session.conn.is_some() && session.settling.is_some());
-        self.is_relayed() && (settles(a) || settles(b))
+        if !settles(id) || arrival(peer) >= arrival(id) {
+            return false;
+        }
+        let kept = self.overlap.iter().filter_map(|(a, b)| if *a == id { Some(*b) } else { (*b == id).then_some(*a) });
+        let others = self.planner.links_of(id).map(|(other, _)| other).chain(kept);
+        others.filter(|other| *other != peer && arrival(*other) < arrival(id)).count() < limits::ELDERS_HELD
     }
 }
 

@@ -163,7 +163,7 @@ fn a_way_leads_over_links_that_are_up() {
 }
 
 #[test]
-fn a_newcomer_keeps_its_first_links_until_it_knows_where_streams_begin() {
+fn a_newcomer_keeps_a_link_to_an_elder_until_it_knows_where_streams_begin() {
     let mut table = Table::new();
     let mut conns = table.linked(&MEMBERS[..4]);
     pin(&mut table, conns[0], "small-world");
@@ -185,13 +185,14 @@ fn a_newcomer_keeps_its_first_links_until_it_knows_where_streams_begin() {
         }
     };
     listen(&mut table, &mut closed, &mut lazy);
-    assert!(closed.is_empty(), "{closed:?}");
-    assert!(first.iter().all(|peer| lazy.contains(peer)), "{first:?} {lazy:?}");
+    // One of those who were there before it is enough.
+    let held: Vec<_> = first.iter().filter(|peer| !closed.contains(peer)).copied().collect();
+    assert!(held.len() == limits::ELDERS_HELD && held.iter().all(|peer| lazy.contains(peer)), "{held:?} {lazy:?}");
 
     // They go on negotiating.
     let data = Json::parse(r#"{"answer": ""}"#).expect("JSON");
-    table.say(newcomer, ClientMessage::Signal(SignalTo { to: first[0], attempt: 1, data }));
-    let elder = MEMBERS.iter().position(|number| id(*number) == first[0]).expect("an elder");
+    table.say(newcomer, ClientMessage::Signal(SignalTo { to: held[0], attempt: 1, data }));
+    let elder = MEMBERS.iter().position(|number| id(*number) == held[0]).expect("an elder");
     let elder = conns[elder];
     assert!(table.inbox(elder).iter().any(|message| matches!(message, ServerMessage::Signal(_))));
 
