@@ -36,7 +36,7 @@ import { loseRoutes, route } from "./courier/addressed.js";
 import { Core, defaultPush, pushes } from "./courier/core.js";
 import { beginUnknown, greeting, settleBeginnings } from "./courier/greeting.js";
 import { Link } from "./courier/link.js";
-import { consumed, fillOwn, hold, isFlushed, publish, send } from "./courier/own.js";
+import { consumed, fillOwn, hold, isFlushed, isPassedOn, publish, send } from "./courier/own.js";
 import { grant, take } from "./courier/receive.js";
 import { decline, nextFrame } from "./courier/send.js";
 import { Signing, forgetCovers, inCompany, keyOf, seal, sealAt, signed, unseal, verified, vouch } from "./courier/trust.js";
@@ -332,6 +332,16 @@ export class Courier {
   /** Whether everybody who can be reached has all that this member said. */
   get isFlushed() {
     return isFlushed(this.#core);
+  }
+
+  /**
+   * Whether all that was said to the room and came here before `until` is where it should go on to.
+   *
+   * @param {number} now
+   * @param {number} until
+   */
+  isPassedOn(now, until) {
+    return isPassedOn(this.#core, now, until);
   }
 
   /**

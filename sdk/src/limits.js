@@ -170,6 +170,13 @@ export const CALLS_MAX = 1_024;
 export const CALL_TIMEOUT = secs(15);
 /** How long `leave` waits for messages to be acknowledged. */
 export const LEAVE_FLUSH = secs(5);
+/**
+ * How long a member that passes on what others say stays when it is asked to leave, so that whoever lacks something can ask:
+ * it answers for what came in the first half.
+ */
+export const LEAVE_LINGER = secs(1);
+/** How often it looks meanwhile whether it may go. */
+export const LEAVE_LOOK = millis(100);
 /** Nesting of a value. */
 export const VALUE_DEPTH = 64;
 /** Items in a value, those within it and the keys of maps included: an item takes one byte on the wire and a hundred in memory. */

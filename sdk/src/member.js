@@ -17,7 +17,7 @@
  */
 
 import { FrameError } from "./frame.js";
-import { DRAIN_TIMEOUT, LEAVE_FLUSH, SLEPT_AFTER } from "./limits.js";
+import { DRAIN_TIMEOUT, LEAVE_FLUSH, LEAVE_LINGER, LEAVE_LOOK, SLEPT_AFTER } from "./limits.js";
 import { call, callFailed, publish, reply, send } from "./member/app.js";
 import { Core } from "./member/core.js";
 import { askWays, buffered, consumed, hearCourier, packetCame, pump } from "./member/frames.js";
@@ -120,6 +120,7 @@ export class Member {
     consider(core.session.timeout);
     consider(core.drainBy);
     consider(core.leaveBy);
+    if (core.leaveBy !== undefined && core.isRelayed) consider(core.now + LEAVE_LOOK);
     consider(core.calls.timeout);
     consider(core.courier.pollTimeout());
     return due === Infinity ? undefined : due;
@@ -260,7 +261,27 @@ export class Member {
   #leaveWhenFlushed() {
     const core = this.#core;
     if (core.leaveBy === undefined) return;
-    if (core.courier.isFlushed || core.leaveBy <= core.now) close(core, undefined, "left", "");
+    if (core.leaveBy <= core.now || (core.courier.isFlushed && this.#isDispensable(core.leaveBy))) {
+      close(core, undefined, "left", "");
+    }
+  }
+
+  /**
+   * Whether nobody depends any more on what this member has of others' streams, or on its own reaching all: neighbours that
+   * took it may be about to leave as well.
+   *
+   * @param {number} leaveBy
+   */
+  #isDispensable(leaveBy) {
+    const core = this.#core;
+    const people = [...core.peers.values()].filter(({ link, info }) => link.role !== undefined && !info.relay);
+    if (!core.isRelayed || people.length === 0) return true;
+    const since = leaveBy - LEAVE_FLUSH;
+    return (
+      core.now >= since + LEAVE_LINGER &&
+      people.some(({ link }) => link.isOpen) &&
+      core.courier.isPassedOn(core.now, since + LEAVE_LINGER / 2)
+    );
   }
 
   /** @param {Input} input */

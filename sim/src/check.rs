@@ -77,9 +77,9 @@ impl Checks {
         }
     }
 
-    /// The room has had all its time; `standing` says who is still in it.
-    pub(crate) fn finish(&mut self, now: Time, standing: &[bool]) {
-        self.delivery.finish(standing);
+    /// The room has had all its time; `standing` says who is still in it, `left` who left properly.
+    pub(crate) fn finish(&mut self, now: Time, standing: &[bool], left: &[bool]) {
+        self.delivery.finish(standing, left);
         for what in self.delivery.take_violations().into_iter().chain(self.calls.finish(standing)) {
             self.violation(now, what);
         }

@@ -35,6 +35,8 @@ pub struct Report {
     pub gaps: u64,
     /// Deliveries that did not happen and were covered by a gap.
     pub lost_in_gaps: u64,
+    /// Deliveries without a word of it that did not happen because the sender had left since.
+    pub last_words_missed: u64,
     /// Chunks that arrived beyond those needed, for each one needed.
     pub rmr: f64,
     /// Mean number of links that a message went over.
@@ -101,14 +103,15 @@ impl fmt::Display for Report {
         writeln!(f, "{} members in {} rooms, {} s of {}", self.members, self.rooms, self.seconds, self.topology)?;
         writeln!(
             f,
-            "delivered {} of {} ({} sent), {} missed, {} duplicated, {} reordered, {} in gaps",
+            "delivered {} of {} ({} sent), {} missed, {} duplicated, {} reordered, {} in gaps, {} last words missed",
             self.delivered,
             self.deliveries_expected,
             self.sent,
             self.missed,
             self.duplicated,
             self.reordered,
-            self.lost_in_gaps
+            self.lost_in_gaps,
+            self.last_words_missed
         )?;
         writeln!(f, "latency {:.1} / {:.1} / {:.1} ms (p50, p99, p99.9)", self.p50_ms, self.p99_ms, self.p999_ms)?;
         writeln!(f, "{} events in {:.2} s; hash {}", self.events, self.wall_s, self.hash)?;

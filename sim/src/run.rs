@@ -82,6 +82,7 @@ fn summary(scenario: &Scenario, outcomes: Vec<Outcome>) -> Report {
         report.reordered += totals.reordered;
         report.gaps += totals.gaps;
         report.lost_in_gaps += totals.lost_in_gaps;
+        report.last_words_missed += totals.last_words_missed;
         report.deliveries_expected += totals.delivered + totals.missed + totals.lost_in_gaps - totals.duplicated;
         report.calls_answered += checks.calls.answered;
         report.calls_failed += checks.calls.failed;

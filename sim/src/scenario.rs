@@ -117,6 +117,8 @@ pub struct Faults {
     pub massacre: bool,
     /// What the second member does with what it passes on.
     pub mischief: Option<Mischief>,
+    /// Part of the members that leave within a second, once.
+    pub exodus: f64,
 }
 
 /// What a member does that does not pass on what it was given.
@@ -206,6 +208,7 @@ impl Default for Faults {
             relay_crashes_per_min: 0.0,
             massacre: false,
             mischief: None,
+            exodus: 0.0,
         }
     }
 }
@@ -235,6 +238,7 @@ impl Scenario {
             relay_crashes_per_min: 0.0,
             massacre: rate(0.1, 1) > 0.0,
             mischief: None,
+            exodus: 0.0,
         };
         let churn_per_min = rate(0.5, 4);
         let work = Work {

@@ -131,6 +131,7 @@ impl<'a> Draw<'a> {
         if scenario.faults.massacre {
             self.massacre();
         }
+        self.exodus();
         self.faults();
         for actor in 0..self.lives.len() {
             self.work(actor);
@@ -185,6 +186,17 @@ impl<'a> Draw<'a> {
             let Some(actor) = self.somebody(at) else { return };
             let hangs = self.dice.chance(self.scenario.faults.hangs);
             self.actions.push((at, Action::Crash { actor, hangs }));
+            self.lives[actor].to = at;
+        }
+    }
+
+    fn exodus(&mut self) {
+        let at = Time(self.end.0 / 10 * 6);
+        let leaving = (self.lives.len() as f64 * self.scenario.faults.exodus) as usize;
+        for _ in 0..leaving {
+            let Some(actor) = self.somebody(at) else { return };
+            let at = at + Micros(self.dice.below(1_000_000));
+            self.actions.push((at, Action::Leave(actor)));
             self.lives[actor].to = at;
         }
     }

@@ -528,7 +528,8 @@ impl World {
             self.checks.violation(self.now, format!("not settled: {what}"));
         }
         let standing: Vec<bool> = self.actors.iter().map(|actor| actor.machine.is_some()).collect();
-        self.checks.finish(self.now, &standing);
+        let left: Vec<bool> = self.actors.iter().map(|actor| actor.fate == Fate::Left).collect();
+        self.checks.finish(self.now, &standing, &left);
     }
 
     fn hub(&self) -> Option<&Hub> {

@@ -158,6 +158,11 @@ pub const CALLS_MAX: usize = 1_024;
 pub const CALL_TIMEOUT: Micros = Micros::from_secs(15);
 /// How long `leave` waits for messages to be acknowledged.
 pub const LEAVE_FLUSH: Micros = Micros::from_secs(5);
+/// How long a member that passes on what others say stays when it is asked to leave, so that whoever lacks something can ask:
+/// it answers for what came in the first half.
+pub const LEAVE_LINGER: Micros = Micros::from_secs(1);
+/// How often it looks meanwhile whether it may go.
+pub const LEAVE_LOOK: Micros = Micros::from_millis(100);
 /// Nesting of a value.
 pub const VALUE_DEPTH: usize = 64;
 /// Items in a value, those within it and the keys of maps included: an item takes one byte on the wire and a hundred

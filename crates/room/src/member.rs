@@ -287,7 +287,7 @@ impl Member {
             leaving,
             self.session.timeout(),
             self.drain_by,
-            self.leave_by,
+            self.leave_by.map(|by| if self.is_relayed() { by.min(self.now + limits::LEAVE_LOOK) } else { by }),
             self.calls.timeout(),
             self.courier.poll_timeout(),
         ];
@@ -361,9 +361,22 @@ impl Member {
 
     fn leave_when_flushed(&mut self) {
         let Some(leave_by) = self.leave_by else { return };
-        if self.courier.is_flushed() || leave_by <= self.now {
+        if leave_by <= self.now || (self.courier.is_flushed() && self.is_dispensable(leave_by)) {
             self.close(None, "left", "");
         }
+    }
+
+    /// Whether nobody depends any more on what this member has of others' streams, or on its own reaching all: neighbours that
+    /// took it may be about to leave as well.
+    fn is_dispensable(&self, leave_by: Time) -> bool {
+        let mut people = self.peers.values().filter(|peer| peer.link.role.is_some() && !peer.info.relay).peekable();
+        if !self.is_relayed() || people.peek().is_none() {
+            return true;
+        }
+        let since = |part: Micros| Time(leave_by.0 - limits::LEAVE_FLUSH.0) + part;
+        self.now >= since(limits::LEAVE_LINGER)
+            && people.any(|peer| peer.link.is_open())
+            && self.courier.is_passed_on(self.now, since(Micros(limits::LEAVE_LINGER.0 / 2)))
     }
 
     /// Ends everything.

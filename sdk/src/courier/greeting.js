@@ -122,6 +122,7 @@ export function hello(core, at, version, credit, isSure, holdings) {
   const { peer } = link;
   link.isUnsure = !isSure;
   link.open = true;
+  link.opened = core.now;
   link.credit = credit;
   if (core.expected.has(peer)) core.expected.set(peer, undefined);
   core.events.push({ type: "open", peer });

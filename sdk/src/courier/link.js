@@ -75,6 +75,8 @@ export class Link {
   peer;
   /** Whether the other end has said HELLO. */
   open = false;
+  /** When it did. */
+  opened = 0;
   /** Whether it said that it does not know where streams begin. */
   isUnsure = false;
   /** Whether it has fallen silent. */

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { OUTBOX_MAX, SWEEP_EVERY } from "../limits.js";
+import { LEAVE_LINGER, OUTBOX_MAX, SWEEP_EVERY } from "../limits.js";
 import { wantRoute } from "./addressed.js";
 import { pushes } from "./core.js";
 import { cost } from "./log.js";
@@ -54,6 +54,28 @@ function isAwaited(core, s) {
   return core.links.places().some((at) => {
     const link = core.links.at(at);
     return !link.suspect && pushes(core, at, s) && Math.max(link.endsOf(s).theirs, 1) < next;
+  });
+}
+
+/**
+ * Whether all that was said to the room and came here before `until` is where it should go on to: those whom this member
+ * sends it have it, and the others had time to ask for it.
+ *
+ * @param {Core} core
+ * @param {number} now
+ * @param {number} until
+ */
+export function isPassedOn(core, now, until) {
+  const links = core.links.places().filter((at) => core.links.at(at).isSound);
+  return core.streams.places().every((s) => {
+    const { kind, hasBegun, log } = core.streams.at(s);
+    if ((kind !== "own" && kind !== "room") || !hasBegun) return true;
+    const upto = log.firstSince(until);
+    return !links.some((at) => {
+      const link = core.links.at(at);
+      const mayAsk = pushes(core, at, s) || now < link.opened + LEAVE_LINGER;
+      return mayAsk && Math.max(link.endsOf(s).theirs, 1) < upto;
+    });
   });
 }
 

@@ -35,6 +35,8 @@ pub(crate) struct Totals {
     pub(crate) gaps: u64,
     /// Messages lost, and told of by a gap.
     pub(crate) lost_in_gaps: u64,
+    /// Messages of senders that left since that never came, without a word.
+    pub(crate) last_words_missed: u64,
 }
 
 #[derive(Debug)]
@@ -145,8 +147,18 @@ impl Delivery {
         self.progress.iter().find_map(owing)
     }
 
-    /// Everybody has had their time.
-    pub(crate) fn finish(&mut self, standing: &[bool]) {
+    /// Everybody has had their time; `left` says who left properly.
+    pub(crate) fn finish(&mut self, standing: &[bool], left: &[bool]) {
+        let behind = |((at, from, _), progress): (&(usize, usize, bool), &Progress)| {
+            standing[*at] && left[*from] && !progress.gap && progress.next < progress.owed
+        };
+        let owed = self.progress.iter().filter(|entry| behind(*entry));
+        let numbers = owed.map(|((at, from, addressed), progress)| {
+            let stream = self.streams.get(&(*from, addressed.then_some(*at)));
+            let is_owed = |sent: &&Sent| !sent.refused && sent.owed.contains(at);
+            stream.map_or(0, |stream| stream[progress.next as usize..].iter().filter(is_owed).count() as u64)
+        });
+        self.totals.last_words_missed = numbers.sum();
         let open: Vec<_> = self
             .progress
             .iter()

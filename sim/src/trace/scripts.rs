@@ -41,11 +41,11 @@ pub(super) fn all() -> Vec<Script> {
         latest(),
         calls(),
         state(),
-        relayed("small-world", "small-world", 4),
-        relayed("tree", "tree", 4),
-        relayed("star", "star", 4),
+        relayed("small-world", "small-world", 9, 2, 4),
+        relayed("tree", "tree", 9, 2, 4),
+        relayed("star", "star", 6, 1, 4),
         // The server's relay comes behind all others.
-        relayed("relay", "star", 10),
+        relayed("relay", "star", 6, 1, 7),
     ]
 }
 
@@ -218,23 +218,23 @@ fn state() -> Script {
 }
 
 /// A room in which members pass on what others say, on all channels, to the room and to one; some crash, some come.
-fn relayed(name: &'static str, topology: &'static str, actor: usize) -> Script {
-    let mut actions = entering(9);
-    for round in 0..4 {
-        let at = 1_500 + 700 * round;
-        for (place, actor) in [1, 4, 7].into_iter().enumerate() {
+fn relayed(name: &'static str, topology: &'static str, members: usize, rounds: u64, actor: usize) -> Script {
+    let mut actions = entering(members);
+    for round in 0..rounds {
+        let at = 1_500 + 1_600 * round;
+        for (place, actor) in [1, 4, members / 2].into_iter().enumerate() {
             let at = at + 90 * place as u64;
             actions.push((ms(at), message(actor, To::Room, 20)));
-            actions.push((ms(at + 10), message(actor, To::Actor((actor + 4) % 9), 15)));
+            actions.push((ms(at + 10), message(actor, To::Actor((actor + 4) % members), 15)));
             let latest = Saying::Latest { channel: 1, bytes: 10 };
             actions.push((ms(at + 20), Action::Say { actor, saying: latest }));
             actions.push((ms(at + 30), Action::Say { actor, saying: Saying::Datagram { bytes: 10 } }));
         }
     }
-    let call = Saying::Call { to: To::Actor(8), bytes: 12 };
+    let call = Saying::Call { to: To::Actor(members - 1), bytes: 12 };
     actions.push((ms(2_000), Action::Say { actor: 4, saying: call }));
     actions.push((ms(2_700), Action::Crash { actor: 0, hangs: false }));
-    actions.push((ms(3_500), Action::Enter(9)));
+    actions.push((ms(3_500), Action::Enter(members)));
     actions.push((ms(4_000), message(4, To::Room, 300)));
     actions.push((ms(4_500), Action::Leave(1)));
     Script { name, actor, topology, loss: 0.0, actions }

@@ -14,11 +14,8 @@ const MEMBERS = 200;
 const SPEAKERS = 10;
 /** After this long the links of a topology that was left are gone, where everybody has others. */
 const RETIRED_MS = 3_000;
-/**
- * Links of a member of a small world: six, and two in reserve for those that are about to change; besides them, while many
- * enter, those that newcomers hold on to until they know where streams begin.
- */
-const DEGREE_MAX = 8 + 24;
+/** Links of a member of a small world: six, and two in reserve for those that are about to change. */
+const DEGREE_MAX = 8;
 
 test(`${MEMBERS} members of a small world hear ${SPEAKERS} of them, each over few links`, async (t) => {
   const address = scene.server.address(scene.room());

@@ -18,6 +18,8 @@ pub(super) struct Link {
     pub peer: MemberId,
     /// Whether the other end has said HELLO.
     pub open: bool,
+    /// When it did.
+    pub opened: Time,
     /// Whether it said that it does not know where streams begin.
     pub is_unsure: bool,
     /// Whether it has fallen silent.
@@ -141,6 +143,7 @@ impl Link {
         Link {
             peer,
             open: false,
+            opened: Time(0),
             is_unsure: false,
             suspect: false,
             delay: None,

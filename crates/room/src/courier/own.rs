@@ -33,6 +33,19 @@ impl Courier {
         })
     }
 
+    /// Whether all that was said to the room and came here before `until` is where it should go on to: those whom this member
+    /// sends it have it, and the others had time to ask for it.
+    pub fn is_passed_on(&self, now: Time, until: Time) -> bool {
+        let is_awaited = |at: usize, link: &Link, s: usize, stream: &Stream| {
+            let may_ask = self.pushes(at, s) || now < link.opened + limits::LEAVE_LINGER;
+            may_ask && stream.has_begun() && link.ends_of(s).theirs.max(1) < stream.log.first_since(until)
+        };
+        let mut streams = self.streams.iter().filter(|(_, stream)| matches!(stream.kind, Kind::Own | Kind::Room));
+        streams.all(|(s, stream)| {
+            !self.links.iter().any(|(at, link)| link.is_sound() && is_awaited(at, link, s, stream))
+        })
+    }
+
     /// Says something to the room, or to a member: answered by [`Event::Sent`] where it has a ticket.
     pub fn send(&mut self, now: Time, to: Option<MemberId>, ticket: Option<u64>, head: Head, payload: Bytes) {
         self.now = now;

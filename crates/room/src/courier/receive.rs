@@ -67,7 +67,7 @@ impl Courier {
         let link = &mut self.links[at];
         let vouches = link.vouches && is_sure;
         link.is_unsure = !is_sure;
-        link.open = true;
+        (link.open, link.opened) = (true, now);
         link.credit = credit;
         if let Some(expected) = self.expected.get_mut(&peer) {
             *expected = None;
