@@ -41,8 +41,8 @@ pub(super) fn all() -> Vec<Script> {
         latest(),
         calls(),
         state(),
-        relayed("small-world", "small-world", 9, 2, 4),
-        relayed("tree", "tree", 9, 2, 4),
+        relayed("small-world", "small-world", 9, 1, 4),
+        relayed("tree", "tree", 9, 1, 4),
         relayed("star", "star", 6, 1, 4),
         // The server's relay comes behind all others.
         relayed("relay", "star", 6, 1, 7),

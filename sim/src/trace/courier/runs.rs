@@ -35,7 +35,7 @@ const FAIR: Weather = Weather {
     seed: 1,
     members: 7,
     relayed: true,
-    events: 140,
+    events: 110,
     every: Micros::from_millis(60),
     odds: CALM,
     long: 40_000,
@@ -74,11 +74,11 @@ fn flood() -> Weather {
 /// What is said to one member only, over others that come and go.
 fn routes() -> Weather {
     let odds = Odds { say: 4, tell: 30, link: 3, unlink: 3, ..CALM };
-    Weather { name: "courier-routes", seed: 4, members: 8, events: 150, odds, ..FAIR }
+    Weather { name: "courier-routes", seed: 4, members: 8, events: 130, odds, ..FAIR }
 }
 
 /// Members that break the rules.
 fn strange() -> Weather {
     let odds = Odds { say: 10, garble: 12, link: 12, expect: 1, plan: 1, ..CALM };
-    Weather { name: "courier-strange", seed: 5, members: 6, events: 150, odds, ..FAIR }
+    Weather { name: "courier-strange", seed: 5, members: 6, events: 120, odds, ..FAIR }
 }
