@@ -104,6 +104,9 @@ impl Forest {
 
     pub(super) fn reshape(&mut self, draft: &mut Draft<'_>, slot: Slot) {
         self.reslot(draft, slot);
+        for stripe in &mut self.stripes {
+            stripe.abdicate(draft);
+        }
         self.tend(draft, slot);
         self.go_on(draft);
     }

@@ -91,8 +91,9 @@ impl Star {
         self.tree.enter(draft, slot, slots);
     }
 
-    /// Moves one member from another member to a relay.
+    /// Makes a relay the root where there is one, then moves one member from another member to a relay.
     fn improve(&mut self, draft: &mut Draft<'_>) {
+        self.tree.abdicate(draft);
         if FREE.iter().any(|class| self.tree.class(*class).next().is_some())
             && let Some(child) = self.tree.burden(draft)
         {

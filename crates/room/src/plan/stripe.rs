@@ -366,22 +366,27 @@ impl Stripe {
         }
         self.places[slot.index()].slots = 0;
         self.index(draft.members, slot);
-        if self.root == Some(slot) {
-            let present = self.children(draft.links, slot).filter(|child| draft.members.present(*child));
-            let Some(heir) =
-                present.filter(|child| self.slots(*child) > 0).max_by_key(|child| (self.slots(*child), *child))
-            else {
-                return;
-            };
-            self.float(draft, slot);
-            self.turn(heir);
-            self.land_as_root(draft, heir);
+        if self.root == Some(slot) && !self.abdicate(draft) {
+            return;
         }
         let children: Vec<Slot> =
             self.children(draft.links, slot).filter(|child| draft.members.present(*child)).collect();
         for child in children {
             self.rehome(draft, child, true);
         }
+    }
+
+    /// A root without slots, which need not be present, changes places with its child that can carry most, so that whoever
+    /// hangs on it can be moved elsewhere; whether there was one. No link changes.
+    pub(super) fn abdicate(&mut self, draft: &mut Draft<'_>) -> bool {
+        let Some(root) = self.root.filter(|root| self.slots(*root) == 0) else { return false };
+        let present = self.children(draft.links, root).filter(|child| draft.members.present(*child));
+        let able = present.filter(|child| self.slots(*child) > 0);
+        let Some(heir) = able.max_by_key(|child| (self.slots(*child), *child)) else { return false };
+        self.float(draft, root);
+        self.turn(heir);
+        self.land_as_root(draft, heir);
+        true
     }
 
     /// Moves a present member and all below it to the free slot that it would be given now, if any; whether it did.
@@ -414,9 +419,13 @@ impl Stripe {
         children.find(|child| draft.members.present(*child))
     }
 
-    /// Makes one move that takes members nearer to the root: a child to a free slot from one who has too many, else the
-    /// deepest leaf to a free slot, else the deepest member with children to the place of a shallower leaf.
+    /// Makes one move that takes members nearer to a better root: one with slots in place of one without, else a child to a
+    /// free slot from one who has too many, else the deepest leaf to a free slot, else the deepest member with children to
+    /// the place of a shallower leaf.
     pub(super) fn improve(&mut self, draft: &mut Draft<'_>) {
+        if self.abdicate(draft) {
+            return;
+        }
         let free = self.shallowest(&FREE);
         if free.is_some()
             && let Some(child) = self.burden(draft)

@@ -126,6 +126,32 @@ fn every_child_has_two_more_ways_out_of_its_subtree() {
 }
 
 #[test]
+fn a_root_that_can_carry_nobody_any_more_gives_way() {
+    for (topology, stripes) in [(Topology::Tree, 1), (Topology::Tree, 4), (Topology::Star, 1)] {
+        let mut table = Table::new(7, Config { topology, stripes, ..Config::default() });
+        let relays = if topology == Topology::Star { 3 } else { 0 };
+        for number in 0..60 {
+            table.join(number, if number < relays { relay(40) } else { usual(number) });
+        }
+        let is_root = |table: &Table, number: u64, stripe| {
+            table.planner.parent_of(id(number), stripe).is_none() && table.planner.depth_of(id(number)).is_some()
+        };
+        let root = (0..60).find(|number| is_root(&table, *number, 0)).expect("somebody is the root");
+        let profile = Profile { turn: true, ..Profile::default() };
+        table.apply(&Event::Profile { id: id(root), profile });
+        for second in 0..30 {
+            table.apply(&Event::Tick(Time(0) + Micros::from_secs(second)));
+        }
+        for stripe in 0..stripes {
+            assert!(!is_root(&table, root, stripe), "{topology}, stripe {stripe}");
+            let below = (0..60).filter(|number| table.planner.parent_of(id(*number), stripe) == Some(id(root))).count();
+            assert_eq!(below, 0, "{topology}, stripe {stripe}");
+        }
+        table.check("the root has changed");
+    }
+}
+
+#[test]
 fn nobody_has_children_in_two_stripes() {
     let config = Config { topology: Topology::Tree, stripes: 4, ..Config::default() };
     let mut table = Table::new(7, config);
