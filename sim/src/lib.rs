@@ -24,7 +24,6 @@ mod report;
 mod run;
 mod scenario;
 mod schedule;
-mod signer;
 pub mod trace;
 mod world;
 

@@ -31,7 +31,6 @@ use crate::{
     queue::Queue,
     scenario::{Mischief, Scenario},
     schedule::{Action, Schedule},
-    signer,
     trace::Recorder,
 };
 use actor::{Actor, Fate};

@@ -15,6 +15,7 @@ use room::{
     member::{Answer, Config, Event as MachineEvent, Input, Joined, Lossy, Member, Output},
     time::{Micros, Time},
 };
+use signer::Signer;
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc, oneshot, watch},
     time::{Instant, Sleep, sleep},
@@ -29,7 +30,6 @@ use crate::{
     membership::{Command, Publish, Requests},
     secrecy::{Heard, Secrecy},
     shared::Shared,
-    signer::{self, Signer},
     socket::{Failure, Socket, SocketEvent},
 };
 

@@ -13,6 +13,7 @@ use room::{
     member::Config,
     wire::signal::{Attributes, GUEST, Member, RelayOffer, Token},
 };
+use signer::Signer;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::oneshot,
@@ -25,7 +26,6 @@ use crate::{
     links::Links,
     secrecy::Secrecy,
     shared::Shared,
-    signer::Signer,
     socket::{Io, Socket},
 };
 

@@ -57,7 +57,6 @@ mod seal;
 mod secrecy;
 mod secret;
 mod shared;
-mod signer;
 mod socket;
 mod state;
 mod value;

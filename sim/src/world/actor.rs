@@ -8,9 +8,10 @@ use room::{
     time::Time,
     wire::signal::RelayOffer,
 };
+use signer::Signer;
 
 use super::{Event, app::App, links::Uplink};
-use crate::{dice::Dice, signer::Signer};
+use crate::dice::Dice;
 
 /// What has become of an actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -33,10 +33,11 @@ const PURE: &[&str] = &["crates/room", "crates/deepstream"];
 const MAY_KNOW: &[(&str, &str, &[&str])] = &[
     ("deepstream", "crates/deepstream", &[]),
     ("room", "crates/room", &[]),
+    ("signer", "crates/signer", &["room"]),
     ("rtc", "crates/rtc", &["room"]),
-    ("roomful", "crates/client", &["room", "rtc"]),
+    ("roomful", "crates/client", &["room", "signer", "rtc"]),
     ("server", "crates/server", &["room", "rtc", "roomful", "deepstream"]),
-    ("sim", "sim", &["room"]),
+    ("sim", "sim", &["room", "signer"]),
     ("cli", "crates/cli", &["room", "roomful", "server", "sim", "bench"]),
     ("tests", "tests", &["room", "rtc", "roomful", "server", "sim", "bench"]),
     ("bench", "bench", &["room", "rtc", "roomful", "server", "sim"]),

@@ -1,35 +1,51 @@
-//! The key pair of a session, and signatures: Ed25519 (RFC 8032).
+//! The key pair of a member's session, and signatures: Ed25519 (RFC 8032). What is signed, and when, the member machine says;
+//! whoever runs one, the client and the simulator, signs and verifies here. Keys are not kept anywhere.
+//!
+//! ```
+//! let signer = signer::Signer::new(&[7; 32]);
+//! let signature = signer.sign(b"hello");
+//! assert!(signer::verify(&signer.key(), b"hello", &signature));
+//! ```
+
+use std::fmt;
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use room::id::{Key, Signature};
 
-/// Signs what this member says.
-pub(crate) struct Signer {
+/// Signs what one member says.
+pub struct Signer {
     pair: Ed25519KeyPair,
     key: Key,
 }
 
 impl Signer {
     /// The pair of a seed, which nobody else is to know.
-    pub(crate) fn new(seed: &[u8; 32]) -> Signer {
+    pub fn new(seed: &[u8; 32]) -> Signer {
         let pair = Ed25519KeyPair::from_seed_unchecked(seed).expect("any 32 bytes are a seed");
         let public = pair.public_key().as_ref().try_into().expect("a public key has 32 bytes");
         Signer { pair, key: Key(public) }
     }
 
     /// What others verify with.
-    pub(crate) fn key(&self) -> Key {
+    pub fn key(&self) -> Key {
         self.key
     }
 
     /// The signature of a text.
-    pub(crate) fn sign(&self, text: &[u8]) -> Signature {
+    pub fn sign(&self, text: &[u8]) -> Signature {
         Signature(self.pair.sign(text).as_ref().try_into().expect("a signature has 64 bytes"))
     }
 }
 
+impl fmt::Debug for Signer {
+    /// The public half only.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signer").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
 /// Whether a signature is a key's, of a text.
-pub(crate) fn verify(key: &Key, text: &[u8], signature: &Signature) -> bool {
+pub fn verify(key: &Key, text: &[u8], signature: &Signature) -> bool {
     UnparsedPublicKey::new(&ED25519, &key.0[..]).verify(text, &signature.0).is_ok()
 }
 
