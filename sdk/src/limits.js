@@ -63,7 +63,7 @@ export const CLAIMS_MAX = ROOM_MEMBERS;
 export const HUB_PING = secs(10);
 /** How long a member tries to enter a room for the first time before it gives up. */
 export const ENTER_TIMEOUT = secs(15);
-/** The first pause between a member's attempts to reach the hub; doubled each time. */
+/** The first pause between a member's attempts to reach the hub; doubled each time, until it was in the room for `RECONNECT_MAX`. */
 export const RECONNECT_MIN = millis(100);
 /** The longest pause between a member's attempts to reach the hub. */
 export const RECONNECT_MAX = secs(5);
@@ -233,6 +233,8 @@ export const LATEST_LAZY = millis(500);
 export const LATEST_UNSEEN = 4_096;
 /** Messages of members of whom the hub has not told yet. */
 export const EARLY_MAX = 256;
+/** Bytes of such messages: one of any size has room. */
+export const EARLY_BYTES = MESSAGE_MAX;
 /** How long what a member said before it went may still be on its way from link to link. */
 export const PARTING_WORDS = secs(1);
 /** How often a way to a member is asked for while there is none. */

@@ -236,7 +236,7 @@ export class Room extends Emitter {
       return await this.#ask(ticket, () => {
         const limit = timeout === undefined ? undefined : Math.max(0, Math.round(timeout * 1_000));
         this.#driver.handle({ type: "call", ticket, to: idOf(to), method, payload, timeout: limit });
-      });
+      }, signal);
     } finally {
       signal?.removeEventListener("abort", abort);
     }
@@ -257,7 +257,8 @@ export class Room extends Emitter {
   }
 
   /**
-   * Leaves, after what was sent has arrived (at most 5 s).
+   * Leaves, after what was sent has arrived: at most 5 s. Outside of a mesh that takes a second at least, so that nobody lacks
+   * what this member passed on.
    *
    * @returns {Promise<void>}
    */
@@ -537,13 +538,15 @@ export class Room extends Emitter {
   }
 
   /**
-   * Waits for the answer to an input.
+   * Waits for the answer to an input, which nothing comes of where it is not wanted any more by the time that the page is back.
    *
    * @param {number} ticket
    * @param {() => void} start
+   * @param {AbortSignal} [signal]
    */
-  async #ask(ticket, start) {
-    if (this.#back) await this.#back.promise;
+  async #ask(ticket, start, signal) {
+    if (this.#back) await unlessAborted(this.#back.promise, signal);
+    signal?.throwIfAborted();
     if (this.#status === "closed") throw notSent("closed");
     return new Promise((resolve, reject) => {
       this.#waiters.set(ticket, { resolve, reject });
@@ -687,6 +690,26 @@ function notPinned(why) {
   }
   const { code, message, hint } = why.refused;
   return new RoomError(code, message, hint);
+}
+
+/**
+ * Waits for what is never rejected, or until it is not waited for any more.
+ *
+ * @param {Promise<void>} promise
+ * @param {AbortSignal | undefined} signal
+ * @returns {Promise<void>}
+ */
+async function unlessAborted(promise, signal) {
+  if (!signal) return promise;
+  /** @type {PromiseWithResolvers<void>} */
+  const aborted = withResolvers();
+  const abort = () => aborted.reject(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    await Promise.race([promise, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
 }
 
 /**

@@ -100,7 +100,7 @@ export class HubSocket {
     this.#socket.binaryType = "arraybuffer";
     this.#socket.onopen = () => this.#handlers?.onopen();
     this.#socket.onmessage = ({ data }) => this.#read(data);
-    this.#socket.onclose = ({ code, reason }) => this.#end(refusalOfClose(code), reason || plainReason(code));
+    this.#socket.onclose = ({ code, reason }) => this.#end(refusalOfClose(code), endedBecause(code, reason));
   }
 
   /** @param {ClientMessage} message */
@@ -137,14 +137,11 @@ export class HubSocket {
     }
     let message;
     try {
-      if (typeof data !== "string") throw new MessageError("bad_message", "a message that is not text");
-      message = decodeServerMessage(data);
+      message = decodeServerMessage(String(data));
     } catch (error) {
       // What a later server says beyond this version is not for this member.
-      if (error instanceof MessageError && error.code === "unknown_message") return;
-      this.#socket.close(4000, "bad_message");
-      this.#end(undefined, "the server sent a message that this version does not understand");
-      return;
+      if (error instanceof MessageError) return;
+      throw error;
     }
     this.#handlers.onmessage(message);
   }
@@ -161,10 +158,19 @@ export class HubSocket {
 }
 
 /**
- * A close code (RFC 6455, 7.4) in plain words.
+ * Why a socket ended, in plain words.
  *
- * @param {number} code
+ * @param {number} code RFC 6455, 7.4
+ * @param {string} reason as the server gave it, if any
  */
+function endedBecause(code, reason) {
+  if (code >= 4_000 && refusalOfClose(code) === undefined) {
+    return `the server refused, with a code that this version does not know (${reason ? `${code}, ${reason}` : code})`;
+  }
+  return reason || plainReason(code);
+}
+
+/** @param {number} code */
 function plainReason(code) {
   switch (code) {
     case 1000:

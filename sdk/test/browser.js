@@ -43,9 +43,9 @@ class Server {
   /** Sockets to it neither open nor fail. */
   stalls = false;
 
-  /** Ends all sockets without a word. */
-  cut() {
-    for (const socket of this.sockets.splice(0)) socket.end(1006);
+  /** Ends all sockets, without a word unless one is given. */
+  cut(code = 1006, reason = "") {
+    for (const socket of this.sockets.splice(0)) socket.end(code, reason);
   }
 }
 

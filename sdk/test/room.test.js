@@ -238,6 +238,7 @@ test("state and attributes are everybody's", async () => {
   assert.deepEqual([change.key, change.value, change.by], ["title", { list: [1] }, other(bob)]);
   assert.throws(() => change.value.list.push(2), TypeError);
   assert.throws(() => ada.state.set("x", () => {}), TypeError);
+  assert.throws(() => ada.state.set("x", ["\ud83d"]), TypeError);
   assert.deepEqual([...bob.state], [["title", { list: [1] }]]);
   assert.deepEqual([bob.state.size, bob.state.has("title"), [...bob.state.keys()]], [1, true, ["title"]]);
   bob.state.delete("title");
@@ -338,6 +339,26 @@ test("a broken socket is told, and mended", async () => {
   assert.equal(ada.status, "open");
 });
 
+test("what a later server says is passed over, and a refusal that this version does not know is told, by its number", async () => {
+  const [ada] = await meet("Ada");
+  for (const text of ['{"greeting":{}}', '{"refused":{"code":"too_loud","message":"","hint":"","fatal":true}}', "{"]) {
+    server.sockets.at(-1).onmessage({ data: text });
+  }
+  await sleep(10);
+  assert.equal(ada.status, "open");
+  const pauses = [];
+  for (let time = 0; time < 4; time++) {
+    const [down, up] = [once(ada, "reconnecting"), once(ada, "reconnected")];
+    server.cut(4999, "too_loud");
+    assert.match((await down).reason, /does not know \(4999, too_loud\)/);
+    const began = performance.now();
+    await up;
+    pauses.push(performance.now() - began);
+  }
+  // The fourth is 400 ms at least, the first was 150 ms at most, and what the machine takes.
+  assert.ok(pauses[3] > 400 && pauses[3] > pauses[0], `${pauses}`);
+});
+
 test("an answer that comes twice ends no link", async () => {
   const before = server.repeats;
   server.repeats = ({ type, data }) => type === "signal" && "answer" in data;
@@ -371,6 +392,25 @@ test("a page that is put aside leaves, and enters anew when it comes back", asyn
   await ada.channel("chat").send("welcome back");
   await until(() => received.length === 1);
   assert.deepEqual(received, [["Ada", "welcome back"]]);
+});
+
+test("a call that is given up while the page is put aside is never made", async () => {
+  const [ada, bob] = await meet("Ada", "Bob");
+  const asked = [];
+  ada.handle("work", (argument) => void asked.push(argument));
+  page.dispatchEvent(Object.assign(new Event("pagehide"), { persisted: true }));
+  const giving = new AbortController();
+  const call = (argument, signal) => bob.call(ada.self.id, "work", argument, { signal });
+  const given = assert.rejects(call("given up", giving.signal), /not any more/);
+  giving.abort(new Error("not any more"));
+  await given;
+  const kept = call("kept", new AbortController().signal);
+  page.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
+  // Both rooms live in this page: whom it is for is somebody else by now.
+  assert.equal(await codeOf(kept), "unknown_member");
+  await until(() => other(bob)?.name === "Ada" && other(bob).link.state === "open" && other(ada)?.link.state === "open");
+  await bob.call(other(bob), "work", "later");
+  assert.deepEqual(asked, ["later"]);
 });
 
 test("a page that is closed leaves at once, and its socket is the browser's to close", async () => {

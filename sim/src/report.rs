@@ -100,7 +100,8 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} members in {} rooms, {} s of {}", self.members, self.rooms, self.seconds, self.topology)?;
+        let rooms = if self.rooms == 1 { "room" } else { "rooms" };
+        writeln!(f, "{} members in {} {rooms}, {} s of {}", self.members, self.rooms, self.seconds, self.topology)?;
         writeln!(
             f,
             "delivered {} of {} ({} sent), {} missed, {} duplicated, {} reordered, {} in gaps, {} last words missed",

@@ -68,6 +68,8 @@ pub(crate) enum Failure {
     Protocol(String),
     #[error("closed by the server{0}")]
     Closed(String),
+    #[error("the server refused, with a code that this version does not know ({0}{1})")]
+    UnknownRefusal(u16, String),
     #[error("the server does not read what it is sent")]
     TooSlow,
 }
@@ -240,10 +242,7 @@ impl Socket {
                     Err(error) => tracing::debug!(%error, "passed over a message of the server"),
                 },
                 Message::Close(frame) => {
-                    let code = frame.as_ref().and_then(|frame| RefusalCode::from_close_code(frame.code.into()));
-                    let reason = frame.map(|frame| frame.reason.as_str().to_owned()).unwrap_or_default();
-                    let reason = if reason.is_empty() { reason } else { format!(": {reason}") };
-                    return Poll::Ready(Err((code, Failure::Closed(reason))));
+                    return Poll::Ready(Err(ended(frame.as_ref())));
                 }
                 Message::Binary(message) => return Poll::Ready(Ok(SocketEvent::Carried(message))),
                 Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
@@ -255,6 +254,21 @@ impl Socket {
         self.queue.clear();
         self.queued_bytes = 0;
         self.unflushed = false;
+    }
+}
+
+/// Why the server closed the socket.
+fn ended(frame: Option<&CloseFrame>) -> (Option<RefusalCode>, Failure) {
+    let reason = |before: &str| match frame {
+        Some(frame) if !frame.reason.is_empty() => format!("{before}{}", frame.reason),
+        _ => String::new(),
+    };
+    match frame.map(|frame| u16::from(frame.code)) {
+        Some(code) if code >= RefusalCode::ALL[0].close_code() => match RefusalCode::from_close_code(code) {
+            None => (None, Failure::UnknownRefusal(code, reason(", "))),
+            known => (known, Failure::Closed(reason(": "))),
+        },
+        _ => (None, Failure::Closed(reason(": "))),
     }
 }
 

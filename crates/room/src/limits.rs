@@ -53,7 +53,8 @@ pub const CLAIMS_MAX: usize = ROOM_MEMBERS;
 pub const HUB_PING: Micros = Micros::from_secs(10);
 /// How long a member tries to enter a room for the first time before it gives up.
 pub const ENTER_TIMEOUT: Micros = Micros::from_secs(15);
-/// The first pause between a member's attempts to reach the hub; doubled each time.
+/// The first pause between a member's attempts to reach the hub; doubled each time, until it was in the room for
+/// [`RECONNECT_MAX`].
 pub const RECONNECT_MIN: Micros = Micros::from_millis(100);
 /// The longest pause between a member's attempts to reach the hub.
 pub const RECONNECT_MAX: Micros = Micros::from_secs(5);
@@ -218,6 +219,8 @@ pub const LATEST_LAZY: Micros = Micros::from_millis(500);
 pub const LATEST_UNSEEN: usize = 4_096;
 /// Messages of members of whom the hub has not told yet.
 pub const EARLY_MAX: usize = 256;
+/// Bytes of such messages: one of any size has room.
+pub const EARLY_BYTES: usize = MESSAGE_MAX;
 /// How long what a member said before it went may still be on its way from link to link.
 pub const PARTING_WORDS: Micros = Micros::from_secs(1);
 /// How often a way to a member is asked for while there is none.

@@ -8,7 +8,7 @@
 import { encodeCarried } from "../carried.js";
 import { wrongLane } from "../courier/error.js";
 import { encodeFrame, framesIn, framesOf } from "../frame.js";
-import { CONNECT_TIMEOUT, EARLY_MAX, ROUTE_EVERY, ROUTE_MAX } from "../limits.js";
+import { CONNECT_TIMEOUT, EARLY_BYTES, EARLY_MAX, ROUTE_EVERY, ROUTE_MAX } from "../limits.js";
 import { passOn } from "./app.js";
 import { trySplit } from "./call.js";
 import { apply, faulty, isUp, linkEvent } from "./links.js";
@@ -221,12 +221,22 @@ export function hearEarly(core, from) {
  * @param {Core} core
  * @param {Early} message
  */
+function keepEarly({ early }, message) {
+  early.push(message);
+  let bytes = 0;
+  for (let place = 0; place < early.length; place++) bytes += early.at(place)?.payload.length ?? 0;
+  while (early.length > EARLY_MAX || bytes > EARLY_BYTES) bytes -= early.shift()?.payload.length ?? bytes;
+}
+
+/**
+ * @param {Core} core
+ * @param {Early} message
+ */
 function messageCame(core, message) {
   const { from, addressed, head, payload } = message;
   const info = (core.peers.get(from) ?? core.leaving.get(from))?.info;
   if (!info) {
-    if (core.early.length >= EARLY_MAX) core.early.shift();
-    core.early.push(message);
+    keepEarly(core, message);
     return;
   }
   // A relay has passed it on; it keeps nothing of it.

@@ -139,7 +139,7 @@ export function hubSaid(core, message) {
  */
 function welcomed(core, welcome) {
   const before = core.session.hub;
-  const again = core.session.welcomed(welcome);
+  const again = core.session.welcomed(welcome, core.now);
   core.self = welcome.self;
   if (before === undefined) joined(core, welcome);
   else rejoined(core, welcome, before === welcome.hub);

@@ -60,6 +60,7 @@ export class Session {
   /** Whether it was, since it welcomed this member. */
   #settled = false;
   #heard;
+  #welcomed;
   #pinged = false;
   #ping = HUB_PING;
   #jitter;
@@ -72,6 +73,7 @@ export class Session {
     this.config = { ...config, attributes: { ...config.attributes } };
     this.enterBy = now + ENTER_TIMEOUT;
     this.#heard = now;
+    this.#welcomed = now;
     this.#jitter = (config.seed ?? 0) >>> 0;
   }
 
@@ -122,11 +124,12 @@ export class Session {
    * Takes what a welcome says of the session itself; gives the changes to send again.
    *
    * @param {Welcome} welcome
+   * @param {number} now
    * @returns {ClientMessage[]}
    */
-  welcomed(welcome) {
+  welcomed(welcome, now) {
     this.state = "joined";
-    this.#failures = 0;
+    this.#welcomed = now;
     this.#settles = this.#settled = false;
     this.hub = welcome.hub;
     this.epoch = welcome.epoch;
@@ -139,11 +142,12 @@ export class Session {
   }
 
   /**
-   * The socket ended: when to try again.
+   * The socket ended: when to try again. A server that welcomes and soon closes, whatever for, is asked ever more rarely.
    *
    * @param {number} now
    */
   lost(now) {
+    if (this.isJoined && now - this.#welcomed >= RECONNECT_MAX) this.#failures = 0;
     const pause = Math.min(RECONNECT_MIN * 2 ** Math.min(this.#failures, 16), RECONNECT_MAX);
     this.#failures += 1;
     const base = this.retry ?? pause / 2;

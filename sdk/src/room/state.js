@@ -68,7 +68,7 @@ export class RoomState extends Emitter {
     const text = JSON.stringify(value ?? null);
     if (text === undefined) throw new TypeError(`a ${typeof value} has no JSON form`);
     checkSize("the entry's value", this.#size(byteLength(text)), STATE_VALUE_MAX);
-    this.#write(checkedKey(key), JSON.parse(text));
+    this.#write(checkedKey(key), JSON.parse(text, checkedText));
   }
 
   /**
@@ -127,6 +127,19 @@ function checkedKey(key) {
   const text = String(key).toWellFormed();
   checkSize("the entry's key", byteLength(text), STATE_KEY_MAX);
   return text;
+}
+
+/**
+ * The server refuses what not every language can read. For `JSON.parse`.
+ *
+ * @param {string} key
+ * @param {unknown} value
+ */
+function checkedText(key, value) {
+  if (!key.isWellFormed() || (typeof value === "string" && !value.isWellFormed())) {
+    throw new TypeError("a string with half a surrogate pair cannot be shared");
+  }
+  return value;
 }
 
 /**

@@ -21,6 +21,10 @@ pub(super) enum WriteError {
     Value,
     #[error("a state entry's value is nested at most {} deep", limits::VALUE_DEPTH)]
     Depth,
+    #[error(
+        "a state entry's value is JSON that every language reads: no half of a surrogate pair, no number beyond 1.8e308"
+    )]
+    Unreadable,
     #[error("a room's state has at most {} entries and {} bytes", limits::STATE_ENTRIES, limits::STATE_BYTES)]
     Full,
 }
@@ -76,6 +80,11 @@ impl SharedState {
         }
         if depth(value.as_str()) > limits::VALUE_DEPTH {
             return Err(WriteError::Depth);
+        }
+        // The syntax of JSON allows more than languages can hold (RFC 8259, 6 and 8.2): what one member cannot read it would
+        // say again as something else.
+        if serde_json::from_str::<serde_json::Value>(value.as_str()).is_err() {
+            return Err(WriteError::Unreadable);
         }
         if value.is_null() || self.fits(key, value) {
             return Ok(());

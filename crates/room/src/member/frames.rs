@@ -178,17 +178,21 @@ impl Member {
         }
     }
 
+    fn keep_early(&mut self, early: Early) {
+        self.early.push_back(early);
+        let mut bytes: usize = self.early.iter().map(|early| early.payload.len()).sum();
+        while self.early.len() > limits::EARLY_MAX || bytes > limits::EARLY_BYTES {
+            let Some(oldest) = self.early.pop_front() else { return };
+            bytes -= oldest.payload.len();
+        }
+    }
+
     fn message(&mut self, from: MemberId, addressed: bool, head: Head, payload: Bytes) {
         let parting = || self.leaving.get(&from).map(|leaving| &leaving.info);
         match self.peers.get(&from).map(|peer| &peer.info).or_else(parting) {
             Some(info) if info.mute => return,
             Some(_) => {}
-            None => {
-                if self.early.len() >= limits::EARLY_MAX {
-                    self.early.pop_front();
-                }
-                return self.early.push_back(Early { from, addressed, head, payload });
-            }
+            None => return self.keep_early(Early { from, addressed, head, payload }),
         }
         // A relay has passed it on; it keeps nothing of it.
         if self.session.config.relay.is_some() {

@@ -95,7 +95,7 @@ impl Member {
 
     fn welcomed(&mut self, welcome: Welcome) {
         let before = self.session.hub.clone();
-        let again = self.session.welcomed(&welcome);
+        let again = self.session.welcomed(&welcome, self.now);
         match before {
             None => self.joined(&welcome),
             Some(hub) => self.rejoined(&welcome, hub == welcome.hub),

@@ -69,6 +69,7 @@ pub(super) struct Session {
     settles: bool,
     settled: bool,
     heard: Time,
+    welcomed: Time,
     pinged: bool,
     ping: Micros,
     jitter: u32,
@@ -98,6 +99,7 @@ impl Session {
             settles: false,
             settled: false,
             heard: now,
+            welcomed: now,
             pinged: false,
             ping: limits::HUB_PING,
             jitter,
@@ -147,9 +149,9 @@ impl Session {
     }
 
     /// Takes what a welcome says of the session itself; gives the changes to send again.
-    pub fn welcomed(&mut self, welcome: &Welcome) -> Vec<ClientMessage> {
+    pub fn welcomed(&mut self, welcome: &Welcome, now: Time) -> Vec<ClientMessage> {
         self.state = State::Joined;
-        self.failures = 0;
+        self.welcomed = now;
         (self.settles, self.settled) = (false, false);
         self.hub = Some(welcome.hub.clone());
         self.epoch = welcome.epoch.min(NUMBER_MAX);
@@ -161,8 +163,11 @@ impl Session {
         self.pending.iter().map(|(_, message)| message.clone()).collect()
     }
 
-    /// The socket ended: when to try again.
+    /// The socket ended: when to try again. A server that welcomes and soon closes, whatever for, is asked ever more rarely.
     pub fn lost(&mut self, now: Time) -> Time {
+        if self.is_joined() && now.since(self.welcomed) >= limits::RECONNECT_MAX {
+            self.failures = 0;
+        }
         let pause = (limits::RECONNECT_MIN.0 << self.failures.min(16)).min(limits::RECONNECT_MAX.0);
         self.failures = self.failures.saturating_add(1);
         let base = self.retry.take().unwrap_or(Micros(pause / 2));

@@ -126,6 +126,8 @@ fn changes_beyond_the_bounds_are_refused_and_cost_nobody_else_anything() {
         (write(3, "", "1"), RefusalCode::BadState),
         (write(4, "k", &format!("\"{}\"", "x".repeat(limits::STATE_VALUE_MAX))), RefusalCode::BadState),
         (write(5, "k", &format!("{}1{}", "[".repeat(999), "]".repeat(999))), RefusalCode::BadState),
+        (write(6, "k", r#"{"half":"\ud800"}"#), RefusalCode::BadState),
+        (write(7, "k", "[1e999]"), RefusalCode::BadState),
     ] {
         op += 1;
         table.say(conns[0], message);
@@ -139,7 +141,7 @@ fn changes_beyond_the_bounds_are_refused_and_cost_nobody_else_anything() {
     }
     table.say(conns[0], write(u64::MAX, "k", "1"));
     assert_eq!(table.refusal(conns[0]), (RefusalCode::BadMessage, false));
-    table.say(conns[0], write(6, "k", "1"));
+    table.say(conns[0], write(8, "k", r#"["\ud83d\ude00", 1.7e308, 18446744073709551616]"#));
     assert_eq!(table.inbox(conns[1]).len(), 1);
 }
 
