@@ -238,7 +238,8 @@ impl Membership {
         self.request(bytes, Command::SetAttributes { set }).await.map_err(|Gone| ChangeError::Closed)
     }
 
-    /// Leaves, after what was sent has arrived: at most [`room::limits::LEAVE_FLUSH`]. The room's events go on until
+    /// Leaves, after what was sent has arrived: at most [`room::limits::LEAVE_FLUSH`]; outside of a mesh after
+    /// [`room::limits::LEAVE_LINGER`] at least, so that nobody lacks what this member passed on. The room's events go on until
     /// then, and end with [`Event::Closed`](crate::Event::Closed).
     ///
     /// # Errors
