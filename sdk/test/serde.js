@@ -1,5 +1,6 @@
 // Between the machine's shapes and the JSON that Rust's serde writes in golden files and traces: enums are externally
-// tagged, bytes are hex digits, options that are absent are null (but for those within messages, which are left out).
+// tagged, bytes are hex digits (see `lengthen`), options that are absent are null (but for those within messages, which are
+// left out).
 
 import { fromHex, toHex } from "../src/id.js";
 import { decodeClientMessage, decodeServerMessage, encodeMessage } from "../src/wire.js";
@@ -18,7 +19,7 @@ export function frameFromSerde(json) {
     return { type, stream: body.stream, first: body.first, digests, signature };
   }
   if (type === "data") frame.last ??= false;
-  if ("payload" in body) frame.payload = fromHex(body.payload);
+  if ("payload" in body) frame.payload = lengthen(body.payload);
   if ("signature" in body) frame.signature = fromHex(body.signature);
   return frame;
 }
@@ -39,13 +40,13 @@ export function inputFromSerde(json) {
     case "reply":
       return { ...input, answer: answerFromSerde(input.answer) };
     case "packet":
-      return { ...input, bytes: fromHex(input.bytes) };
+      return { ...input, bytes: lengthen(input.bytes) };
     case "signed":
       return { ...input, signature: fromHex(input.signature) };
     case "carried":
-      return { ...input, message: fromHex(input.message) };
+      return { ...input, message: lengthen(input.message) };
     default:
-      return present("payload" in input ? { ...input, payload: fromHex(input.payload) } : input);
+      return present("payload" in input ? { ...input, payload: lengthen(input.payload) } : input);
   }
 }
 
@@ -89,6 +90,22 @@ export function outputToSerde(output) {
   }
 }
 
+/** Bytes from hex digits, in which `[07*100]` stands for a hundred bytes 7. */
+export function lengthen(text) {
+  return fromHex(text.replaceAll(/\[(..)\*(\d+)\]/g, (_, byte, count) => byte.repeat(count)));
+}
+
+/** The other way. */
+export function shorten(bytes) {
+  let text = "";
+  for (let at = 0, end = 0; at < bytes.length; at = end) {
+    while (end < bytes.length && bytes[end] === bytes[at]) end += 1;
+    const byte = toHex(bytes.subarray(at, at + 1));
+    text += end - at < 16 ? byte.repeat(end - at) : `[${byte}*${end - at}]`;
+  }
+  return text;
+}
+
 function eventToSerde(event) {
   const { type, ...body } = event;
   switch (type) {
@@ -113,16 +130,16 @@ function eventToSerde(event) {
 }
 
 function answerToSerde(answer) {
-  return "result" in answer ? { result: toHex(answer.result) } : answer;
+  return "result" in answer ? { result: shorten(answer.result) } : answer;
 }
 
 function answerFromSerde(answer) {
-  return "result" in answer ? { result: fromHex(answer.result) } : answer;
+  return "result" in answer ? { result: lengthen(answer.result) } : answer;
 }
 
 /** Serde's form of an enum: `type` becomes the key, bytes hex, the named options null where absent. */
 function tagged({ type, ...body }, options = []) {
-  const fields = Object.entries(body).map(([key, value]) => [key, value instanceof Uint8Array ? toHex(value) : value]);
+  const fields = Object.entries(body).map(([key, value]) => [key, value instanceof Uint8Array ? shorten(value) : value]);
   const absent = options.filter((name) => body[name] === undefined).map((name) => [name, null]);
   return { [type]: Object.fromEntries([...fields.filter(([, value]) => value !== undefined), ...absent]) };
 }

@@ -9,9 +9,8 @@ import { pathToFileURL } from "node:url";
 import { Courier } from "../src/courier.js";
 import { LinkError } from "../src/courier/error.js";
 import { FrameError, framesIn } from "../src/frame.js";
-import { fromHex, toHex } from "../src/id.js";
 import { Member } from "../src/member.js";
-import { configFromSerde, inputFromSerde, outputToSerde } from "./serde.js";
+import { configFromSerde, inputFromSerde, lengthen, outputToSerde, shorten } from "./serde.js";
 
 const OTHERS = process.env.ROOMFUL_TRACES;
 const FOLDER = OTHERS ? pathToFileURL(`${OTHERS}/`) : new URL("../../protocol/traces/", import.meta.url);
@@ -141,19 +140,4 @@ function eventToSerde({ type, ...body }) {
     default:
       return { [type]: body };
   }
-}
-
-/** Bytes from hex digits, in which `[07*100]` stands for a hundred bytes 7. */
-function lengthen(text) {
-  return fromHex(text.replaceAll(/\[(..)\*(\d+)\]/g, (_, byte, count) => byte.repeat(count)));
-}
-
-function shorten(bytes) {
-  let text = "";
-  for (let at = 0, end = 0; at < bytes.length; at = end) {
-    while (end < bytes.length && bytes[end] === bytes[at]) end += 1;
-    const byte = toHex(bytes.subarray(at, at + 1));
-    text += end - at < 16 ? byte.repeat(end - at) : `[${byte}*${end - at}]`;
-  }
-  return text;
 }

@@ -2,7 +2,8 @@
 //!
 //! A trace is a file of JSON lines. The first makes the member (`{"config": …}`); each other one is a turn: its time in
 //! µs, what happened (`input`; nothing on the turn that makes the member), what the member wanted done (`outputs`, in
-//! order), and when it wants its next turn at the latest (`due`).
+//! order), and when it wants its next turn at the latest (`due`). Bytes are hex digits, in which `[07*100]` stands for a
+//! hundred bytes 7.
 
 pub mod courier;
 mod scripts;

@@ -9,7 +9,14 @@ fn what_those_who_leave_together_said_last_reaches_those_who_stay() {
     for (topology, seed) in [("small-world", 10), ("tree", 38), ("small-world", 1), ("tree", 2), ("mesh", 3)] {
         let topology = topology.to_owned();
         let (addressed_per_s, calls_per_s, latest_per_s, datagrams_per_s) = (0.0, 0.0, 0.0, 0.0);
-        let work = Work { messages_per_s: 4.0, addressed_per_s, calls_per_s, latest_per_s, datagrams_per_s, ..Work::default() };
+        let work = Work {
+            messages_per_s: 4.0,
+            addressed_per_s,
+            calls_per_s,
+            latest_per_s,
+            datagrams_per_s,
+            ..Work::default()
+        };
         let faults = Faults { exodus: 0.85, ..Faults::default() };
         let scenario = Scenario { seed, members: 30, seconds: 8, topology, work, faults, ..Scenario::default() };
         let report = sim::run(&scenario);

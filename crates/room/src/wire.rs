@@ -3,4 +3,5 @@
 
 pub mod carried;
 pub mod frame;
+pub mod hex;
 pub mod signal;

@@ -1,11 +1,10 @@
 //! Traces of couriers: what one was given, and what came out of it.
 //!
 //! The first line makes the courier (`{"courier": id}`); each other one is a turn, as in traces of members. What came out
-//! is drained in the order of the fields: events, then packets, by the links that had some. Bytes are hex digits, in
-//! which `[07*100]` stands for a hundred bytes 7; what a turn did not bring about is left out.
+//! is drained in the order of the fields: events, then packets, by the links that had some. What a turn did not bring about is
+//! left out.
 
 mod garble;
-mod hex;
 mod room;
 mod runs;
 
@@ -13,16 +12,23 @@ use ::room::{
     courier::{Counters, Courier, Event, LinkError, LinkUp, Plan},
     id::MemberId,
     time::{Micros, Time},
-    wire::frame::{Head, Kind, NUMBER_MAX, PacketReader},
+    wire::{
+        frame::{Head, Kind, NUMBER_MAX, PacketReader},
+        hex,
+    },
 };
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use self::hex::Hex;
 pub(super) use self::runs::all;
 use super::ReplayError;
 
 /// How a courier's trace begins.
 pub(super) const BEGINNING: &str = "{\"courier\"";
+
+/// Bytes, as they are [written](hex).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hex(#[serde(with = "hex")] pub Bytes);
 
 /// What is asked of a courier; see its methods.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

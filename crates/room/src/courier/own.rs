@@ -41,9 +41,8 @@ impl Courier {
             may_ask && stream.has_begun() && link.ends_of(s).theirs.max(1) < stream.log.first_since(until)
         };
         let mut streams = self.streams.iter().filter(|(_, stream)| matches!(stream.kind, Kind::Own | Kind::Room));
-        streams.all(|(s, stream)| {
-            !self.links.iter().any(|(at, link)| link.is_sound() && is_awaited(at, link, s, stream))
-        })
+        streams
+            .all(|(s, stream)| !self.links.iter().any(|(at, link)| link.is_sound() && is_awaited(at, link, s, stream)))
     }
 
     /// Says something to the room, or to a member: answered by [`Event::Sent`] where it has a ticket.

@@ -9,7 +9,7 @@ use crate::{
     id::{Key, MemberId, Secret, Signature},
     time::Micros,
     wire::{
-        frame::hex_bytes,
+        hex,
         signal::{
             Attributes, ClientMessage, GoneReason, Json, Member as MemberInfo, Negotiation, RefusalCode, RelayOffer,
         },
@@ -123,13 +123,13 @@ pub enum Input {
         /// On which channel.
         lane: Lane,
         /// The message.
-        #[serde(with = "hex_bytes")]
+        #[serde(with = "hex")]
         bytes: Bytes,
     },
     /// A binary message came from the hub: see [`crate::wire::carried`].
     Carried {
         /// The message.
-        #[serde(with = "hex_bytes")]
+        #[serde(with = "hex")]
         message: Bytes,
     },
     /// A data channel's send buffer fell to this size, at or below [`crate::limits::LINK_RESUME`].
@@ -152,7 +152,7 @@ pub enum Input {
         /// One member only.
         to: Option<MemberId>,
         /// At most [`crate::limits::MESSAGE_MAX`] bytes.
-        #[serde(with = "hex_bytes")]
+        #[serde(with = "hex")]
         payload: Bytes,
     },
     /// Send on a lossy channel: never waits, never answered.
@@ -164,7 +164,7 @@ pub enum Input {
         /// One member only.
         to: Option<MemberId>,
         /// At most [`crate::limits::LOSSY_MAX`] bytes; a longer one is dropped.
-        #[serde(with = "hex_bytes")]
+        #[serde(with = "hex")]
         payload: Bytes,
     },
     /// Call a method of a member. Answered by [`Event::Called`].
@@ -176,7 +176,7 @@ pub enum Input {
         /// At most [`crate::limits::CHANNEL_NAME_MAX`] bytes.
         method: String,
         /// The argument.
-        #[serde(with = "hex_bytes")]
+        #[serde(with = "hex")]
         payload: Bytes,
         /// Else [`crate::limits::CALL_TIMEOUT`].
         timeout: Option<Micros>,
@@ -257,7 +257,7 @@ pub enum Input {
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// The method's result.
-    Result(#[serde(with = "hex_bytes")] Bytes),
+    Result(#[serde(with = "hex")] Bytes),
     /// Why there is none.
     Failure {
         /// `no_handler`, `handler_failed`, `timeout`, `member_left`, `too_many_calls`, `too_large`, `unknown_member`.
@@ -320,7 +320,7 @@ pub enum Output {
         /// On which channel.
         lane: Lane,
         /// The message.
-        #[serde(with = "hex_bytes")]
+        #[serde(with = "hex")]
         bytes: Bytes,
     },
     /// Sign a text with the session's Ed25519 key (RFC 8032). Answered by [`Input::Signed`], in any order and time.
@@ -328,7 +328,7 @@ pub enum Output {
         /// Named in the answer.
         token: u64,
         /// The text.
-        #[serde(with = "hex_bytes")]
+        #[serde(with = "hex")]
         text: Bytes,
     },
     /// Verify an Ed25519 signature. Answered by [`Input::Verified`], in any order and time.
@@ -338,7 +338,7 @@ pub enum Output {
         /// Whose it should be.
         key: Key,
         /// Of what.
-        #[serde(with = "hex_bytes")]
+        #[serde(with = "hex")]
         text: Bytes,
         /// The signature.
         signature: Signature,
@@ -346,7 +346,7 @@ pub enum Output {
     /// Send the hub a binary message, behind what it was told: see [`crate::wire::carried`].
     Carry {
         /// The message, at most [`crate::limits::CARRIED_MAX`] bytes.
-        #[serde(with = "hex_bytes")]
+        #[serde(with = "hex")]
         message: Bytes,
     },
     /// Tell the application.
@@ -393,7 +393,7 @@ pub enum Event {
         /// Whether it was sent to this member only.
         addressed: bool,
         /// The message.
-        #[serde(with = "hex_bytes")]
+        #[serde(with = "hex")]
         payload: Bytes,
     },
     /// A message of a lossy channel came.
@@ -405,7 +405,7 @@ pub enum Event {
         /// On which channel.
         channel: String,
         /// The message.
-        #[serde(with = "hex_bytes")]
+        #[serde(with = "hex")]
         payload: Bytes,
     },
     /// Somebody calls a method; answer with [`Input::Reply`].
@@ -417,7 +417,7 @@ pub enum Event {
         /// The method.
         method: String,
         /// The argument.
-        #[serde(with = "hex_bytes")]
+        #[serde(with = "hex")]
         payload: Bytes,
     },
     /// A call ended.

@@ -6,6 +6,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
+use super::hex;
 use crate::{
     id::{Digest, MemberId, Signature},
     limits,
@@ -146,7 +147,7 @@ pub struct Data {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub last: bool,
     /// At most [`limits::CHUNK`] bytes.
-    #[serde(with = "hex_bytes")]
+    #[serde(with = "hex")]
     pub payload: Bytes,
 }
 
@@ -218,7 +219,7 @@ pub enum Frame {
         /// The channel.
         channel: String,
         /// At most [`limits::LOSSY_MAX`] bytes.
-        #[serde(with = "hex_bytes")]
+        #[serde(with = "hex")]
         payload: Bytes,
         /// The origin's, of what [`signed_text`] makes of the frame; of what is said to the room only.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -242,7 +243,7 @@ pub enum Frame {
         /// The channel.
         channel: String,
         /// At most [`limits::LOSSY_MAX`] bytes.
-        #[serde(with = "hex_bytes")]
+        #[serde(with = "hex")]
         payload: Bytes,
         /// As that of [`Frame::Latest`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -736,27 +737,5 @@ impl Reader {
             return Err(FrameError::TooLarge);
         }
         (0..count).map(|_| item(self)).collect()
-    }
-}
-
-/// Bytes as hex digits in the JSON of golden files and traces.
-pub(crate) mod hex_bytes {
-    use bytes::Bytes;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
-
-    pub fn serialize<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut text = String::with_capacity(2 * bytes.len());
-        crate::id::push_hex(&mut text, bytes);
-        serializer.serialize_str(&text)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-        if !rest.is_empty() {
-            return Err(D::Error::custom("an odd number of hex digits"));
-        }
-        let digit = |b: u8| char::from(b).to_digit(16).ok_or_else(|| D::Error::custom("not a hex digit"));
-        pairs.iter().map(|[high, low]| Ok((digit(*high)? << 4 | digit(*low)?) as u8)).collect()
     }
 }
