@@ -32,6 +32,7 @@ mod own;
 mod proof;
 mod receive;
 mod send;
+mod slab;
 mod stream;
 mod trust;
 mod waiting;
@@ -45,6 +46,7 @@ use bytes::Bytes;
 use self::{
     distance::Distance,
     link::Link,
+    slab::Slab,
     stream::{Kind, Lateness, Stream},
     trust::Signing,
     window::Lost,
@@ -717,72 +719,4 @@ fn cost(frame: usize) -> u64 {
 /// Whether a stream goes over a link whose other end has said nothing of it.
 fn default_push(relayed: bool, eager: bool, stream: &Stream) -> bool {
     if relayed { eager } else { stream.kind == Kind::Own }
-}
-
-/// Things in numbered places.
-#[derive(Debug)]
-struct Slab<T> {
-    places: Vec<Option<T>>,
-    free: Vec<usize>,
-}
-
-impl<T> Default for Slab<T> {
-    fn default() -> Slab<T> {
-        Slab { places: Vec::new(), free: Vec::new() }
-    }
-}
-
-impl<T> Slab<T> {
-    fn insert(&mut self, thing: T) -> usize {
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.places.push(None);
-            self.places.len() - 1
-        });
-        self.places[place] = Some(thing);
-        place
-    }
-
-    fn remove(&mut self, place: usize) -> Option<T> {
-        let thing = self.places.get_mut(place)?.take();
-        if thing.is_some() {
-            self.free.push(place);
-        }
-        thing
-    }
-
-    fn get(&self, place: usize) -> Option<&T> {
-        self.places.get(place)?.as_ref()
-    }
-
-    fn get_mut(&mut self, place: usize) -> Option<&mut T> {
-        self.places.get_mut(place)?.as_mut()
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (usize, &T)> + Clone {
-        self.places.iter().enumerate().filter_map(|(place, thing)| Some((place, thing.as_ref()?)))
-    }
-
-    fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut T)> {
-        self.places.iter_mut().enumerate().filter_map(|(place, thing)| Some((place, thing.as_mut()?)))
-    }
-
-    /// The places that are taken now.
-    fn places(&self) -> impl Iterator<Item = usize> + use<T> {
-        let taken: Vec<usize> = self.iter().map(|(place, _)| place).collect();
-        taken.into_iter()
-    }
-}
-
-impl<T> std::ops::Index<usize> for Slab<T> {
-    type Output = T;
-
-    fn index(&self, place: usize) -> &T {
-        self.places[place].as_ref().expect("a place is used only while it is taken")
-    }
-}
-
-impl<T> std::ops::IndexMut<usize> for Slab<T> {
-    fn index_mut(&mut self, place: usize) -> &mut T {
-        self.places[place].as_mut().expect("a place is used only while it is taken")
-    }
 }

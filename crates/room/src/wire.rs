@@ -4,4 +4,5 @@
 pub mod carried;
 pub mod frame;
 pub mod hex;
+pub mod refusal;
 pub mod signal;

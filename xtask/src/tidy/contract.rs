@@ -4,7 +4,7 @@ use super::{Finding, files::Files};
 
 const PROTOCOL: &str = "protocol/PROTOCOL.md";
 const LIMITS: &str = "crates/room/src/limits.rs";
-const SIGNAL: &str = "crates/room/src/wire/signal.rs";
+const REFUSALS: &str = "crates/room/src/wire/refusal.rs";
 const IDS: &str = "crates/room/src/id.rs";
 
 pub fn check(files: &Files) -> Vec<Finding> {
@@ -41,12 +41,12 @@ fn reserved_words(files: &Files, findings: &mut Vec<Finding>) {
 
 fn refusal_codes(files: &Files, findings: &mut Vec<Finding>) {
     let prose = between(files.text(PROTOCOL), "Refusal codes: ", ".\n").unwrap_or_default();
-    let code = between(files.text(SIGNAL), "\nrefusal_codes! {", "\n}").unwrap_or_default();
+    let code = between(files.text(REFUSALS), "\nrefusal_codes! {", "\n}").unwrap_or_default();
     let said = quoted(prose, '`');
     let built = quoted(code, '"');
     if said.is_empty() || said != built {
         // Their order gives the close codes.
-        let what = format!("refusal codes, in this order: {PROTOCOL} has {said:?}, {SIGNAL} has {built:?}");
+        let what = format!("refusal codes, in this order: {PROTOCOL} has {said:?}, {REFUSALS} has {built:?}");
         findings.push((PROTOCOL.to_owned(), what));
     }
 }
@@ -75,7 +75,7 @@ mod tests {
         let files = Files::of(&[
             (PROTOCOL, "not a reserved word (`sdk api`). Refusal codes: `a`, `b`.\nBounds: `OF_THIS`, `of_that`"),
             (IDS, "pub const RESERVED: [&str; 2] =\n [\"api\", \"app\"];\n"),
-            (SIGNAL, "\nrefusal_codes! {\n A = \"a\", true;\n B = \"b\", false;\n}\n"),
+            (REFUSALS, "\nrefusal_codes! {\n A = \"a\", true;\n B = \"b\", false;\n}\n"),
             (LIMITS, "pub const OTHER: usize = 2 * 3;\n"),
         ]);
         let places: Vec<String> = check(&files).into_iter().map(|(place, _)| place).collect();

@@ -193,7 +193,7 @@ impl Courier {
         let (kind, far) = (self.streams[s].kind, self.streams[s].far);
         let next = self.streams[s].next();
         let announced = self.plan.relayed && matches!(kind, Kind::Own | Kind::Room);
-        for at in 0..self.links.places.len() {
+        for at in 0..self.links.end() {
             let Some(link) = self.links.get(at).filter(|link| link.open) else { continue };
             let ends = link.ends_of(s);
             if from == Some(at) {

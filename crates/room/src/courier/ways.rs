@@ -221,7 +221,7 @@ impl Courier {
         if cost(at) >= ours || !self.may_change(at, s) {
             return;
         }
-        let places = 0..self.links.places.len();
+        let places = 0..self.links.end();
         let best =
             places.filter(|at| self.links.get(*at).is_some() && self.may_change(*at, s)).min_by_key(|at| cost(*at));
         if let Some(best) = best {
