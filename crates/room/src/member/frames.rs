@@ -273,3 +273,38 @@ impl Member {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{id::Secret, member::Config, time::Time};
+
+    #[test]
+    fn what_comes_before_its_sender_is_bounded_in_number_and_bytes() {
+        let config = Config {
+            secret: Secret([1; 16]),
+            key: None,
+            name: String::new(),
+            attributes: Default::default(),
+            token: None,
+            topology: None,
+            agent: None,
+            relay: None,
+            seed: 1,
+        };
+        let mut member = Member::new(config, Time(0));
+        let mut comes = |length: usize| {
+            let head = Head { kind: Kind::Message, channel: "chat".to_owned() };
+            let payload = Bytes::from(vec![0; length]);
+            member.message(MemberId([7; 8]), false, head, payload);
+            (member.early.len(), member.early.iter().map(|early| early.payload.len()).sum::<usize>())
+        };
+        assert_eq!(comes(limits::MESSAGE_MAX), (1, limits::MESSAGE_MAX), "one of any size has room");
+        assert_eq!(comes(10), (1, 10), "the oldest makes way");
+        for _ in 0..2 * limits::EARLY_MAX {
+            comes(1);
+        }
+        assert_eq!(comes(1), (limits::EARLY_MAX, limits::EARLY_MAX));
+        assert_eq!(comes(limits::EARLY_BYTES - 5), (6, limits::EARLY_BYTES));
+    }
+}

@@ -317,3 +317,40 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Secret;
+
+    #[test]
+    fn a_server_that_welcomes_and_closes_is_asked_ever_more_rarely() {
+        let config = Config {
+            secret: Secret([1; 16]),
+            key: None,
+            name: String::new(),
+            attributes: Attributes::new(),
+            token: None,
+            topology: None,
+            agent: None,
+            relay: None,
+            seed: 1,
+        };
+        let mut now = Time(0);
+        let mut session = Session::new(config, now);
+        let mut pause_after = |stay: Micros| {
+            (session.state, session.welcomed) = (State::Joined, now);
+            now = now + stay;
+            let pause = session.lost(now).since(now);
+            now = now + pause;
+            pause
+        };
+        let pauses: Vec<Micros> = (0..9).map(|_| pause_after(Micros::from_secs(1))).collect();
+        assert!(pauses[0] < limits::RECONNECT_MIN.times(2), "{pauses:?}");
+        assert!(pauses[8] >= Micros(limits::RECONNECT_MAX.0 / 2), "{pauses:?}");
+        assert!(pauses.iter().all(|pause| *pause < limits::RECONNECT_MAX.times(2)), "{pauses:?}");
+        // It was in the room for long enough.
+        let pause = pause_after(limits::RECONNECT_MAX);
+        assert!(pause < limits::RECONNECT_MIN.times(2), "{pause:?}");
+    }
+}
