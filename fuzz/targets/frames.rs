@@ -1,28 +1,3 @@
-//! What a member does with a packet of another: frames in their only form, or an error.
-
 #![no_main]
 
-use bytes::{Bytes, BytesMut};
-use libfuzzer_sys::fuzz_target;
-use room::{
-    limits,
-    wire::frame::{self, PacketReader},
-};
-
-fuzz_target!(|packet: &[u8]| {
-    let Ok(reader) = PacketReader::new(Bytes::copy_from_slice(packet)) else {
-        assert!(packet.len() > limits::PACKET_MAX);
-        return;
-    };
-    let frames: Result<Vec<_>, _> = reader.collect();
-    if let Ok(frames) = frames {
-        // Every number has one form and every frame one order, so that bytes that can be read are the bytes written.
-        let mut again = BytesMut::new();
-        for (frame, length) in frames {
-            let bytes = frame.encode();
-            assert_eq!(bytes.len(), length);
-            frame::push_frame(&mut again, &bytes);
-        }
-        assert_eq!(again, packet);
-    }
-});
+libfuzzer_sys::fuzz_target!(|packet: &[u8]| hostile::frames::run(packet));

@@ -40,6 +40,7 @@ const MAY_KNOW: &[(&str, &str, &[&str])] = &[
     ("sim", "sim", &["room", "signer"]),
     ("cli", "crates/cli", &["room", "roomful", "server", "sim", "bench"]),
     ("tests", "tests", &["room", "rtc", "roomful", "server", "sim", "bench"]),
+    ("hostile", "tests/hostile", &["room", "roomful", "deepstream"]),
     ("bench", "bench", &["room", "rtc", "roomful", "server", "sim"]),
     ("xtask", "xtask", &[]),
 ];
