@@ -20,6 +20,15 @@ let book;
 let passedOn = 0;
 let forges = false;
 
+const Connection = globalThis.RTCPeerConnection;
+
+class Walled extends Connection {
+  /** @param {RTCConfiguration} [configuration] */
+  constructor(configuration) {
+    super({ ...configuration, iceServers: [], iceTransportPolicy: "relay" });
+  }
+}
+
 const inside = {
   /**
    * Enters, and reports from then on.
@@ -159,6 +168,11 @@ const inside = {
   /** From now on passes on other words than it was given; to be called after `watchPassing`. */
   forge() {
     forges = true;
+  },
+
+  /** From now on no connection of this page comes up, or as usual: behind the wall it may use relays only, and has none. @param {boolean} stands */
+  wall(stands) {
+    globalThis.RTCPeerConnection = stands ? Walled : Connection;
   },
 
   leave: () => room.leave(),

@@ -72,6 +72,24 @@ export class Scene {
     t.after(() => Promise.all(members.map((member) => member.kill())));
     return members;
   }
+
+  /**
+   * Lets pages, which read values on "cursor", and Rust members into a room of this topology, until each knows all others.
+   * @param {TestContext} t
+   * @param {string} room
+   * @param {string} topology
+   * @param {string[]} inPages their names
+   * @param {string[]} inRust
+   */
+  async enter(t, room, topology, inPages, inRust) {
+    const pages = await this.pages(t, inPages);
+    await Promise.all(pages.map((page) => page.enter(room, { topology }, { latest: ["cursor"] })));
+    const members = await this.members(t, this.server.address(room), inRust, ["--topology", topology]);
+    /** @type {Participant[]} */
+    const all = [...pages, ...members];
+    await Promise.all(all.map((one) => one.log.until("everybody", () => one.roster.size === all.length - 1)));
+    return { pages, members, all };
+  }
 }
 
 /** `count` names that start alike. @param {string} start @param {number} count */

@@ -21,11 +21,7 @@ const COUNT = 30;
 for (const topology of ["small-world", "tree"]) {
   test(`a page that forges in a ${topology} is named and gone round`, async (t) => {
     const room = scene.room();
-    const pages = await scene.pages(t, names("page", PAGES));
-    await Promise.all(pages.map((page) => page.enter(room, { topology }, { latest: ["cursor"] })));
-    const members = await scene.members(t, scene.server.address(room), names("rust", RUST_MEMBERS), ["--topology", topology]);
-    const all = [...pages, ...members];
-    await Promise.all(all.map((one) => one.log.until("everybody", () => one.roster.size === all.length - 1)));
+    const { pages, all } = await scene.enter(t, room, topology, names("page", PAGES), names("rust", RUST_MEMBERS));
     const isSettled = () => all.every((one) => one.linked.size > 0) && all.some((one) => one.linked.size < all.length - 1);
     for (let wait = 0; wait < 150 && !isSettled(); wait++) await sleep(100);
     assert.ok(isSettled(), "somebody has to pass on");

@@ -20,11 +20,7 @@ const COUNT = 40;
 for (const topology of ["small-world", "tree", "star"]) {
   test(`${PAGES} pages and ${RUST_MEMBERS} Rust members of a ${topology} hear each other exactly once, in order`, async (t) => {
     const room = scene.room();
-    const pages = await scene.pages(t, names("page", PAGES));
-    await Promise.all(pages.map((page) => page.enter(room, { topology }, { latest: ["cursor"] })));
-    const members = await scene.members(t, scene.server.address(room), names("rust", RUST_MEMBERS), ["--topology", topology]);
-    const all = [...pages, ...members];
-    await Promise.all(all.map((one) => one.log.until("everybody", () => one.roster.size === all.length - 1)));
+    const { pages, all } = await scene.enter(t, room, topology, names("page", PAGES), names("rust", RUST_MEMBERS));
     await Promise.all(all.map((one) => one.log.until("a link", () => one.linked.size > 0)));
     assert.ok(all.some((one) => one.linked.size < all.length - 1), "somebody has to pass on");
 
