@@ -5,6 +5,7 @@ mod links;
 mod screen;
 
 use std::{
+    future::Future,
     io::{self, IsTerminal},
     time::Duration,
 };
@@ -124,21 +125,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 impl Join {
     pub fn run(self) -> Result<(), Failure> {
-        log::start(Format::Text, "warn");
-        let runtime = Runtime::new().map_err(|error| Failure::failed(format!("no threads can be started: {error}")))?;
-        let done = runtime.block_on(self.stay());
-        // Not waiting for what a second signal cut short.
-        runtime.shutdown_background();
-        done
+        in_room(self.stay())
     }
 
     async fn stay(self) -> Result<(), Failure> {
-        // Before anything is printed: whoever reads it may send a signal at once.
-        let mut stop = Stop::listen().map_err(|error| Failure::failed(format!("no signals can be heard: {error}")))?;
-        let mut room = tokio::select! {
-            joined = self.enter() => joined.map_err(|error| not_joined(&error))?,
-            () = stop.asked() => return Ok(()),
-        };
+        let Some((mut room, mut stop)) = entered(self.enter()).await? else { return Ok(()) };
         let shown = self.show(&mut room, &mut stop).await;
         if shown.is_err() {
             // Where nothing can be shown any more, the room still is to be left. Already out: nothing to be done.
@@ -228,7 +219,7 @@ fn leave(room: &Room) {
     tokio::spawn(async move { membership.leave().await });
 }
 
-pub fn not_joined(error: &JoinError) -> Failure {
+fn not_joined(error: &JoinError) -> Failure {
     let failure = match error {
         JoinError::Address(_) => Failure::usage(error),
         _ => Failure::failed(format!("could not join: {error}")),
@@ -239,6 +230,26 @@ pub fn not_joined(error: &JoinError) -> Failure {
 
 fn unwritable(error: &io::Error) -> Failure {
     Failure::failed(format!("nothing can be written any more: {error}"))
+}
+
+/// Does what a member does in a room, until that is over.
+pub fn in_room(stay: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    log::start(Format::Text, "warn");
+    let runtime = Runtime::new().map_err(|error| Failure::failed(format!("no threads can be started: {error}")))?;
+    let done = runtime.block_on(stay);
+    // Not waiting for what a second signal cut short.
+    runtime.shutdown_background();
+    done
+}
+
+/// Enters a room; nothing where that is not wanted any more before it is done. Signals are heard from the beginning: whoever
+/// reads what is printed may send one at once.
+pub async fn entered(enter: impl Future<Output = Result<Room, JoinError>>) -> Result<Option<(Room, Stop)>, Failure> {
+    let mut stop = Stop::listen().map_err(|error| Failure::failed(format!("no signals can be heard: {error}")))?;
+    tokio::select! {
+        joined = enter => Ok(Some((joined.map_err(|error| not_joined(&error))?, stop))),
+        () = stop.asked() => Ok(None),
+    }
 }
 
 /// Ctrl-C and SIGTERM.

@@ -8,15 +8,11 @@ use std::{
 
 use clap::Args;
 use roomful::{Event, JoinError, LinkState, Membership, Room};
-use tokio::{
-    runtime::Runtime,
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 
 use crate::{
     failure::Failure,
-    join::{Stop, not_joined},
-    log::{self, Format},
+    join::{Stop, entered, in_room},
 };
 
 /// Lend this machine to a room as a relay.
@@ -51,21 +47,11 @@ const NEWS_PAUSE: Duration = Duration::from_millis(500);
 
 impl Relay {
     pub fn run(self) -> Result<(), Failure> {
-        log::start(Format::Text, "warn");
-        let runtime = Runtime::new().map_err(|error| Failure::failed(format!("no threads can be started: {error}")))?;
-        let done = runtime.block_on(self.stay());
-        // Not waiting for what a second signal cut short.
-        runtime.shutdown_background();
-        done
+        in_room(self.stay())
     }
 
     async fn stay(self) -> Result<(), Failure> {
-        // Before anything is printed: whoever reads it may send a signal at once.
-        let mut stop = Stop::listen().map_err(|error| Failure::failed(format!("no signals can be heard: {error}")))?;
-        let room = tokio::select! {
-            joined = self.enter() => joined.map_err(|error| not_joined(&error))?,
-            () = stop.asked() => return Ok(()),
-        };
+        let Some((room, mut stop)) = entered(self.enter()).await? else { return Ok(()) };
         say(format_args!("Relaying in {}, which is a {}", self.address, room.topology()));
         relay(room, &mut stop).await
     }

@@ -29,6 +29,7 @@ mod clock;
 pub mod config;
 mod deepstream;
 mod http;
+mod inside;
 pub mod limits;
 mod metrics;
 mod outbound;

@@ -17,7 +17,14 @@ use tokio::{
 };
 use tracing::{debug, info, warn};
 
-use crate::{config, deepstream::bridge::Ground, http::Peer, limits, worker::Worker};
+use crate::{
+    config,
+    deepstream::bridge::Ground,
+    http::Peer,
+    inside::{Pauses, closed},
+    limits,
+    worker::Worker,
+};
 
 /// What relays call themselves.
 const NAME: &str = "relay";
@@ -167,8 +174,7 @@ struct Relay {
 impl Relay {
     async fn run(mut self) {
         let mut closing = self.ground.site.closing();
-        let (least, most) = limits::RELAY_PAUSES.into_inner();
-        let mut pause = least;
+        let mut pauses = Pauses::new(limits::RELAY_PAUSES);
         while *self.wanted.borrow_and_update() {
             let began = Instant::now();
             let joined = tokio::select! {
@@ -185,18 +191,13 @@ impl Relay {
                 }
                 Err(error) => warn!(room = %self.room, %error, hint = error.hint(), "no relay can join the room"),
             }
-            // What went well for a while is tried again soon.
-            if began.elapsed() > most {
-                pause = least;
-            }
             tokio::select! {
                 biased;
                 () = closed(&mut closing) => return,
                 // Looked at in any case.
                 _ = self.wanted.changed() => {}
-                () = sleep(pause) => {}
+                () = sleep(pauses.after(began.elapsed())) => {}
             }
-            pause = (pause * 2).min(most);
         }
     }
 
@@ -240,12 +241,6 @@ impl Relay {
 async fn unwanted(wanted: &mut watch::Receiver<bool>) {
     // An error is that there is nobody any more who could want one.
     let _ = wanted.wait_for(|wanted| !wanted).await;
-}
-
-/// Waits until the server closes.
-async fn closed(closing: &mut watch::Receiver<bool>) {
-    // An error is that there is no server any more.
-    let _ = closing.wait_for(|closing| *closing).await;
 }
 
 #[cfg(test)]

@@ -95,21 +95,18 @@ fn without_a_key_everything_is_as_it_was() {
     assert_eq!((overhead(false), entry_bytes(false, 7)), (0, 7));
 }
 
+fn nameless(id: MemberId) -> Member {
+    let (name, attributes) = (String::new(), BTreeMap::new());
+    Member { id, name, identity: None, attributes, mute: false, relay: false, key: None }
+}
+
 #[test]
 fn what_is_in_the_clear_is_not_believed_and_told_once() {
     let mut bob = pair().1;
     let event = arrival(send("hi", None));
     assert_eq!(read(&mut bob, event.clone()), Err(vec![Unreadable::NotSealed]));
     assert_eq!(read(&mut bob, event.clone()), Err(vec![]));
-    let member = Member {
-        id: ADA,
-        name: String::new(),
-        identity: None,
-        attributes: BTreeMap::new(),
-        mute: false,
-        relay: false,
-        key: None,
-    };
+    let member = nameless(ADA);
     heard(&mut bob, Event::MemberLeave { member, reason: crate::GoneReason::Left });
     assert_eq!(read(&mut bob, event), Err(vec![Unreadable::NotSealed]), "who comes back is told of again");
 }
@@ -304,16 +301,7 @@ fn entries_of_the_shared_state_are_sealed_under_their_keys() {
     let version = 1;
     let states = [("title", value), ("clear", Json::parse("1").expect("JSON"))];
     let state = states.map(|(key, value)| (key.to_owned(), StateEntry { value, version })).into_iter().collect();
-    let this = Member {
-        id: BOB,
-        name: String::new(),
-        identity: None,
-        attributes: BTreeMap::new(),
-        mute: false,
-        relay: false,
-        key: None,
-    };
-    let joined = Joined { this, members: vec![], topology: "mesh".to_owned(), state, admin: false };
+    let joined = Joined { this: nameless(BOB), members: vec![], topology: "mesh".to_owned(), state, admin: false };
     let heard = heard(&mut secrecy(BOB, None), Event::Joined(Box::new(joined)));
     let Heard::Event(Event::Joined(joined)) = &heard[0] else { panic!("{heard:?}") };
     assert_eq!(joined.state.keys().collect::<Vec<_>>(), ["clear"]);

@@ -74,14 +74,20 @@ fn a_room_moves_when_its_new_links_are_up_and_closes_the_old_ones_later() {
     assert_eq!(told(&mut table, conns[0]).3.as_deref(), Some("mesh"));
 }
 
-#[test]
-fn a_room_stays_as_it_is_where_most_new_links_do_not_open() {
+/// A small world that is asked to be a mesh again.
+fn leaving_a_small_world() -> (Table, Vec<ConnId>) {
     let mut table = Table::new();
     let conns = table.linked(&MEMBERS);
     pin(&mut table, conns[0], "small-world");
     pass(&mut table, &conns, 5);
     conns.iter().for_each(|conn| drop(table.inbox(*conn)));
     pin(&mut table, conns[0], "mesh");
+    (table, conns)
+}
+
+#[test]
+fn a_room_stays_as_it_is_where_most_new_links_do_not_open() {
+    let (mut table, conns) = leaving_a_small_world();
     pass(&mut table, &conns, 1);
     assert!(told(&mut table, conns[0]).0 > 0);
     table.pass_alive(limits::SWITCH_TIMEOUT, &conns);
@@ -92,12 +98,7 @@ fn a_room_stays_as_it_is_where_most_new_links_do_not_open() {
 
 #[test]
 fn a_room_goes_on_moving_while_its_new_links_keep_coming() {
-    let mut table = Table::new();
-    let conns = table.linked(&MEMBERS);
-    pin(&mut table, conns[0], "small-world");
-    pass(&mut table, &conns, 5);
-    conns.iter().for_each(|conn| drop(table.inbox(*conn)));
-    pin(&mut table, conns[0], "mesh");
+    let (mut table, conns) = leaving_a_small_world();
     table.pass_alive(limits::SWITCH_TIMEOUT, &conns);
     // One member after another gets its links up, too slowly for all of them.
     let mut moved = None;

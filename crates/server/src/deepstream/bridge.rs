@@ -37,6 +37,7 @@ use super::{desk, settings};
 use crate::{
     config::{Config, Secret},
     http::{self, Peer},
+    inside::{Pauses, closed},
     limits,
     metrics::{Metrics, Side},
     server::Site,
@@ -213,8 +214,7 @@ struct Closed;
 impl Bridge {
     async fn run(mut self) {
         let mut closing = self.ground.site.closing();
-        let (least, most) = limits::BRIDGE_PAUSES.into_inner();
-        let mut pause = least;
+        let mut pauses = Pauses::new(limits::BRIDGE_PAUSES);
         loop {
             let began = Instant::now();
             let joined = tokio::select! {
@@ -233,16 +233,11 @@ impl Bridge {
                     warn!(room = %self.settings.room, %error, hint = error.hint(), "the room cannot be bridged");
                 }
             }
-            // What went well for a while is tried again soon.
-            if began.elapsed() > most {
-                pause = least;
-            }
             tokio::select! {
                 biased;
                 () = closed(&mut closing) => return,
-                () = sleep(pause) => {}
+                () = sleep(pauses.after(began.elapsed())) => {}
             }
-            pause = (pause * 2).min(most);
         }
     }
 
@@ -345,12 +340,6 @@ impl There {
         }
         Ok(())
     }
-}
-
-/// Waits until the server closes.
-async fn closed(closing: &mut watch::Receiver<bool>) {
-    // An error is that there is no server any more.
-    let _ = closing.wait_for(|closing| *closing).await;
 }
 
 impl Ground {
