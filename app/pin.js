@@ -16,6 +16,7 @@ export function mountPin(commands) {
   const button = part(form, "button", HTMLButtonElement);
   const said = part(form, "#pin-said", HTMLElement);
   let topology = "";
+  let pinned = "";
 
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -29,11 +30,11 @@ export function mountPin(commands) {
 
   return (state) => {
     form.hidden = !(state.mayPin && state.people.length > 1);
-    if (state.topology === topology) return;
-    topology = state.topology;
-    picker.value = topology;
+    if (state.topology === topology && state.pinned === pinned) return;
+    ({ topology, pinned } = state);
+    picker.value = pinned;
     // That it has moved is said in the log, and shown above.
     say(said, "");
-    form.title = `The room is ${topologyWords(topology)} now.`;
+    form.title = `The room is ${topologyWords(topology)} now${pinned === "auto" ? ", as it fits" : ""}.`;
   };
 }

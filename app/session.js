@@ -89,7 +89,7 @@ export function enter({ address, name, token, store }) {
       publish(news, ownLinks({ ...store.state(), people }));
     }
 
-    dispatch({ type: "entered", self: room.self.id, topology: room.topology, mayPin: room.mayPin, people: peopleOf(room), at: Date.now() });
+    dispatch({ type: "entered", self: room.self.id, topology: room.topology, pinned: room.pinned, mayPin: room.mayPin, people: peopleOf(room), at: Date.now() });
     publish("states", ownLinks(store.state()));
     for (const { id, name: called } of peopleOf(room)) shownNames.set(id, called);
 
@@ -117,6 +117,7 @@ export function enter({ address, name, token, store }) {
       else redraw ??= setTimeout(() => showPeople("times"), TIMES_SHOWN_MS);
     });
     room.addEventListener("topologychange", ({ to }) => dispatch({ type: "topology", to, at: Date.now() }));
+    room.addEventListener("pinchange", ({ pinned }) => dispatch({ type: "pinned", to: pinned }));
     room.addEventListener("gap", ({ member }) => dispatch({ type: "missed", id: member.id, at: Date.now() }));
     room.addEventListener("unreadable", ({ member, reason }) => {
       // Without a key nobody of those who have one can be read: said once, it is said of all.

@@ -31,6 +31,7 @@ import { list, topologyWords } from "./reasons.js";
  * @property {boolean} entered         has been in the room since the page was opened
  * @property {string} self             own id; empty before the room was entered
  * @property {string} topology
+ * @property {string} pinned           what it is to be; `auto`: what fits
  * @property {boolean} mayPin          may choose it
  * @property {readonly Person[]} people  oneself first, then in order of arrival
  * @property {ReadonlyMap<string, string>} names  also of those who left
@@ -49,7 +50,7 @@ import { list, topologyWords } from "./reasons.js";
 /**
  * @typedef {{ type: "asking" }
  *   | { type: "joining" }
- *   | { type: "entered", self: string, topology: string, mayPin: boolean, people: readonly Person[], at: number }
+ *   | { type: "entered", self: string, topology: string, pinned: string, mayPin: boolean, people: readonly Person[], at: number }
  *   | { type: "people", people: readonly Person[] }
  *   | { type: "came", id: string, name: string, at: number }
  *   | { type: "went", id: string, name: string, reason: string, at: number }
@@ -64,6 +65,7 @@ import { list, topologyWords } from "./reasons.js";
  *   | { type: "missed", id: string, at: number }
  *   | { type: "noted", text: string, at: number }
  *   | { type: "topology", to: string, at: number }
+ *   | { type: "pinned", to: string }
  *   | { type: "reconnecting", at: number }
  *   | { type: "reconnected", at: number }
  *   | { type: "failed", code: string, message: string, hint: string, at: number }
@@ -79,6 +81,7 @@ export const INITIAL = {
   entered: false,
   self: "",
   topology: "",
+  pinned: "auto",
   mayPin: false,
   people: [],
   names: new Map(),
@@ -106,7 +109,8 @@ export function reduce(state, action) {
     case "joining":
       return { ...state, phase: { at: "joining" } };
     case "entered": {
-      const entered = withPeople({ ...state, self: action.self, topology: action.topology, mayPin: action.mayPin }, action.people);
+      const { self, topology, pinned, mayPin } = action;
+      const entered = withPeople({ ...state, self, topology, pinned, mayPin }, action.people);
       return {
         ...welcomed(entered, action.at),
         phase: { at: "in" },
@@ -168,6 +172,8 @@ export function reduce(state, action) {
       return log.append({ ...state, topology: action.to }, {
         kind: "notice", tone: "plain", text: `The room is now ${topologyWords(action.to)}`, at: action.at,
       });
+    case "pinned":
+      return { ...state, pinned: action.to };
     case "reconnecting":
       return state.phase.at === "in" ? { ...state, phase: { at: "reconnecting" } } : state;
     case "reconnected":

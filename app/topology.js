@@ -76,7 +76,7 @@ export function mountTopology(commands) {
   let lastFrame = 0;
   /** Whether somebody is not at their seat yet, or a chord has no shape yet. */
   let restless = false;
-  /** @type {Pick<State, "people" | "reports" | "topology" | "self"> | undefined} */
+  /** @type {Pick<State, "people" | "reports" | "topology" | "pinned" | "self"> | undefined} */
   let drawn;
   /** Who passes on what the one in the light says, or this member; nobody in a mesh. @type {Set<string>} */
   let passing = new Set();
@@ -85,7 +85,7 @@ export function mountTopology(commands) {
 
   return (state) => {
     const changed = drawn === undefined || drawn.people !== state.people || drawn.reports !== state.reports
-      || drawn.topology !== state.topology;
+      || drawn.topology !== state.topology || drawn.pinned !== state.pinned;
     if (changed) {
       drawn = state;
       seatPeople(state.people);
@@ -196,7 +196,8 @@ export function mountTopology(commands) {
     figure.hidden = state.people.length < 2;
     details.hidden = figure.hidden;
     say(summaryLine, state.people.length === 0 ? "You are not in the room." : summary(state.people.length, links, silent, state.topology));
-    say(topology, state.people.length > 1 ? state.topology.replaceAll(/[-_]/g, " ") : "");
+    const how = state.topology.replaceAll(/[-_]/g, " ");
+    say(topology, state.people.length < 2 ? "" : state.pinned === "auto" ? `${how} (auto)` : how);
     for (const line of legend.children) {
       const kind = line instanceof HTMLElement ? line.dataset["state"] : "";
       line.toggleAttribute("hidden", kind === undefined ? passing.size === 0 : !links.some((link) => link.state === kind));

@@ -14,7 +14,7 @@ const BOB = { id: "b".repeat(16), name: "Bob", self: false };
 const after = (actions, from = INITIAL) => actions.reduce(reduce, from);
 
 const inside = after([
-  { type: "entered", self: ADA.id, topology: "mesh", people: [ADA], at: 0 },
+  { type: "entered", self: ADA.id, topology: "mesh", pinned: "auto", people: [ADA], at: 0 },
   { type: "people", people: [ADA, BOB] },
 ]);
 /** @param {string} text @param {number} [at] @returns {Action} */
@@ -22,7 +22,7 @@ const fromBob = (text, at = 1) => ({ type: "received", id: BOB.id, text, at });
 
 test("who joins others is told why the log is empty, once", () => {
   /** @type {Action} */
-  const entered = { type: "entered", self: ADA.id, topology: "mesh", people: [ADA, BOB], at: 0 };
+  const entered = { type: "entered", self: ADA.id, topology: "mesh", pinned: "auto", people: [ADA, BOB], at: 0 };
   const state = after([entered]);
   assert.deepEqual(state.log.map((entry) => entry.kind === "notice" && entry.text),
     ["You joined Bob. What was said before stays with them."]);

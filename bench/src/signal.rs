@@ -132,7 +132,7 @@ async fn members(server: &Process, room: &str) -> io::Result<Vec<Socket>> {
             name: "member".to_owned(),
             attributes: Default::default(),
             token: None,
-            topology: None,
+            topology: Some("mesh".to_owned()),
             agent: None,
             relay: None,
             resume: None,

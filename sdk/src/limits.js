@@ -251,6 +251,14 @@ export const ROUTE_PATIENCE = secs(3);
 export const DRAIN_TIMEOUT = secs(25);
 /** Streams of a room that a member knows. */
 export const STREAMS_MAX = 16 * 1024;
+/** How often a member tells the hub what it says to the room, where that has changed. */
+export const STATS_EVERY = secs(10);
+/** The most that it says, in kbit/s, as the hub believes. */
+export const STATS_KBPS_MAX = 1_000_000;
+/** What is less than this, in kbit/s, is talk, and not worth a word. */
+export const STATS_TALK_KBPS = 16;
+/** By how much, in percent of its links, those over TURN must have become more or fewer to be worth one. */
+export const STATS_TURN_NEWS = 20;
 
 // ---- signatures ---------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ import { close, connected, disconnected, giveUpEntering, gone, hubSaid, parted, 
 import {
   apply, carriedCame, failLink, faulty, isCurrent, isUp, linkUp, local, partLink, prove, tellParted,
 } from "./member/links.js";
+import { tellTraffic } from "./member/traffic.js";
 import { signed, verified } from "./member/vouch.js";
 import { LinkError } from "./courier/error.js";
 
@@ -117,6 +118,7 @@ export class Member {
     }
     if (core.session.isJoined) for (const at of core.unrouted.values()) consider(at);
     for (const { until } of core.leaving.values()) consider(until);
+    if (core.session.isJoined && !core.isRelay) consider(core.meter.timeout);
     consider(core.session.timeout);
     consider(core.drainBy);
     consider(core.leaveBy);
@@ -219,6 +221,7 @@ export class Member {
     }
     core.courier.tick(core.now);
     askWays(core);
+    tellTraffic(core);
     const silent = [...core.leaving].filter(([, { until }]) => until <= core.now).map(([id]) => id);
     for (const id of silent.sort()) parted(core, id);
     for (const ticket of core.calls.expired(core.now)) callFailed(core, ticket, "timeout", "no answer came in time");

@@ -11,7 +11,7 @@ import { ATTRIBUTES_BYTES, CALLS_MAX, CHANNEL_NAME_MAX, LOSSY_MAX } from "./limi
 import { Channel, Held, checkName, keyOf } from "./room/channel.js";
 import {
   Emitter, GapEvent, LinkEvent, MemberEvent, MemberLeaveEvent, ReconnectedEvent, ReconnectingEvent, RefusedEvent,
-  RoomCloseEvent, TopologyEvent, UnreadableEvent,
+  PinEvent, RoomCloseEvent, TopologyEvent, UnreadableEvent,
 } from "./room/events.js";
 import { Member } from "./room/member.js";
 import { RoomState, checkSize } from "./room/state.js";
@@ -27,6 +27,9 @@ import { byteLength } from "./wire.js";
 /** @import {RoomSecret} from "./secret.js" */
 /** @import {UnreadableReport} from "./secrecy.js" */
 /** @import {GoneReason, Json, MemberInfo, RefusalCode} from "./wire.js" */
+
+/** What a room is to be where nobody chose: what fits. */
+const AUTO = "auto";
 
 /** How a room can be linked. @typedef {"mesh" | "small-world" | "tree" | "star"} Topology */
 
@@ -61,6 +64,7 @@ import { byteLength } from "./wire.js";
  * @property {GapEvent} gap
  * @property {UnreadableEvent} unreadable
  * @property {TopologyEvent} topologychange
+ * @property {PinEvent} pinchange
  * @property {RefusedEvent} refused
  * @property {ReconnectingEvent} reconnecting
  * @property {ReconnectedEvent} reconnected
@@ -72,7 +76,7 @@ import { byteLength } from "./wire.js";
 /**
  * A room that this member is in. `join` makes it.
  *
- * Events: `memberjoin`, `memberleave`, `memberupdate`, `link`, `gap`, `unreadable`, `topologychange`, `refused`,
+ * Events: `memberjoin`, `memberleave`, `memberupdate`, `link`, `gap`, `unreadable`, `topologychange`, `pinchange`, `refused`,
  * `reconnecting`, `reconnected`, `close`.
  *
  * @extends {Emitter<RoomEvents>}
@@ -91,6 +95,7 @@ export class Room extends Emitter {
   /** @type {Map<MemberId, Member>} */
   #members = new Map();
   #topology = "";
+  #pinned = AUTO;
   #admin = false;
   /**
    * Settled once the member is in the room again after its page was put aside; undefined where it was not.
@@ -153,6 +158,11 @@ export class Room extends Emitter {
   /** How the room is linked: `mesh`, `small-world`, `tree` or `star`. `topologychange` tells of another. */
   get topology() {
     return this.#topology;
+  }
+
+  /** What the room is to be, which may take a moment: a topology that somebody chose, or `auto`: what fits. */
+  get pinned() {
+    return this.#pinned;
   }
 
   /** Whether this member may choose how the room is linked, as its token says. */
@@ -413,6 +423,9 @@ export class Room extends Emitter {
         this.#topology = event.to;
         this.dispatchEvent(new TopologyEvent(event.from, event.to));
         break;
+      case "pin":
+        this.#pinIs(event.pin);
+        break;
       case "refused":
         this.dispatchEvent(new RefusedEvent(event.code, event.message, event.hint));
         break;
@@ -430,14 +443,22 @@ export class Room extends Emitter {
     }
   }
 
+  /** @param {string} [pin] */
+  #pinIs(pin = AUTO) {
+    if (pin === this.#pinned) return;
+    this.#pinned = pin;
+    this.dispatchEvent(new PinEvent(pin));
+  }
+
   /** @param {Joined} joined */
-  #joined({ self, members, topology, admin = false, state }) {
+  #joined({ self, members, topology, pin = AUTO, admin = false, state }) {
     const again = this.#status !== "entering";
     this.#status = "open";
     this.#admin = admin;
     if (!again) {
       this.#self._update(self);
       this.#topology = topology;
+      this.#pinned = pin;
       for (const info of members) this.#members.set(info.id, new Member(info));
       this.state._load(Object.entries(state));
       this.#entered.resolve();
@@ -445,6 +466,7 @@ export class Room extends Emitter {
     }
     this.#self = new Member(self);
     this.dispatchEvent(new ReconnectedEvent(false));
+    this.#pinIs(pin);
     if (topology !== this.#topology) this.dispatchEvent(new TopologyEvent(this.#topology, (this.#topology = topology)));
     const present = new Map(members.map((info) => [info.id, info]));
     for (const id of [...this.#members.keys()]) if (!present.has(id)) this.#leaves(id, "left");

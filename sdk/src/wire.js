@@ -27,7 +27,9 @@ import { SIGNAL_MAX, WELCOME_MAX } from "./limits.js";
 /** What the two ends of a link tell each other to connect. @typedef {{ offer: string } | { answer: string } | { candidate: Candidate }} Negotiation */
 /** @typedef {"left" | "crashed" | "unresponsive" | "timeout" | "replaced" | "removed"} GoneReason */
 /** Why a hub does not carry a link's frames. @typedef {"closed" | "away" | "not_linked" | "too_many" | "too_slow"} CarryEnd */
-/** What a returning member knows. @typedef {{ hub: string, up?: MemberId[], state?: Record<string, StateEntry> }} Resume */
+/** What a returning member knows. @typedef {{ hub: string, topology?: string, pin?: string, up?: MemberId[], state?: Record<string, StateEntry> }} Resume */
+
+/** What a member says to the room, and its links over TURN, in percent. @typedef {{ kbps?: number, turn_percent?: number }} Traffic */
 
 /**
  * What a member says to the hub.
@@ -44,6 +46,7 @@ import { SIGNAL_MAX, WELCOME_MAX } from "./limits.js";
  *   | { type: "topology", pin: string }
  *   | { type: "route", to: MemberId }
  *   | { type: "carry", to: MemberId, episode: number, over?: boolean }
+ *   | ({ type: "stats" } & Traffic)
  *   | { type: "drain" }
  *   | { type: "leave" }
  * )} ClientMessage
@@ -53,7 +56,7 @@ import { SIGNAL_MAX, WELCOME_MAX } from "./limits.js";
  * All that a member needs on entering.
  *
  * @typedef {{ type: "welcome", v: number, hub: string, self: MemberInfo, room: string,
- *   members: MemberInfo[], links: LinkTo[], eager?: MemberId[], state: Record<string, StateEntry>, topology: string, epoch: number,
+ *   members: MemberInfo[], links: LinkTo[], eager?: MemberId[], state: Record<string, StateEntry>, topology: string, pin?: string, epoch: number,
  *   resumed: boolean, op: number, ping_ms: number, admin?: boolean, carry?: number, ice: IceServer[] }} Welcome
  */
 /** What was asked was not done; `fatal`: the socket closes now. @typedef {{ type: "refused", code: RefusalCode, message: string, hint: string, fatal: boolean }} Refused */
@@ -69,7 +72,7 @@ import { SIGNAL_MAX, WELCOME_MAX } from "./limits.js";
  *   | { type: "links", open?: LinkTo[], close?: MemberId[], eager?: MemberId[], lazy?: MemberId[] }
  *   | { type: "signal", from: MemberId, attempt: number, data: Json }
  *   | { type: "state", key: string, value: Json, version: number, by: MemberId, op: number }
- *   | { type: "topology", from: string, to: string, epoch: number }
+ *   | { type: "topology", from: string, to: string, epoch: number, pin?: string }
  *   | { type: "pinned", pin: string, refused?: Omit<Refused, "type"> }
  *   | { type: "route", to: MemberId, path: MemberId[] }
  *   | { type: "carry", from: MemberId, episode: number, over?: CarryEnd }
@@ -353,7 +356,7 @@ const CLIENT = new Map(
       "topology?": TEXT,
       "agent?": TEXT,
       "relay?": object({ "max_links?": NUMBER_16 }),
-      "resume?": object({ hub: TEXT, "up?": list(ID), "state?": STATE }),
+      "resume?": object({ hub: TEXT, "topology?": TEXT, "pin?": TEXT, "up?": list(ID), "state?": STATE }),
     }),
     signal: object({ to: ID, attempt: NUMBER_32, data: JSON_VALUE }),
     links: object({ "up?": list(ID), "suspect?": list(ID), "down?": list(ID), "settled?": FLAG, "forged?": list(ID) }),
@@ -364,6 +367,7 @@ const CLIENT = new Map(
     topology: object({ pin: TEXT }),
     route: object({ to: ID }),
     carry: object({ to: ID, episode: NUMBER_32, "over?": FLAG }),
+    stats: object({ "kbps?": NUMBER_32, "turn_percent?": NUMBER_32 }),
     drain: EMPTY,
     leave: EMPTY,
   }),
@@ -383,6 +387,7 @@ const SERVER = new Map(
       "eager?": list(ID),
       state: STATE,
       topology: TEXT,
+      "pin?": TEXT,
       epoch: NUMBER,
       resumed: FLAG,
       op: NUMBER,
@@ -397,7 +402,7 @@ const SERVER = new Map(
     links: object({ "open?": list(LINK), "close?": list(ID), "eager?": list(ID), "lazy?": list(ID) }),
     signal: object({ from: ID, attempt: NUMBER_32, data: JSON_VALUE }),
     state: object({ key: TEXT, value: JSON_VALUE, version: NUMBER, by: ID, op: NUMBER }),
-    topology: object({ from: TEXT, to: TEXT, epoch: NUMBER }),
+    topology: object({ from: TEXT, to: TEXT, epoch: NUMBER, "pin?": TEXT }),
     pinned: object({ pin: TEXT, "refused?": REFUSED }),
     route: object({ to: ID, path: list(ID) }),
     carry: object({ from: ID, episode: NUMBER_32, "over?": CARRY_END }),

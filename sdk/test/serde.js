@@ -124,6 +124,8 @@ function eventToSerde(event) {
       return tagged(event, ["by"]);
     case "closed":
       return tagged(event, ["code"]);
+    case "pin":
+      return tagged(event, ["pin"]);
     default:
       return tagged(event);
   }

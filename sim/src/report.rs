@@ -15,6 +15,8 @@ pub struct Report {
     pub rooms: usize,
     /// How rooms were linked.
     pub topology: String,
+    /// How they came to be linked, one after another.
+    pub topologies: Vec<String>,
     /// What determined the run.
     pub seed: u64,
     /// Virtual time of work and faults.

@@ -94,6 +94,7 @@ fn summary(scenario: &Scenario, outcomes: Vec<Outcome>) -> Report {
         report.settled_s = report.settled_s.max(settled.0 as f64 / 1e6);
         chunks += totals.chunks + checks.calls.delivered();
         frames += checks.plan.data_frames;
+        report.topologies.append(&mut checks.plan.topologies);
         report.leaves_heard += checks.plan.leaves_heard;
         report.forgeries_heard += checks.named.values().sum::<u64>();
         report.failures_heard += checks.plan.failures_heard;

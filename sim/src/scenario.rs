@@ -23,6 +23,8 @@ pub struct Scenario {
     pub churn_per_min: f64,
     /// Whether everybody enters in the same instant, else over a second.
     pub flash: bool,
+    /// How many more enter each room after a while, and leave it again about the middle of the run: the room grows and shrinks.
+    pub crowd: usize,
     /// The network.
     pub network: Network,
     /// What members say.
@@ -149,6 +151,7 @@ impl Default for Scenario {
             seconds: 60,
             churn_per_min: 0.0,
             flash: false,
+            crowd: 0,
             network: Network::default(),
             work: Work::default(),
             faults: Faults::default(),
@@ -277,13 +280,29 @@ impl Scenario {
             seconds: dice.between(5, 25),
             churn_per_min,
             flash: dice.chance(0.5),
+            crowd: 0,
             network: Network { close_notices: dice.unit(), ..network },
             work,
             faults,
         }
     }
 
-    /// The same, in a room that is moved from one topology to another.
+    /// Two members are joined by a crowd that leaves again, and nobody asks for a topology: it is for the hub to find what fits.
+    pub fn growing(seed: u64) -> Scenario {
+        let work = Work { messages_per_s: 0.5, latest_per_s: 0.2, datagrams_per_s: 0.2, ..Work::default() };
+        Scenario {
+            seed,
+            members: 2,
+            crowd: 44,
+            topology: "auto".to_owned(),
+            seconds: 170,
+            churn_per_min: 0.1,
+            work,
+            ..Scenario::default()
+        }
+    }
+
+    /// Like [`Scenario::random`], in a room that is moved from one topology to another.
     pub fn moving(seed: u64) -> Scenario {
         let mut dice = Dice::new(seed, 0, 0x0070_b010_6e00);
         let base = Scenario::random(seed);

@@ -127,7 +127,8 @@ impl<'a> Draw<'a> {
             let at = if scenario.flash { Time(0) } else { Time(self.dice.below(1_000_000)) };
             self.enter(at);
         }
-        self.churn(share);
+        self.crowd();
+        self.churn(share + scenario.crowd);
         if scenario.faults.massacre {
             self.massacre();
         }
@@ -142,6 +143,18 @@ impl<'a> Draw<'a> {
     fn enter(&mut self, at: Time) {
         self.actions.push((at, Action::Enter(self.lives.len())));
         self.lives.push(Life { from: at, to: self.end });
+    }
+
+    /// Many come, and go again.
+    fn crowd(&mut self) {
+        let percent = self.end.0 / 100;
+        for actor in self.lives.len()..self.lives.len() + self.scenario.crowd {
+            let comes = Time(self.dice.between(3 * percent, 8 * percent));
+            let goes = Time(self.dice.between(50 * percent, 53 * percent));
+            self.enter(comes);
+            self.lives[actor].to = goes;
+            self.actions.push((goes, Action::Leave(actor)));
+        }
     }
 
     /// Times at which something happens that happens so often a minute.

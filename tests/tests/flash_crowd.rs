@@ -28,7 +28,7 @@ async fn members_that_enter_in_the_same_instant_are_all_linked_and_hear_each_oth
     for at in 0..MEMBERS {
         let address = address.clone();
         crowd.spawn(async move {
-            let room = roomful::join(&address).name(format!("member {at}")).await.unwrap();
+            let room = roomful::join(&address).name(format!("member {at}")).topology("mesh").await.unwrap();
             let seen = timeout(PATIENCE, take_part(room, everybody_is_done)).await;
             seen.unwrap_or_else(|_| panic!("member {at} waits for too long"))
         });

@@ -43,7 +43,7 @@ use screen::{Json, Screen, Text};
     roomful join http://127.0.0.1:7800/standup --json --json-input --linger 5
 
 With --json, one object a line, with \"event\": joined, memberjoin, memberleave, memberupdate, link, message, state,
-topology, gap, unreadable, called, pinned, linked, notsent, refused, missed, reconnecting, reconnected, close.
+topology, pin, gap, unreadable, called, pinned, linked, notsent, refused, missed, reconnecting, reconnected, close.
 
 With --json-input, one object a line, with one of:
   {\"send\": {\"data\": …, \"channel\": \"chat\", \"to\": ID, \"mode\": \"reliable|latest|datagram\"}}
@@ -88,8 +88,8 @@ pub struct Join {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Topology {
-    /// What fits the number of members
+pub enum Topology {
+    /// What fits the members and what they say
     Auto,
     /// Everybody linked to everybody
     Mesh,
@@ -97,12 +97,13 @@ enum Topology {
     SmallWorld,
     /// Members with spare bandwidth pass on
     Tree,
-    /// Everybody linked to the server
+    /// Everybody linked to a relay
     Star,
 }
 
 impl Topology {
-    fn name(self) -> &'static str {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
         match self {
             Topology::Auto => "auto",
             Topology::Mesh => "mesh",

@@ -18,7 +18,7 @@ use server::{
     token::{Claims, Video},
 };
 
-use crate::failure::Failure;
+use crate::{failure::Failure, join::Topology};
 
 /// Make a token that lets somebody into a room.
 ///
@@ -29,6 +29,7 @@ use crate::failure::Failure;
   roomful token --config roomful.toml --room standup --name Ada
   roomful token --config roomful.toml --room standup --name Guest --grant subscribe --ttl 30m
   roomful token --config roomful.toml --room standup --name Ada --role admin
+  roomful token --config roomful.toml --room lecture --name Ada --grant data,admin --topology tree
   ROOMFUL_KEY=site ROOMFUL_SECRET=… roomful token --room standup --name Ada --identity ada@example.org")]
 pub struct Token {
     /// The room that it is for
@@ -43,6 +44,9 @@ pub struct Token {
     /// What the member may do
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Grant::Publish, Grant::Data, Grant::Subscribe])]
     grant: Vec<Grant>,
+    /// How the room is to be linked from when the member enters [default: the token does not say]
+    #[arg(long, value_enum, value_name = "TOPOLOGY")]
+    topology: Option<Topology>,
     /// The role of deepstream's clients that log in with it, for [[deepstream.permission]]
     #[arg(long)]
     role: Option<String>,
@@ -95,6 +99,7 @@ impl Token {
                 can_subscribe: Some(may(Grant::Subscribe)),
                 room_admin: may(Grant::Admin).then_some(true),
                 can_relay: may(Grant::Relay).then_some(true),
+                topology: self.topology.map(|topology| topology.name().to_owned()),
                 ..claims.video
             },
             attributes: self.role.as_ref().map(|role| BTreeMap::from([("role".to_owned(), role.clone().into())])),

@@ -318,7 +318,7 @@ fn a_line_has_the_room_linked_in_another_way() {
     assert_eq!(ada.line(), "* bot is here");
 
     ada.say("/topology");
-    assert_eq!(ada.line(), "* the room is linked as mesh");
+    assert_eq!(ada.line(), "* the room is linked as mesh (as it fits)");
     ada.say("/topology tree");
     assert_eq!(ada.line(), "* the room is now linked as tree");
     let change = bot.event("topology");

@@ -451,6 +451,10 @@ impl Driver {
                 self.application.0.update(|view| view.topology.clone_from(&to));
                 self.tell(Event::Topology { from, to });
             }
+            MachineEvent::Pin { pin } => {
+                self.application.0.update(|view| view.pin.clone_from(&pin));
+                self.tell(Event::Pin { topology: pin });
+            }
             MachineEvent::Pinned { ticket } => self.pinned(ticket, Ok(())),
             MachineEvent::NotPinned { ticket, why } => self.pinned(ticket, Err(why.into())),
             MachineEvent::Refused { code, message, hint } => self.tell(Event::Refused { code, message, hint }),
@@ -495,6 +499,7 @@ impl Driver {
             view.this = joined.this;
             view.members = joined.members.into_iter().map(|member| (member.id, member)).collect();
             view.topology = joined.topology;
+            view.pin = joined.pin;
             view.admin = joined.admin;
             let set = joined.state.into_iter().filter(|(_, entry)| !entry.value.is_null());
             view.state = set.map(|(key, entry)| (key, entry.value)).collect();

@@ -92,6 +92,11 @@ pub enum Event {
         /// To this.
         to: String,
     },
+    /// What the room is to be is another thing than before; [`Event::Topology`] tells when it is.
+    Pin {
+        /// A topology that somebody chose; `None`: what fits.
+        topology: Option<String>,
+    },
     /// The server did not do what this member asked for.
     Refused {
         /// A stable name.

@@ -142,6 +142,11 @@ impl Membership {
         self.shared.view().topology.clone()
     }
 
+    /// What the room is to be, which may take a moment: a topology that somebody chose; `None`: what fits.
+    pub fn pinned(&self) -> Option<String> {
+        self.shared.view().pin.clone()
+    }
+
     /// Whether this member may choose how the room is linked, as its token says.
     pub fn may_pin(&self) -> bool {
         self.shared.view().admin

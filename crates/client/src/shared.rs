@@ -34,6 +34,8 @@ pub(crate) struct View {
     pub this: Member,
     pub members: BTreeMap<MemberId, Member>,
     pub topology: String,
+    /// What it is to be; `None`: what fits.
+    pub pin: Option<String>,
     /// Whether this member may choose it.
     pub admin: bool,
     pub state: BTreeMap<String, Json>,
@@ -46,6 +48,7 @@ impl Shared {
             this,
             members: BTreeMap::new(),
             topology: String::new(),
+            pin: None,
             admin: false,
             state: BTreeMap::new(),
             closed: None,

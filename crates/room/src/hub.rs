@@ -16,6 +16,7 @@
 //!     resume_window: limits::RESUME_WINDOW,
 //!     relay: false,
 //!     carried_links: limits::CARRIED_LINKS,
+//!     topology: None,
 //! };
 //! let mut now = Time(1_700_000_000_000_000);
 //! let mut hub = Hub::new(config, 1, now);
@@ -54,6 +55,7 @@ mod roster;
 mod session;
 mod state;
 mod switch;
+mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -99,6 +101,8 @@ pub struct Config {
     pub relay: bool,
     /// Links of a member that are carried at most, where no connection joins their ends; 0: none. Relays have more.
     pub carried_links: usize,
+    /// How the room is linked while nobody asks for anything else; `None`: as it fits.
+    pub topology: Option<Topology>,
 }
 
 /// What happens when an identity enters that is in the room already. Members without identity are never the same.
@@ -130,6 +134,8 @@ pub struct Grant {
     pub admin: bool,
     /// May enter as a relay.
     pub relay: bool,
+    /// How the room is to be linked from when the member enters, whether it may choose or not; `None`: that says nothing.
+    pub topology: Option<Topology>,
 }
 
 impl Grant {
@@ -143,6 +149,7 @@ impl Grant {
             subscribe: true,
             admin: true,
             relay: true,
+            topology: None,
         }
     }
 
@@ -295,8 +302,12 @@ pub struct Hub {
     moving: switch::Move,
     /// Links that the plan has closed and that newcomers hold on to; see `overlap`.
     overlap: BTreeSet<(MemberId, MemberId)>,
-    /// The topology that the room is to have.
-    pinned: Topology,
+    /// The topology that the room is to have; `None`: the one that fits.
+    pinned: Option<Topology>,
+    /// Whether somebody has chosen since this hub began.
+    is_chosen: bool,
+    /// Whether somebody's traffic has changed since the planner was told of it.
+    traffic_changed: bool,
     /// A wish for a star that waits for a relay.
     star: Option<relay::Wish>,
     /// Whether the server was asked for a relay.
@@ -315,15 +326,23 @@ pub struct Hub {
 impl Hub {
     /// An empty room. `now` is in µs since 1970: versions of the shared state are made of it.
     pub fn new(config: Config, seed: u64, _now: Time) -> Hub {
+        let mut planner = Planner::new(seed);
+        let pinned = config.topology.filter(|topology| config.relay || planner.offers(*topology));
+        if let Some(topology) = pinned {
+            planner.apply(&Event::Pin(pinned), &NoDistance);
+            planner.begin_as(topology);
+        }
         Hub {
             config,
             rng: ChaCha8Rng::seed_from_u64(seed),
             roster: Roster::default(),
-            planner: Planner::new(seed),
+            planner,
             state: SharedState::default(),
             moving: switch::Move::None,
             overlap: BTreeSet::new(),
-            pinned: switch::AUTO,
+            pinned,
+            is_chosen: false,
+            traffic_changed: false,
             star: None,
             wants_relay: false,
             plan_at: None,
@@ -434,6 +453,7 @@ impl Hub {
                 self.send(vec![conn], ServerMessage::Route(RouteVia { to: question.to, path }));
             }
             ClientMessage::Carry(wish) => self.carry(id, wish),
+            ClientMessage::Stats(traffic) => self.measured(id, traffic),
             ClientMessage::Drain {} => self.drain(now, id, conn),
             ClientMessage::Leave {} => self.leave(id, conn),
             ClientMessage::Join(_) => self.join_again(now, conn),
@@ -489,9 +509,14 @@ impl Hub {
         let Some(session) = self.roster.get(id) else { return };
         if session.accusers() == limits::FORGED_ACCUSERS {
             let profile = Profile { turn: true, max_links: limits::MEMBER_LINKS_MIN, ..Profile::default() };
-            let ops = self.planner.apply(&Event::Profile { id, profile }, &NoDistance);
-            self.tell_links(&ops, None);
+            self.reshape(id, profile);
         }
+    }
+
+    /// What a member can carry is another thing than was believed.
+    fn reshape(&mut self, id: MemberId, profile: Profile) {
+        let ops = self.planner.apply(&Event::Profile { id, profile }, &NoDistance);
+        self.tell_links(&ops, None);
     }
 
     fn set_attributes(&mut self, id: MemberId, conn: ConnId, change: SetAttributes) {

@@ -238,6 +238,14 @@ pub const DRAIN_TIMEOUT: Micros = Micros::from_secs(25);
 /// Streams of a room that a member knows.
 pub const STREAMS_MAX: usize = 16 * 1024;
 
+/// How often a member tells the hub what it says to the room, where that has changed.
+pub const STATS_EVERY: Micros = Micros::from_secs(10);
+/// The most that it says, in kbit/s, as the hub believes.
+pub const STATS_KBPS_MAX: u32 = 1_000_000;
+/// What is less than this, in kbit/s, is talk, and not worth a word.
+pub const STATS_TALK_KBPS: u32 = 16;
+/// By how much, in percent of its links, those over TURN must have become more or fewer to be worth one.
+pub const STATS_TURN_NEWS: u32 = 20;
 // ---- signatures ---------------------------------------------------------------------------------
 
 /// Chunks that one signature covers.

@@ -8,7 +8,7 @@
 //! - `links`: what the plan wants; `link` negotiates one and notices when it falls silent, `carriage` is its way over the hub.
 //! - `frames`: what comes over a link and what goes; the [`courier`](crate::courier) delivers what must arrive, `lossy`
 //!   the rest.
-//! - `app`: what the application asks for; `call` numbers its calls.
+//! - `app`: what the application asks for; `call` numbers its calls; `traffic` measures what is said to the room.
 //! - `vouch`: signatures of what is said on lossy channels.
 //!
 //! The JavaScript member in `sdk/src/` is this machine's twin; `protocol/traces/` holds both to the same outputs.
@@ -24,6 +24,7 @@ mod links;
 mod lossy;
 mod resume;
 mod session;
+mod traffic;
 mod vouch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -36,6 +37,7 @@ use self::{
     link::{Do, Link},
     lossy::{Came, Heard, LossyFlow, Published, Value},
     session::{Report, Session, State},
+    traffic::Meter,
     vouch::Vouching,
 };
 use crate::{
@@ -80,6 +82,7 @@ pub struct Member {
     /// What the edge was asked to sign or to verify of what is said on lossy channels, by number.
     vouching: BTreeMap<u64, Vouching>,
     calls: Calls,
+    meter: Meter,
     /// Until when [`Input::Drain`] waits for others to be linked elsewhere.
     drain_by: Option<Time>,
     /// Until when [`Input::Leave`] waits for acknowledgements.
@@ -142,6 +145,7 @@ impl Member {
             published: Published::default(),
             vouching: BTreeMap::new(),
             calls: Calls::default(),
+            meter: Meter::default(),
             drain_by: None,
             leave_by: None,
             now,
@@ -284,6 +288,7 @@ impl Member {
         let leaving = self.leaving.values().map(|leaving| leaving.until).min();
         let own = [
             ask,
+            self.meter.timeout().filter(|_| self.session.is_joined() && self.session.config.relay.is_none()),
             leaving,
             self.session.timeout(),
             self.drain_by,
@@ -317,6 +322,7 @@ impl Member {
         }
         self.courier.tick(self.now);
         self.ask_ways();
+        self.tell_traffic();
         let gone: Vec<MemberId> =
             self.leaving.iter().filter(|(_, leaving)| leaving.until <= self.now).map(|(id, _)| *id).collect();
         gone.into_iter().for_each(|id| self.parted(id));
@@ -335,6 +341,18 @@ impl Member {
             }
             self.tell_parted(id);
             self.apply(id, todo);
+        }
+    }
+
+    /// Tells the hub what has changed in what this member says to the room, and in how its links go.
+    fn tell_traffic(&mut self) {
+        if !self.session.is_joined() || self.session.config.relay.is_some() {
+            return;
+        }
+        let open = || self.peers.values().filter(|peer| peer.link.is_open());
+        let over_turn = || open().filter(|peer| peer.link.path() == Some(OVER_TURN));
+        if let Some(traffic) = self.meter.tick(self.now, || (open().count(), over_turn().count())) {
+            self.tell(ClientMessage::Stats(traffic));
         }
     }
 
@@ -426,5 +444,7 @@ impl Member {
     }
 }
 
+/// The path of a link that goes over TURN; see [`Input::LinkUp`].
+const OVER_TURN: &str = "relayed";
 /// What a call's number takes at most.
 const NUMBER_BYTES: usize = 8;

@@ -338,6 +338,28 @@ impl Planner {
         self.choice.due(&self.members, self.topology()).filter(|_| idle)
     }
 
+    /// Whether the room would be a star, as it fits it, if there were a relay.
+    pub fn lacks_relay(&self) -> bool {
+        self.choice.lacks_relay()
+    }
+
+    /// Whether time alone may move the room to another topology: else [`Event::Tick`] is of use for what the topology itself
+    /// looks after only.
+    pub fn is_restless(&self) -> bool {
+        self.choice.is_restless(&self.members, self.topology(), self.config.degree)
+    }
+
+    /// Begins with this topology in place of [`Config::topology`]. Nothing where somebody is in the room, or where it cannot
+    /// be had.
+    pub fn begin_as(&mut self, topology: Topology) {
+        let is_empty = self.members.all().next().is_none() && matches!(self.switch, Switch::None);
+        if is_empty && self.offers(topology) {
+            self.config.topology = topology;
+            self.plan = Plan::new(&self.config, topology, &self.choice.stats);
+            self.links.set_eager(topology.eager(), &self.members);
+        }
+    }
+
     /// Whether the room can be linked in this way now. A star needs relays; a tree takes its place.
     pub fn offers(&self, topology: Topology) -> bool {
         choose::offers(&self.members, topology, self.topology())

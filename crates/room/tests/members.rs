@@ -193,6 +193,7 @@ impl World {
             eager: Vec::new(),
             state,
             topology: "mesh".into(),
+            pin: None,
             epoch: 1,
             resumed: self.present.contains(&id),
             op: 0,

@@ -10,6 +10,7 @@ use std::{
 };
 
 use ipnet::IpNet;
+use room::id::RoomName;
 use serde::Deserialize;
 use url::Url;
 
@@ -210,6 +211,47 @@ pub struct Rooms {
     pub resume_window: Duration,
     /// Links of a member that the server carries at most, where no connection joins two members; 0: none.
     pub carried_links: usize,
+    /// How rooms are linked while nobody asks for anything else.
+    pub topology: Topology,
+    /// The same for rooms of these names.
+    pub topologies: BTreeMap<RoomName, Topology>,
+}
+
+impl Rooms {
+    /// Whether any are to be stars.
+    pub(crate) fn has_stars(&self) -> bool {
+        [&self.topology].into_iter().chain(self.topologies.values()).any(|topology| *topology == Topology::Star)
+    }
+}
+
+/// How a room is linked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Topology {
+    /// As it fits.
+    #[default]
+    Auto,
+    /// A link for every pair.
+    Mesh,
+    /// A few links each, and everybody passes on.
+    SmallWorld,
+    /// A tree, in which members with spare uplink pass on.
+    Tree,
+    /// One link each, to a relay.
+    Star,
+}
+
+impl Topology {
+    /// What is pinned; `None`: nothing.
+    pub(crate) fn pinned(self) -> Option<room::plan::Topology> {
+        match self {
+            Topology::Auto => None,
+            Topology::Mesh => Some(room::plan::Topology::Mesh),
+            Topology::SmallWorld => Some(room::plan::Topology::SmallWorld),
+            Topology::Tree => Some(room::plan::Topology::Tree),
+            Topology::Star => Some(room::plan::Topology::Star),
+        }
+    }
 }
 
 impl Default for Rooms {
@@ -219,6 +261,8 @@ impl Default for Rooms {
             members: room::limits::ROOM_MEMBERS,
             resume_window: room::limits::RESUME_WINDOW.into(),
             carried_links: room::limits::CARRIED_LINKS,
+            topology: Topology::Auto,
+            topologies: BTreeMap::new(),
         }
     }
 }
@@ -326,8 +370,12 @@ mod tests {
             bridge: Vec::new(),
             ..example.deepstream.clone()
         };
-        let shown = Config { keys: BTreeMap::new(), tls: None, metrics_token: None, deepstream, ..example.clone() };
+        let rooms = Rooms { topologies: BTreeMap::new(), ..example.rooms.clone() };
+        let shown =
+            Config { keys: BTreeMap::new(), tls: None, metrics_token: None, rooms, deepstream, ..example.clone() };
         assert_eq!(shown, Config::default());
+        let lecture = example.rooms.topologies.iter().map(|(room, topology)| (room.as_str(), *topology));
+        assert_eq!(lecture.collect::<Vec<_>>(), [("lecture", Topology::Tree)]);
         assert!(!example.keys.is_empty() && example.tls.is_some() && example.metrics_token.is_some());
     }
 
@@ -337,6 +385,18 @@ mod tests {
         assert!(error.contains("listne") && error.contains("listen"), "{error}");
         assert!("dev = true".parse::<Config>().is_err());
         assert!("[limits]\nroom = 1".parse::<Config>().is_err());
+    }
+
+    #[test]
+    fn rooms_are_linked_as_fits_or_as_the_file_says() {
+        let rooms = |text: &str| text.parse::<Config>().map(|config| config.rooms);
+        assert_eq!(rooms("").unwrap().topology.pinned(), None);
+        let some = rooms("[rooms]\ntopology = 'small-world'\n[rooms.topologies]\nstandup = 'auto'").unwrap();
+        assert_eq!(some.topology.pinned(), Some(room::plan::Topology::SmallWorld));
+        assert_eq!(some.topologies.values().map(|topology| topology.pinned()).collect::<Vec<_>>(), [None]);
+        assert!(!some.has_stars());
+        assert!(rooms("rooms.topologies.lecture = 'star'").unwrap().has_stars());
+        assert!(rooms("rooms.topology = 'ring'").is_err() && rooms("rooms.topologies.'a b' = 'mesh'").is_err());
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub(crate) enum Side {
 
 /// What hubs count: name, labels, where it is.
 type HubCounter = (&'static str, &'static [(&'static str, &'static str)], fn(&Counters) -> u64);
-const HUB: [HubCounter; 17] = [
+const HUB: [HubCounter; 18] = [
     ("roomful_joins_total", &[("kind", "new")], |counters| counters.joined),
     ("roomful_joins_total", &[("kind", "resumed")], |counters| counters.resumed),
     ("roomful_gone_total", &[("reason", "left")], |counters| counters.left),
@@ -63,6 +63,7 @@ const HUB: [HubCounter; 17] = [
     ("roomful_carried_messages_total", &[("result", "passed_on")], |counters| counters.carried),
     ("roomful_carried_messages_total", &[("result", "dropped")], |counters| counters.carried_dropped),
     ("roomful_carried_bytes_total", &[], |counters| counters.carried_bytes),
+    ("roomful_topology_changes_total", &[], |counters| counters.switches),
 ];
 
 /// What deepstream's engine counts: name, labels, where it is.
@@ -95,6 +96,7 @@ const HELP: &[(&str, &str)] = &[
     ),
     ("roomful_carried_messages_total", "Messages between such members, carried over their WebSockets."),
     ("roomful_carried_bytes_total", "Bytes of these."),
+    ("roomful_topology_changes_total", "Changes of a room's topology that were begun."),
     ("roomful_refused_total", "Refusals of joins, messages and connections, by code."),
     ("roomful_http_requests_total", "HTTP requests, by class of the response's status."),
     ("roomful_tls_failures_total", "TLS handshakes that failed or took too long."),

@@ -74,6 +74,9 @@ pub enum StartError {
     /// The certificates cannot be used.
     #[error("TLS: {0}")]
     Tls(#[from] TlsError),
+    /// Rooms that are to be stars have nobody in their middle.
+    #[error("rooms are to be linked as a star, and this server has no relays")]
+    NoRelays,
     /// The system gives no threads.
     #[error("no threads can be started: {0}")]
     Threads(io::Error),
@@ -100,6 +103,7 @@ impl StartError {
             StartError::NoKeys => {
                 "put a key into the configuration (see roomful.example.toml), or pass --dev to let anyone join"
             }
+            StartError::NoRelays => "set [relay] enabled, or another topology in [rooms] and [rooms.topologies]",
             StartError::WeakKey(_) => "make a longer one, for instance with `openssl rand -hex 32`",
             StartError::Tls(_) => "both files must be PEM, the server's own certificate first, and belong together",
             StartError::Deepstream(error) => error.hint(),
@@ -133,6 +137,9 @@ impl Server {
         let is_for_deepstream = !config.deepstream.users.is_empty() || config.deepstream.webhook.is_some();
         if config.keys.is_empty() && !config.dev && !is_for_deepstream {
             return Err(StartError::NoKeys);
+        }
+        if !config.relay.enabled && config.rooms.has_stars() {
+            return Err(StartError::NoRelays);
         }
         let gate = Gate::new(&config.keys, config.dev)?;
         let certificates = config.tls.clone().map(Certificates::load).transpose()?.map(Arc::new);
@@ -254,6 +261,8 @@ impl Site {
             rooms_max: config.limits.rooms.min(connections),
             resume_window: config.rooms.resume_window.into(),
             carried_links: config.rooms.carried_links,
+            topology: config.rooms.topology.pinned(),
+            topologies: config.rooms.topologies.iter().map(|(name, how)| (name.clone(), how.pinned())).collect(),
             relays: config.relay.enabled.then(Arc::default),
             clock,
             metrics: metrics.clone(),

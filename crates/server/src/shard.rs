@@ -18,6 +18,7 @@ use bytes::Bytes;
 use room::{
     hub::{Config, ConnId, Counters, Grant, Hub, IdentityPolicy, Input as HubInput, Output},
     id::RoomName,
+    plan::Topology,
     time::{Micros, Time},
     wire::signal::{ClientMessage, Closing, Join, RefusalCode, Refused, ServerMessage, Welcome},
 };
@@ -58,6 +59,9 @@ pub(crate) struct Settings {
     pub(crate) resume_window: Micros,
     /// Links of a member that are carried at most.
     pub(crate) carried_links: usize,
+    /// How rooms are linked while nobody asks for anything else, and those of some names.
+    pub(crate) topology: Option<Topology>,
+    pub(crate) topologies: BTreeMap<RoomName, Option<Topology>>,
     /// Where rooms ask for relays, if the server has any.
     pub(crate) relays: Option<Arc<Wanted>>,
     pub(crate) clock: Clock,
@@ -333,6 +337,7 @@ impl Room {
             resume_window: settings.resume_window,
             relay: settings.relays.is_some(),
             carried_links: settings.carried_links,
+            topology: settings.topologies.get(name).copied().unwrap_or(settings.topology),
         };
         let span = info_span!(parent: None, "room", name = name.as_str());
         span.in_scope(|| debug!("opened"));
@@ -452,6 +457,8 @@ mod tests {
             rooms_max,
             resume_window: room::limits::RESUME_WINDOW,
             carried_links: room::limits::CARRIED_LINKS,
+            topology: None,
+            topologies: BTreeMap::new(),
             relays: None,
             clock: Clock::start(),
             metrics: Arc::new(Metrics::new()),

@@ -17,6 +17,7 @@ use room::{
     hub::Grant,
     id::RoomName,
     limits::{IDENTITY_MAX, NAME_MAX},
+    plan::Topology,
     wire::signal::{RefusalCode, Refused, Token},
 };
 use serde::{Deserialize, Serialize};
@@ -72,6 +73,9 @@ pub struct Video {
     /// To enter as a relay; may not if it does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub can_relay: Option<bool>,
+    /// How the room is to be linked from when the member enters: `mesh`, `small-world`, `tree` or `star`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topology: Option<String>,
 }
 
 impl Claims {
@@ -235,6 +239,8 @@ fn grant(claims: Claims, room: &RoomName) -> Result<Option<Grant>, Refused> {
         ));
     }
     check_identity(&claims)?;
+    let topology = video.topology.as_deref().filter(|word| *word != "auto").map(str::parse::<Topology>).transpose();
+    let topology = topology.map_err(|error| invalid(format!("the token's video.topology is not one: {error}")))?;
     if is_over(&claims) {
         return Ok(None);
     }
@@ -248,6 +254,7 @@ fn grant(claims: Claims, room: &RoomName) -> Result<Option<Grant>, Refused> {
         subscribe: video.can_subscribe.unwrap_or(true),
         admin: video.room_admin.unwrap_or(false),
         relay: video.can_relay.unwrap_or(false),
+        topology,
     }))
 }
 

@@ -158,7 +158,7 @@ async fn restarted_server_takes_members_and_their_state_back() {
     let server = dev().await;
     let entry = StateEntry { value: Json::from("Standup").unwrap(), version: 7 };
     let state = [("title".to_owned(), entry)].into();
-    let resume = Some(Resume { hub: first.hub.clone(), up: Vec::new(), state });
+    let resume = Some(Resume { hub: first.hub.clone(), state, ..Resume::default() });
     let (_ada, welcome) = Member::resume(&server, "standup", secret, resume).await;
     assert_ne!(welcome.hub, first.hub);
     assert_eq!((welcome.this.id, welcome.resumed), (first.this.id, false));
@@ -179,7 +179,8 @@ async fn flash_crowd_gets_all_its_signals() {
     const CROWD: usize = 64;
     /// An offer or answer and the candidates after it.
     const SIGNALS: u32 = 8;
-    let server = Arc::new(dev().await);
+    let rooms = Rooms { topology: config::Topology::Mesh, ..Rooms::default() };
+    let server = Arc::new(start(Config { dev: true, rooms, ..Config::default() }).await);
     let mut crowd = JoinSet::new();
     for n in 0..CROWD {
         let server = server.clone();

@@ -6,9 +6,9 @@ mod support;
 
 use std::{path::Path, process::Command, time::Duration};
 
-use room::wire::signal::{ClientMessage, Json, RefusalCode, Refused, ServerMessage, SetState, Token, Welcome};
+use room::wire::signal::{ClientMessage, Json, RefusalCode, Refused, ServerMessage, SetState, Token, TopologyChange, Welcome};
 use serde_json::{Value, json};
-use server::{Config, Running, Server, StartError, token::Claims};
+use server::{Config, Running, Server, StartError, config::Rooms, token::Claims};
 use support::{Member, join, start};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -48,6 +48,50 @@ async fn members_need_a_good_token_for_the_room() {
     );
     let forged = to_join("ada").sign("site", &SECRET.replace('0', "f").into()).unwrap();
     assert_eq!(refusal(&server, "standup", &forged).await, RefusalCode::TokenInvalid);
+}
+
+/// The next change of how a room is linked, or of what it is to be.
+async fn topology(member: &mut Member) -> TopologyChange {
+    loop {
+        if let ServerMessage::Topology(change) = member.next().await {
+            return change;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_room_is_linked_as_a_token_says_else_as_the_configuration_does() {
+    let rooms: Rooms = toml_rooms("topology = 'small-world'\ntopologies.standup = 'auto'\ntopologies.lecture = 'mesh'");
+    let keys = [("site".to_owned(), SECRET.to_owned().into())];
+    let server = start(Config { keys: keys.into(), rooms, ..Config::default() }).await;
+    for (room, topology, pin) in
+        [("any", "small-world", Some("small-world")), ("lecture", "mesh", Some("mesh")), ("standup", "mesh", None)]
+    {
+        let token = sign(&Claims::to_join(&room.parse().unwrap(), "ada", Duration::from_secs(60)));
+        let (_, welcome) = Member::join_with(&server, room, &token).await.unwrap();
+        assert_eq!((welcome.topology.as_str(), welcome.pin.as_deref()), (topology, pin), "{room}");
+    }
+
+    let mut claims = to_join("grace");
+    claims.video.topology = Some("tree".to_owned());
+    let (mut grace, welcome) = Member::join_with(&server, "standup", &sign(&claims)).await.unwrap();
+    assert_eq!((welcome.pin, welcome.admin), (None, false));
+    assert_eq!(topology(&mut grace).await.pin.as_deref(), Some("tree"));
+    assert_eq!(topology(&mut grace).await.to, "tree");
+
+    claims.video.topology = Some("ring".to_owned());
+    assert_eq!(refusal(&server, "standup", &sign(&claims)).await, RefusalCode::TokenInvalid);
+}
+
+#[tokio::test]
+async fn rooms_are_no_stars_without_relays() {
+    let mut config = Config { dev: true, rooms: toml_rooms("topologies.lecture = 'star'"), ..Config::default() };
+    config.relay.enabled = false;
+    assert!(matches!(Server::start(config).await, Err(StartError::NoRelays)));
+}
+
+fn toml_rooms(text: &str) -> Rooms {
+    format!("[rooms]\n{text}").parse::<Config>().unwrap().rooms
 }
 
 #[tokio::test]

@@ -68,6 +68,7 @@ function knows(core, id) {
  * @param {Uint8Array} payload
  */
 function push(core, ticket, to, head, payload) {
+  if (to === undefined) core.meter.said(payload.length, core.now);
   if (to === undefined || core.peers.has(to)) core.courier.send(core.now, to, ticket, head, payload);
 }
 
@@ -77,6 +78,7 @@ function push(core, ticket, to, head, payload) {
  */
 export function publish(core, { mode, channel, to, payload }) {
   if (payload.length > LOSSY_MAX || byteLength(channel) > CHANNEL_NAME_MAX || isMute(core)) return;
+  if (to === undefined) core.meter.said(payload.length, core.now);
   /** @type {Stream} */
   const stream = to === undefined ? { origin: core.id } : { origin: core.id, to };
   const isSigned = to === undefined && signsLossy(core);

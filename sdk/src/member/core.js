@@ -12,7 +12,9 @@ import { Calls } from "./call.js";
 import { Link } from "./link.js";
 import { Heard, LossyFlow, Published } from "./lossy.js";
 import { compareTexts } from "./order.js";
+import { MESH } from "./resume.js";
 import { Session } from "./session.js";
+import { Meter } from "./traffic.js";
 
 /** @import {MemberId} from "../id.js" */
 /** @import {Head} from "../frame.js" */
@@ -61,9 +63,6 @@ export class Peer {
   }
 }
 
-/** The topology in which every pair has a link. */
-const MESH = "mesh";
-
 export class Core {
   /** @readonly @type {MemberId} */
   id;
@@ -87,6 +86,7 @@ export class Core {
   /** What the edge was asked to sign or to verify of what is said on lossy channels, by number. @type {Map<number, Vouching>} */
   vouching = new Map();
   calls = new Calls();
+  meter = new Meter();
   /** Until when `drain` waits for others to be linked elsewhere. @type {number | undefined} */
   drainBy;
   /** Until when `leave` waits for acknowledgements. @type {number | undefined} */

@@ -12,6 +12,7 @@ import { CONNECT_TIMEOUT, EARLY_BYTES, EARLY_MAX, ROUTE_EVERY, ROUTE_MAX } from 
 import { passOn } from "./app.js";
 import { trySplit } from "./call.js";
 import { apply, faulty, isUp, linkEvent } from "./links.js";
+import { isOverTurn } from "./traffic.js";
 import { lossySaid } from "./vouch.js";
 
 /** @import {Datagram, Frame, Latest} from "../frame.js" */
@@ -130,6 +131,7 @@ function greeted(core, id) {
   const peer = core.peers.get(id);
   if (!peer) return;
   peer.link.greeted(core.now);
+  if (isOverTurn(peer.link.path)) core.meter.watch(core.now);
   core.session.report(id, "up", core.now);
   linkEvent(core, id, "open");
   apply(core, id, peer.link.tick(core.now, core.session.isJoined));

@@ -99,6 +99,7 @@ export function hubSaid(core, message) {
       stateChanged(core, message.key, message.value, message.version, message.by);
       break;
     case "topology":
+      pinIs(core, message.pin);
       session.epoch = message.epoch;
       topologyIs(core, message.to);
       planCourier(core);
@@ -140,6 +141,7 @@ export function hubSaid(core, message) {
 function welcomed(core, welcome) {
   const before = core.session.hub;
   const again = core.session.welcomed(welcome, core.now);
+  core.meter.welcomed(core.now, welcome.resumed);
   core.self = welcome.self;
   if (before === undefined) joined(core, welcome);
   else rejoined(core, welcome, before === welcome.hub);
@@ -153,14 +155,15 @@ function welcomed(core, welcome) {
  * @param {Core} core
  * @param {Welcome} welcome
  */
-function joined(core, { self, room, members, topology, admin, state }) {
+function joined(core, { self, room, members, topology, pin, admin, state }) {
   if (core.session.config.key !== undefined) core.courier.sign(room);
   core.session.topology = topology;
+  core.session.wanted = pin;
   core.session.roomState = new Map(Object.entries(state));
   for (const info of members) entered(core, info, true);
   core.courier.metAll();
   const people = members.filter(({ relay }) => !relay);
-  core.event({ type: "joined", self, members: people, topology, ...(admin && { admin }), state });
+  core.event({ type: "joined", self, members: people, topology, ...(pin !== undefined && { pin }), ...(admin && { admin }), state });
 }
 
 /**
@@ -170,6 +173,7 @@ function joined(core, { self, room, members, topology, admin, state }) {
  */
 function rejoined(core, welcome, sameHub) {
   core.event({ type: "reconnected", resumed: welcome.resumed });
+  pinIs(core, welcome.pin);
   topologyIs(core, welcome.topology);
   const listed = new Set(welcome.members.map(({ id }) => id));
   const wanted = new Set(welcome.links.map(({ peer }) => peer));
@@ -326,6 +330,16 @@ function topologyIs(core, to) {
   if (from === to) return;
   core.session.topology = to;
   core.event({ type: "topology", from, to });
+}
+
+/**
+ * @param {Core} core
+ * @param {string | undefined} pin
+ */
+function pinIs(core, pin) {
+  if (core.session.wanted === pin) return;
+  core.session.wanted = pin;
+  core.event({ type: "pin", ...(pin !== undefined && { pin }) });
 }
 
 /**

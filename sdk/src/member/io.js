@@ -100,7 +100,7 @@
  * @typedef {{ refused: { code: RefusalCode, message: string, hint: string } } | "unreachable" | "closed"} NotPinned
  */
 
-/** What is known on entering. @typedef {{ type: "joined", self: MemberInfo, members: MemberInfo[], topology: string, admin?: boolean, state: Record<string, StateEntry> }} Joined */
+/** What is known on entering. @typedef {{ type: "joined", self: MemberInfo, members: MemberInfo[], topology: string, pin?: string, admin?: boolean, state: Record<string, StateEntry> }} Joined */
 
 /**
  * What the application hears. `joined` comes once and first, `closed` last.
@@ -120,6 +120,7 @@
  *   | { type: "gap", member: MemberId, addressed: boolean, from_seq: number, to_seq: number }
  *   | { type: "state", key: string, value: Json, by?: MemberId }
  *   | { type: "topology", from: string, to: string }
+ *   | { type: "pin", pin?: string }
  *   | { type: "pinned", ticket: number }
  *   | { type: "not_pinned", ticket: number, why: NotPinned }
  *   | { type: "refused", code: RefusalCode, message: string, hint: string }

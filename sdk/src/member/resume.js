@@ -12,6 +12,8 @@ import { sortedEntries } from "./order.js";
 /** @import {MemberId} from "../id.js" */
 /** @import {ClientMessage, StateEntry} from "../wire.js" */
 
+/** The topology in which every pair has a link. */
+export const MESH = "mesh";
 /** What `,"up":[]` and `,"state":{}` take. */
 const LISTS_BYTES = 19;
 /** What an id in `up` takes, with its quotes and a comma. */
@@ -27,12 +29,16 @@ const ID_BYTES = 19;
  * @param {ClientMessage & { type: "join" }} join
  * @param {MemberId} id the member's own
  * @param {string} hub
+ * @param {{ topology: string, wanted?: string }} linked how the room was linked, and what it was to be, when it heard of that last
  * @param {MemberId[]} up
  * @param {Map<string, StateEntry>} state
  * @returns {MemberId[]}
  */
-export function resume(join, id, hub, up, state) {
+export function resume(join, id, hub, { topology, wanted }, up, state) {
   join.resume = { hub };
+  // A mesh is what a hub begins with anyway.
+  if (topology !== "" && topology !== MESH) join.resume.topology = topology;
+  if (wanted !== undefined) join.resume.pin = wanted;
   let room = Math.max(0, SIGNAL_MAX - byteLength(encodeMessage(join)) - LISTS_BYTES);
   const listed = up.slice(0, Math.floor(room / ID_BYTES));
   room -= listed.length * ID_BYTES;

@@ -35,6 +35,8 @@ export class Session {
   /** Whether the hub carries frames of links. */
   carries = false;
   topology = "";
+  /** What the room is to be; undefined: what fits. @type {string | undefined} */
+  wanted;
   /** @type {Map<string, StateEntry>} */
   roomState = new Map();
   /** Until when the first welcome must have come. */
@@ -115,7 +117,7 @@ export class Session {
     if (relay !== undefined) join.relay = relay;
     if (this.hub !== undefined) {
       // Whom it has no room for is told of as soon as the hub has welcomed this member.
-      for (const peer of resume(join, id, this.hub, up, this.roomState)) this.report(peer, "up", now);
+      for (const peer of resume(join, id, this.hub, this, up, this.roomState)) this.report(peer, "up", now);
     }
     return join;
   }

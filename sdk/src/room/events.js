@@ -142,6 +142,16 @@ export class TopologyEvent extends Event {
   }
 }
 
+/** `pinchange`: somebody wants the room linked in a way, or nobody does any more. */
+export class PinEvent extends Event {
+  /** @param {string} pinned */
+  constructor(pinned) {
+    super("pinchange");
+    /** What it is to be: a topology, or `auto`: what fits. */
+    this.pinned = pinned;
+  }
+}
+
 /** `reconnecting`: the server is out of reach; links to the other members go on. */
 export class ReconnectingEvent extends Event {
   /** @param {string} reason */

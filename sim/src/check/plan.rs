@@ -12,6 +12,8 @@ use room::{
 #[derive(Debug, Default)]
 pub(crate) struct PlanLog {
     events: Vec<(MemberId, bool)>,
+    /// How the room came to be linked, one after another.
+    pub(crate) topologies: Vec<String>,
     /// DATA frames that reached anybody.
     pub(crate) data_frames: u64,
     /// How often anybody was told that somebody left.
@@ -36,6 +38,7 @@ impl PlanLog {
     pub(crate) fn watch(&mut self, message: &ServerMessage) {
         match message {
             ServerMessage::Welcome(welcome) if !welcome.resumed => self.events.push((welcome.this.id, true)),
+            ServerMessage::Topology(change) if change.from != change.to => self.topologies.push(change.to.clone()),
             ServerMessage::Gone(gone) => self.events.push((gone.id, false)),
             _ => {}
         }

@@ -76,6 +76,7 @@ impl HubSide {
             resume_window: limits::RESUME_WINDOW,
             relay,
             carried_links: limits::CARRIED_LINKS,
+            topology: None,
         };
         self.hub = Some(Hub::new(config, dice.number(), self.clock(now)));
     }

@@ -13,7 +13,7 @@ const PAGES = 16;
 test(`${PAGES} pages that enter in the same instant are all linked to each other`, async (t) => {
   const room = scene.room();
   const pages = await scene.pages(t, names("page", PAGES));
-  await Promise.all(pages.map((page) => page.enter(room)));
+  await Promise.all(pages.map((page) => page.enter(room, { topology: "mesh" })));
   await meshed(pages);
 
   await Promise.all(pages.map((page) => page.say(page.name)));

@@ -38,7 +38,7 @@ pub enum Answer {
     /// The server's word on how the room is to be linked.
     Pinned { topology: String, result: Result<(), PinError> },
     /// How the room is linked.
-    Linked { topology: String },
+    Linked { topology: String, pinned: Option<String> },
 }
 
 /// What a line of JSON asks for.
@@ -132,7 +132,10 @@ impl Input {
                             break;
                         }
                     }
-                    Line::Topology(None) => self.answer(Answer::Linked { topology: self.membership.topology() }).await,
+                    Line::Topology(None) => {
+                        let (topology, pinned) = (self.membership.topology(), self.membership.pinned());
+                        self.answer(Answer::Linked { topology, pinned }).await
+                    }
                     Line::Topology(Some(word)) => self.pin(word.to_owned()).await,
                 }
                 continue;

@@ -47,7 +47,7 @@ impl Screen for Json {
             room.members().iter().map(|member| json!({ "id": member.id, "name": member.name })).collect();
         let me = room.me();
         let secret = room.is_secret().then_some(true);
-        let fields = json!({ "self": me.id, "name": me.name, "members": members, "topology": room.topology(), "secret": secret });
+        let fields = json!({ "self": me.id, "name": me.name, "members": members, "topology": room.topology(), "pinned": pin_word(room.pinned().as_deref()), "secret": secret });
         self.write("joined", fields)
     }
 
@@ -106,6 +106,7 @@ impl Screen for Json {
                 self.write("state", json!({ "key": key, "value": value, "by": by, "error": error }))
             }
             Event::Topology { from, to } => self.write("topology", json!({ "from": from, "to": to })),
+            Event::Pin { topology } => self.write("pin", json!({ "topology": pin_word(topology.as_deref()) })),
             Event::Refused { code, message, hint } => {
                 self.write("refused", json!({ "code": code, "message": message, "hint": hint }))
             }
@@ -138,7 +139,9 @@ impl Screen for Json {
                     .map(|error| json!({ "code": error.code(), "message": error.to_string(), "hint": error.hint() }));
                 self.write("pinned", json!({ "topology": topology, "error": error }))
             }
-            Answer::Linked { topology } => self.write("linked", json!({ "topology": topology })),
+            Answer::Linked { topology, pinned } => {
+                self.write("linked", json!({ "topology": topology, "pinned": pin_word(pinned.as_deref()) }))
+            }
         }
     }
 }
@@ -300,9 +303,17 @@ impl Screen for Text {
             // The room's change is told when it happens.
             Answer::Pinned { result: Ok(()), .. } => Ok(()),
             Answer::Pinned { result: Err(error), .. } => self.warning(&plain(&format!("{error} ({})", error.hint()))),
-            Answer::Linked { topology } => self.notice(&format!("the room is linked as {}", plain(topology))),
+            Answer::Linked { topology, pinned } => {
+                let why = if pinned.is_some() { "somebody chose" } else { "as it fits" };
+                self.notice(&format!("the room is linked as {} ({why})", plain(topology)))
+            }
         }
     }
+}
+
+/// What the room is to be, in one word.
+fn pin_word(pinned: Option<&str>) -> &str {
+    pinned.unwrap_or("auto")
 }
 
 /// A message in words: a text itself, `{text: …}` as some applications send it, else JSON.

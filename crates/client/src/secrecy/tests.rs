@@ -301,7 +301,8 @@ fn entries_of_the_shared_state_are_sealed_under_their_keys() {
     let version = 1;
     let states = [("title", value), ("clear", Json::parse("1").expect("JSON"))];
     let state = states.map(|(key, value)| (key.to_owned(), StateEntry { value, version })).into_iter().collect();
-    let joined = Joined { this: nameless(BOB), members: vec![], topology: "mesh".to_owned(), state, admin: false };
+    let this = nameless(BOB);
+    let joined = Joined { this, members: vec![], topology: "mesh".to_owned(), pin: None, state, admin: false };
     let heard = heard(&mut secrecy(BOB, None), Event::Joined(Box::new(joined)));
     let Heard::Event(Event::Joined(joined)) = &heard[0] else { panic!("{heard:?}") };
     assert_eq!(joined.state.keys().collect::<Vec<_>>(), ["clear"]);

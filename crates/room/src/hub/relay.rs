@@ -26,7 +26,7 @@ impl Hub {
     pub(super) fn settle_star(&mut self, now: Time) {
         let Some(wish) = self.star else { return };
         if self.planner.offers(Topology::Star) {
-            self.pin_to(Topology::Star);
+            self.pin_to(Some(Topology::Star));
         } else if now >= wish.until {
             self.star = None;
             if let Some(conn) = self.roster.get(wish.by).and_then(|session| session.conn) {
@@ -41,7 +41,8 @@ impl Hub {
     /// to be, a star: it takes over when others fail.
     pub(super) fn tend_relay(&mut self) {
         let star = self.star.is_some()
-            || self.pinned == Topology::Star
+            || self.pinned == Some(Topology::Star)
+            || self.planner.lacks_relay()
             || [Some(self.planner.topology()), self.planner.switching(), self.planner.retiring()]
                 .contains(&Some(Topology::Star));
         let wanted = self.config.relay

@@ -13,7 +13,7 @@ use crate::{
     id::MemberId,
     limits,
     time::{Micros, Time},
-    wire::signal::Member,
+    wire::signal::{Member, Traffic},
 };
 
 /// A member, from its first join until it is gone.
@@ -48,6 +48,8 @@ pub(super) struct Session {
     pub(super) settling: Option<Time>,
     /// Links that it wants carried, by the other end, and under which number.
     pub(super) carries: BTreeMap<MemberId, u32>,
+    /// What it said last of its traffic.
+    pub(super) traffic: Traffic,
     /// The last of its own changes that was dealt with.
     pub(super) op: u64,
     /// Bytes of JSON that it takes in a welcome.
@@ -142,6 +144,7 @@ impl Roster {
             failing: None,
             settling: Some(now + limits::SETTLE_BY),
             carries: BTreeMap::new(),
+            traffic: Traffic::default(),
             op: 0,
             json_bytes,
             wake: None,

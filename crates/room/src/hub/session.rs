@@ -4,11 +4,11 @@ use super::{ConnId, Grant, Hub, IdentityPolicy, LinkOp, Output, state};
 use crate::{
     id::MemberId,
     limits,
-    plan::{Event, NoDistance, Profile},
+    plan::{Event, NoDistance, Profile, Topology},
     time::Time,
     wire::signal::{
         CarryEnd, GUEST, Gone, GoneReason, Join, LinkTo, Member, RefusalCode, Refused, Resume, Role, ServerMessage,
-        StateChange, VERSION, Welcome,
+        StateChange, Traffic, VERSION, Welcome,
     },
 };
 
@@ -59,6 +59,7 @@ impl Hub {
         let id = member.id;
         let wish = join.topology.as_deref().map(|word| self.wish(word)).transpose();
         let wish = wish.map_err(|refused| Refused { fatal: true, ..refused })?.flatten();
+        let wish = self.standing_wish(&join).unwrap_or(wish).filter(|_| grant.admin).or(grant.topology);
         let replaced = self.same_identity(&grant)?;
         let people = self.roster.people();
         let full = if member.relay {
@@ -76,11 +77,17 @@ impl Hub {
         for id in replaced {
             self.gone(now, id, GoneReason::Replaced);
         }
-        let Resume { up, state, .. } = join.resume.unwrap_or_default();
+        let Resume { topology, up, state, .. } = join.resume.unwrap_or_default();
         let may_write = grant.publish_data;
         self.counters.joined += 1;
         self.roster.insert(now, member.clone(), grant, conn);
         let changed = if may_write { self.state.merge(now, state) } else { Vec::new() };
+        if self.pinned.is_none()
+            && let Some(Ok(topology)) = topology.map(|word| word.parse())
+        {
+            // The first to come back after a restart says how the room was linked, so that it need not move twice.
+            self.planner.begin_as(topology);
+        }
         let ops = self.planner.apply(&Event::Join { id, profile, held: &up }, &NoDistance);
         for peer in up.into_iter().filter(|peer| *peer != id) {
             self.roster.vouch(id, peer);
@@ -95,11 +102,19 @@ impl Hub {
         }
         self.tell_links(&ops, Some(id));
         self.recheck_arrival(id);
-        if let Some(topology) = wish {
-            // Whoever may not choose is told so by the room's being as it is.
-            let _ = self.pin(now, id, topology.as_str());
+        // Whoever may not choose is told so by the room's being as it is.
+        if wish.is_some() {
+            self.wish_for(now, id, wish);
         }
         Ok(())
+    }
+
+    /// How the room was to be linked before the hub restarted, by a member that was there: that counts for more than what it
+    /// asked for on entering, until somebody chooses anew. `None`: it knows of nothing.
+    fn standing_wish(&self, join: &Join) -> Option<Option<Topology>> {
+        let resume = join.resume.as_ref().filter(|resume| resume.hub != self.config.hub_id)?;
+        let pin = resume.pin.as_ref().filter(|_| !self.is_chosen);
+        Some(pin.and_then(|word| self.wish(word).ok()).flatten())
     }
 
     /// Who must go so that a newcomer can enter under its identity.
@@ -214,6 +229,7 @@ impl Hub {
             eager: self.planner.eager_of(id).collect(),
             state: self.state.entries().clone(),
             topology: self.planner.topology().to_string(),
+            pin: self.pin_word(),
             epoch: self.planner.epoch(),
             resumed,
             op: session.op,
@@ -279,6 +295,7 @@ impl Hub {
         }
         self.recheck.remove(&id);
         self.drop_overlap(id);
+        self.traffic_changed |= session.traffic != Traffic::default();
         let counter = match reason {
             GoneReason::Crashed => &mut self.counters.crashed,
             GoneReason::Unresponsive => &mut self.counters.unresponsive,

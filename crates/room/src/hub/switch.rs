@@ -15,10 +15,6 @@ use crate::{
     wire::signal::{RefusalCode, Refused, ServerMessage, TopologyChange},
 };
 
-/// How a room is linked where nobody asks for anything. The planner's own choice takes its place when all topologies
-/// bear the faults that a mesh does; see ADR 11.
-pub(super) const AUTO: Topology = Topology::Mesh;
-
 /// How far a change of topology has got.
 #[derive(Debug)]
 pub(super) enum Move {
@@ -49,21 +45,41 @@ impl Hub {
         if !self.roster.get(id).is_some_and(|session| session.grant.admin) {
             return Err(not_allowed("choose how the room is linked"));
         }
-        let topology = self.wish(word)?.unwrap_or(AUTO);
-        if self.planner.offers(topology) {
-            self.pin_to(topology);
-        } else {
-            self.await_star(now, id);
-        }
+        let topology = self.wish(word)?;
+        self.wish_for(now, id, topology);
         Ok(())
     }
 
-    /// The room is to be linked so from now on.
-    pub(super) fn pin_to(&mut self, topology: Topology) {
+    /// The room is to be linked so; `None`: as it fits, or as the server has it.
+    pub(super) fn wish_for(&mut self, now: Time, by: MemberId, topology: Option<Topology>) {
+        self.is_chosen = true;
+        match topology.or(self.config.topology) {
+            Some(topology) if !self.planner.offers(topology) => self.await_star(now, by),
+            topology => self.pin_to(topology),
+        }
+    }
+
+    /// The room is to be linked so from now on; `None`: as it fits.
+    pub(super) fn pin_to(&mut self, topology: Option<Topology>) {
         self.star = None;
-        self.pinned = topology;
-        self.planner.apply(&Event::Pin(Some(topology)), &NoDistance);
+        self.planner.apply(&Event::Pin(topology), &NoDistance);
         self.plan_at = Some(Time(0));
+        if std::mem::replace(&mut self.pinned, topology) != topology {
+            let topology = self.planner.topology();
+            self.tell_topology(topology);
+        }
+    }
+
+    /// What the room is to be, by the word of somebody; `None`: what fits.
+    pub(super) fn pin_word(&self) -> Option<String> {
+        self.pinned.map(|topology| topology.to_string())
+    }
+
+    /// Tells everybody how the room is linked now, how it was, and how it is to be.
+    fn tell_topology(&mut self, from: Topology) {
+        let (from, to) = (from.to_string(), self.planner.topology().to_string());
+        let (epoch, pin) = (self.planner.epoch(), self.pin_word());
+        self.tell_all(ServerMessage::Topology(TopologyChange { from, to, epoch, pin }));
     }
 
     /// The topology that a word asks for; `None`: whichever fits.
@@ -102,6 +118,7 @@ impl Hub {
         self.tend_overlap(now);
         match std::mem::replace(&mut self.moving, Move::None) {
             Move::None => {
+                self.sum_traffic();
                 let ops = self.planner.apply(&Event::Tick(now), &NoDistance);
                 self.tell_links(&ops, None);
                 if let Some(to) = self.planner.due() {
@@ -141,7 +158,7 @@ impl Hub {
     /// Whether the plan may come to want another topology, or looks after the one that it has.
     fn is_restless(&self) -> bool {
         let topology = self.planner.topology();
-        topology != Topology::Mesh || self.pinned != topology || self.star.is_some()
+        topology != Topology::Mesh || self.planner.is_restless() || self.star.is_some() || self.traffic_changed
     }
 
     /// Whether members pass on what others say.
@@ -160,11 +177,10 @@ impl Hub {
     }
 
     fn commit(&mut self, now: Time) {
-        let from = self.planner.topology().to_string();
+        let from = self.planner.topology();
         let ops = self.planner.commit(&NoDistance);
         self.tell_links(&ops, None);
-        let (to, epoch) = (self.planner.topology().to_string(), self.planner.epoch());
-        self.tell_all(ServerMessage::Topology(TopologyChange { from, to, epoch }));
+        self.tell_topology(from);
         self.moving = Move::Committed { from: now + limits::RETIRE_AFTER, by: now + limits::RETIRE_BY };
     }
 

@@ -31,6 +31,9 @@ impl Member {
     }
 
     fn push(&mut self, ticket: Option<u64>, to: Option<MemberId>, head: Head, payload: Bytes) {
+        if to.is_none() {
+            self.meter.said(payload.len(), self.now);
+        }
         if to.is_none_or(|to| self.peers.contains_key(&to)) {
             self.courier.send(self.now, to, ticket, head, payload);
         }
@@ -39,6 +42,9 @@ impl Member {
     pub(super) fn publish(&mut self, mode: Lossy, channel: &str, to: Option<MemberId>, payload: Bytes) {
         if payload.len() > limits::LOSSY_MAX || channel.len() > limits::CHANNEL_NAME_MAX || self.is_mute() {
             return;
+        }
+        if to.is_none() {
+            self.meter.said(payload.len(), self.now);
         }
         let stream = Stream { origin: self.id, to };
         let is_signed = to.is_none() && self.signs_lossy();

@@ -92,6 +92,9 @@ impl Member {
         self.unrouted.remove(&id);
         let Some(peer) = self.peers.get_mut(&id) else { return };
         peer.link.greeted(self.now);
+        if peer.link.path() == Some(OVER_TURN) {
+            self.meter.watch(self.now);
+        }
         self.session.report(id, Report::Up, self.now);
         self.link_event(id, LinkState::Open, None);
         let Some(peer) = self.peers.get_mut(&id) else { return };

@@ -67,6 +67,7 @@ impl Member {
                 self.state_changed(change.key, change.value, change.version, Some(change.by));
             }
             ServerMessage::Topology(change) => {
+                self.pin_is(change.pin);
                 self.session.epoch = change.epoch.min(NUMBER_MAX);
                 self.topology_is(change.to);
                 self.plan_courier();
@@ -96,6 +97,7 @@ impl Member {
     fn welcomed(&mut self, welcome: Welcome) {
         let before = self.session.hub.clone();
         let again = self.session.welcomed(&welcome, self.now);
+        self.meter.welcomed(self.now, welcome.resumed);
         match before {
             None => self.joined(&welcome),
             Some(hub) => self.rejoined(&welcome, hub == welcome.hub),
@@ -116,6 +118,7 @@ impl Member {
             self.courier.sign(welcome.room.as_str());
         }
         self.session.topology.clone_from(&welcome.topology);
+        self.session.wanted.clone_from(&welcome.pin);
         self.session.room_state.clone_from(&welcome.state);
         for info in &welcome.members {
             self.entered(info.clone(), true);
@@ -125,6 +128,7 @@ impl Member {
             this: welcome.this.clone(),
             members: welcome.members.iter().filter(|info| !info.relay).cloned().collect(),
             topology: welcome.topology.clone(),
+            pin: welcome.pin.clone(),
             admin: welcome.admin,
             state: welcome.state.clone(),
         })));
@@ -133,6 +137,7 @@ impl Member {
     fn rejoined(&mut self, welcome: &Welcome, same_hub: bool) {
         self.this = Some(welcome.this.clone());
         self.event(Event::Reconnected { resumed: welcome.resumed });
+        self.pin_is(welcome.pin.clone());
         self.topology_is(welcome.topology.clone());
         let listed: BTreeSet<MemberId> = welcome.members.iter().map(|info| info.id).collect();
         let wanted: BTreeSet<MemberId> = welcome.links.iter().map(|link| link.peer).collect();
@@ -290,6 +295,13 @@ impl Member {
         if self.session.topology != to {
             let from = std::mem::replace(&mut self.session.topology, to.clone());
             self.event(Event::Topology { from, to });
+        }
+    }
+
+    fn pin_is(&mut self, pin: Option<String>) {
+        if self.session.wanted != pin {
+            self.session.wanted.clone_from(&pin);
+            self.event(Event::Pin { pin });
         }
     }
 

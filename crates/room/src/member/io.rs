@@ -466,6 +466,11 @@ pub enum Event {
         /// To this.
         to: String,
     },
+    /// What the room is to be is another thing than before.
+    Pin {
+        /// How somebody wants it linked; `None`: as it fits.
+        pin: Option<String>,
+    },
     /// The hub has taken a wish how the room should be linked: it is going to be. [`Event::Topology`] tells when it is.
     Pinned {
         /// As in [`Input::Pin`].
@@ -517,6 +522,9 @@ pub struct Joined {
     pub members: Vec<MemberInfo>,
     /// How the room is linked.
     pub topology: String,
+    /// How somebody wants it linked; `None`: as it fits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<String>,
     /// Whether this member may choose how.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub admin: bool,

@@ -311,4 +311,4 @@ impl Member {
 }
 
 /// The topology in which every pair has a link.
-const MESH: &str = "mesh";
+pub(super) const MESH: &str = "mesh";

@@ -47,6 +47,8 @@ pub(super) struct Session {
     pub hub: Option<String>,
     pub epoch: u64,
     pub topology: String,
+    /// What the room is to be; `None`: what fits.
+    pub wanted: Option<String>,
     /// Whether the hub carries frames of links.
     pub carries: bool,
     pub room_state: BTreeMap<String, StateEntry>,
@@ -84,6 +86,7 @@ impl Session {
             hub: None,
             epoch: 0,
             topology: String::new(),
+            wanted: None,
             carries: false,
             room_state: BTreeMap::new(),
             enter_by: now + limits::ENTER_TIMEOUT,
@@ -140,7 +143,7 @@ impl Session {
             resume: None,
         };
         let Some(hub) = self.hub.clone() else { return ClientMessage::Join(join) };
-        let (message, left_out) = resume(join, hub, up, &self.room_state);
+        let (message, left_out) = resume(join, hub, (&self.topology, self.wanted.as_deref()), up, &self.room_state);
         // They are told as soon as the hub has welcomed this member.
         for peer in left_out {
             self.report(peer, Report::Up, now);

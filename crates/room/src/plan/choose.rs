@@ -14,6 +14,10 @@ pub struct Thresholds {
     pub mesh_enter_members: u32,
     /// A mesh is left beyond so many members.
     pub mesh_leave_members: u32,
+    /// A mesh of at most so many members is kept whatever they send: another topology would hardly save a copy.
+    pub mesh_kept_members: u32,
+    /// A mesh is left beyond so many members without waiting: each newcomer would be linked to all of them.
+    pub mesh_crowd_members: u32,
     /// A mesh is entered where the busiest publisher, sending to everybody, uses at most this share of an uplink.
     pub mesh_enter_uplink: u64,
     /// A mesh is left where it uses more than this.
@@ -56,6 +60,8 @@ impl Default for Thresholds {
         Thresholds {
             mesh_enter_members: 8,
             mesh_leave_members: 12,
+            mesh_kept_members: 4,
+            mesh_crowd_members: 24,
             mesh_enter_uplink: 50,
             mesh_leave_uplink: 70,
             tree_enter_publishers: 4,
@@ -86,20 +92,27 @@ pub(super) struct Choice {
     now: Time,
     /// Where the room should go, and since when.
     candidate: Option<(Topology, Time)>,
+    /// Since when a star would fit, though there may be no relay for it yet.
+    star_since: Option<Time>,
+    /// Since when it is, or tries no more to be another than, what it is.
     settled: Option<Time>,
+    /// Whether it ever moved, or tried to.
+    has_moved: bool,
 }
 
 impl Choice {
     pub(super) fn new(thresholds: Thresholds) -> Choice {
         let (stats, pin, now) = (Stats::default(), None, Time::default());
-        Choice { thresholds, stats, pin, now, candidate: None, settled: None }
+        Choice { thresholds, stats, pin, now, candidate: None, star_since: None, settled: None, has_moved: false }
     }
 
     /// Time has passed.
     pub(super) fn tick(&mut self, members: &Members, current: Topology, degree: usize, now: Time) {
         self.now = now;
         self.settled.get_or_insert(now);
-        let fit = self.fit(members, current, degree);
+        let Fit { ideal, otherwise } = self.fit(members, current, degree);
+        self.star_since = (ideal == Topology::Star).then(|| self.star_since.unwrap_or(now));
+        let fit = if offers(members, ideal, current) { ideal } else { otherwise };
         match self.candidate {
             _ if fit == current => self.candidate = None,
             Some((candidate, _)) if candidate == fit => {}
@@ -111,6 +124,7 @@ impl Choice {
     pub(super) fn moved(&mut self) {
         self.candidate = None;
         self.settled = Some(self.now);
+        self.has_moved = true;
     }
 
     /// Where the room should go now, if anywhere else.
@@ -121,11 +135,29 @@ impl Choice {
             None if !offers(members, current, current) => Some(Topology::Tree),
             None => {
                 let (fit, since) = self.candidate?;
-                let dwelt = self.settled.is_some_and(|settled| self.now.since(settled) >= self.thresholds.dwell);
-                (dwelt && self.now.since(since) >= self.hold(current, fit)).then_some(fit)
+                let crowd = current == Topology::Mesh && members.supply.count > self.thresholds.mesh_crowd_members;
+                // A room that has just been opened is not bound to what it opened as.
+                let dwelt = !self.has_moved && crowd
+                    || self.settled.is_some_and(|settled| self.now.since(settled) >= self.thresholds.dwell);
+                let held = crowd || self.now.since(since) >= self.hold(current, fit);
+                (dwelt && held).then_some(fit)
             }
         };
         wanted.filter(|wanted| *wanted != current)
+    }
+
+    /// Whether the room is to be a star, if only there were a relay.
+    pub(super) fn lacks_relay(&self) -> bool {
+        let since = self.star_since.filter(|_| self.pin.is_none());
+        since.is_some_and(|since| self.now.since(since) >= self.thresholds.hold_up)
+    }
+
+    /// Whether time alone may move the room.
+    pub(super) fn is_restless(&self, members: &Members, current: Topology, degree: usize) -> bool {
+        match self.pin {
+            Some(pin) => pin != current,
+            None => self.candidate.is_some() || self.fit(members, current, degree).ideal != current,
+        }
     }
 
     fn hold(&self, from: Topology, to: Topology) -> Micros {
@@ -138,7 +170,7 @@ impl Choice {
     }
 
     /// The topology that fits the room as it is; where it is in doubt, the present one.
-    fn fit(&self, members: &Members, current: Topology, degree: usize) -> Topology {
+    fn fit(&self, members: &Members, current: Topology, degree: usize) -> Fit {
         let of = &self.thresholds;
         let stats = &self.stats;
         let count = u64::from(members.supply.count);
@@ -160,7 +192,8 @@ impl Choice {
             (of.mesh_enter_members, of.mesh_enter_uplink)
         };
         let fan_out = u64::from(stats.busiest_kbps) * count.saturating_sub(1);
-        let mesh = count <= u64::from(mesh_members) && fan_out * 100 <= median * mesh_share;
+        let mesh = count <= u64::from(mesh_members)
+            && (count <= u64::from(of.mesh_kept_members) || fan_out * 100 <= median * mesh_share);
         let relayed = u64::from(stats.rate_kbps) * (degree as u64 - 1);
         let tree = if stay(Topology::Tree) {
             stats.publishers <= of.tree_leave_publishers && stats.rate_kbps > 0
@@ -169,19 +202,23 @@ impl Choice {
                 && relayed * 100 > median * of.tree_enter_uplink
                 && supply >= wanted(of.tree_enter_supply)
         };
-        let fit = if star {
-            Topology::Star
-        } else if mesh {
+        let otherwise = if mesh {
             Topology::Mesh
-        } else if scarce {
-            Topology::Star
-        } else if tree {
+        } else if scarce || tree {
             Topology::Tree
         } else {
             Topology::SmallWorld
         };
-        if offers(members, fit, current) { fit } else { Topology::Tree }
+        let ideal = if star || !mesh && scarce { Topology::Star } else { otherwise };
+        Fit { ideal, otherwise }
     }
+}
+
+/// What fits a room.
+struct Fit {
+    ideal: Topology,
+    /// What comes nearest to it, as long as there are no relays.
+    otherwise: Topology,
 }
 
 /// Whether a room can be linked in a way: a star needs relays with room for everybody, and one that is there is kept as
@@ -231,6 +268,17 @@ mod tests {
             }
         }
 
+        fn size(&self) -> u64 {
+            self.members.live.len() as u64
+        }
+
+        /// The last to enter leave, until so many are left.
+        fn shrink(&mut self, count: u64) {
+            for left in count..self.size() {
+                self.members.leave(self.members.slot(MemberId::from(left)).expect("it is in"));
+            }
+        }
+
         fn relay(&mut self, max_links: u16) {
             let id = MemberId::from(u64::from(max_links) << 32);
             self.members.join(id, Profile { relay: true, max_links, ..Profile::default() });
@@ -263,14 +311,72 @@ mod tests {
         assert_eq!((room.wait(60), room.topology), (None, Topology::Mesh));
         room.grow(1);
         assert_eq!((room.wait(60), room.topology), (Some(10), Topology::SmallWorld));
-        for left in 12..=12 {
-            room.members.leave(room.members.slot(MemberId::from(left)).expect("it is in"));
-        }
+        room.shrink(12);
         assert_eq!(room.wait(100), None, "twelve are too many for a new mesh");
-        for left in 8..12 {
-            room.members.leave(room.members.slot(MemberId::from(left)).expect("it is in"));
-        }
+        room.shrink(8);
         assert_eq!((room.wait(100), room.topology), (Some(30), Topology::Mesh));
+    }
+
+    #[test]
+    fn a_crowd_does_not_stay_in_a_mesh_for_a_second() {
+        let mut room = Room::new(2);
+        room.grow(22);
+        assert_eq!(room.wait(9), None);
+        room.grow(1);
+        assert_eq!((room.wait(9), room.topology), (Some(0), Topology::SmallWorld));
+        // Where its links did not open it stays a mesh, and tries again a while later.
+        room.topology = Topology::Mesh;
+        assert_eq!(room.wait(60), Some(29));
+    }
+
+    #[test]
+    fn a_room_at_a_threshold_stays_as_it_is() {
+        // Each time members come, and go again before it has lasted.
+        let flap = |room: &mut Room, members: u64| {
+            for _ in 0..60 {
+                room.shrink(members);
+                assert_eq!(room.wait(9), None);
+                room.grow(1);
+                assert_eq!(room.wait(9), None);
+            }
+        };
+        let mut room = Room::new(12);
+        flap(&mut room, 12);
+        assert_eq!(room.topology, Topology::Mesh);
+        room.grow(25 - room.size());
+        room.wait(1);
+        assert_eq!(room.topology, Topology::SmallWorld, "a crowd");
+        flap(&mut room, 24);
+        room.shrink(9);
+        flap(&mut room, 8);
+        assert_eq!(room.topology, Topology::SmallWorld);
+    }
+
+    #[test]
+    fn small_rooms_stay_meshes_whoever_comes_and_goes_and_a_handful_whatever_they_say() {
+        let mut room = Room::new(2);
+        for count in [8, 2, 5, 8, 3, 12, 2] {
+            room.shrink(count.min(room.size()));
+            room.grow(count - room.size());
+            assert_eq!((room.wait(20), room.topology), (None, Topology::Mesh));
+        }
+        room.grow(2);
+        room.publish(4, 900_000, false);
+        assert_eq!((room.wait(120), room.topology), (None, Topology::Mesh));
+        room.grow(1);
+        assert!(room.wait(120).is_some(), "a copy for each of five is too much for what they say");
+    }
+
+    #[test]
+    fn a_relay_is_lacked_when_a_star_has_been_wanted_for_a_while() {
+        let mut room = Room::new(10);
+        room.choice.stats = Stats { turn_percent: 80, ..Stats::default() };
+        room.wait(10);
+        assert!(!room.choice.lacks_relay());
+        room.wait(1);
+        assert!(room.choice.lacks_relay());
+        room.choice.pin = Some(Topology::Mesh);
+        assert!(!room.choice.lacks_relay());
     }
 
     #[test]

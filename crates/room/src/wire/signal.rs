@@ -114,6 +114,8 @@ pub enum ClientMessage {
     Route(RouteTo),
     /// The hub is to carry the frames of the link to another member, or to carry them no more.
     Carry(CarryTo),
+    /// What the sender says to the room and how its links go, as it has changed.
+    Stats(Traffic),
     /// A relay will leave soon: nobody is to depend on it any more.
     Drain {},
     /// Going for good.
@@ -161,6 +163,22 @@ pub struct RelayOffer {
     pub max_links: Option<u16>,
 }
 
+/// What a member's traffic is like, for the hub to choose how the room is linked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// What it says to the room, in kbit/s; 0 where that is no more than talk.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub kbps: u32,
+    /// The share of its links that go over TURN, in percent.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub turn_percent: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_none(number: &u32) -> bool {
+    *number == 0
+}
+
 /// A bearer token. Never logged.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -177,6 +195,12 @@ impl fmt::Debug for Token {
 pub struct Resume {
     /// The hub that welcomed it last.
     pub hub: String,
+    /// How the room was linked when it heard of that last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topology: Option<String>,
+    /// How it was to be linked by then; `None`: as it fits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<String>,
     /// Whom it has open links to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub up: Vec<MemberId>,
@@ -400,6 +424,9 @@ pub struct Welcome {
     pub state: BTreeMap<String, StateEntry>,
     /// How the room is linked.
     pub topology: String,
+    /// What somebody wants it to be; `None`: what fits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<String>,
     /// The plan's number.
     pub epoch: u64,
     /// Whether the session went on as if nothing had happened.
@@ -558,7 +585,7 @@ pub struct StateChange {
     pub op: u64,
 }
 
-/// The room's topology changed.
+/// The room's topology changed, or what it is to be: then it is what it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TopologyChange {
     /// What it was.
@@ -567,6 +594,9 @@ pub struct TopologyChange {
     pub to: String,
     /// The plan's number.
     pub epoch: u64,
+    /// What somebody wants it to be; `None`: what fits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<String>,
 }
 
 /// What became of a [`PinTopology`]: each is answered once.

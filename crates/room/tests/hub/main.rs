@@ -1,5 +1,6 @@
 //! The hub's side of a room, driven from outside.
 
+mod auto;
 mod carried;
 mod forgers;
 mod links;

@@ -158,7 +158,7 @@ fn restarted_hub_takes_over_the_newest_state() {
         ("title".to_owned(), entry("\"Standup\"", fresh - 2)),
         ("never".to_owned(), entry("1", u64::MAX)),
     ]);
-    returning.resume = Some(Resume { hub: "00000000000000ff".to_owned(), up: Vec::new(), state: state.clone() });
+    returning.resume = Some(Resume { hub: "00000000000000ff".to_owned(), state: state.clone(), ..Resume::default() });
     table.input(Input::Closed { conn: a, left: false });
     let a = table.join(1);
     table.inbox(a);
@@ -174,7 +174,7 @@ fn restarted_hub_takes_over_the_newest_state() {
     // A mute member brings nothing.
     let mut join = resume(3, HUB, &[]);
     let state = BTreeMap::from([("mine".to_owned(), entry("1", fresh))]);
-    join.resume = Some(Resume { hub: HUB.to_owned(), up: Vec::new(), state });
+    join.resume = Some(Resume { hub: HUB.to_owned(), state, ..Resume::default() });
     let c = table.join_as(join, Some(Grant { publish_data: false, ..Grant::open() }));
     assert_eq!(table.welcome(c).state.len(), 2);
 }

@@ -35,6 +35,7 @@ pub fn config() -> Config {
         resume_window: limits::RESUME_WINDOW,
         relay: false,
         carried_links: limits::CARRIED_LINKS,
+        topology: None,
     }
 }
 
@@ -64,7 +65,7 @@ pub fn join(number: u8) -> Join {
 /// A join that comes back with links to `up`, last welcomed by `hub`.
 pub fn resume(number: u8, hub: &str, up: &[u8]) -> Join {
     let up = up.iter().map(|number| id(*number)).collect();
-    Join { resume: Some(Resume { hub: hub.to_owned(), up, state: BTreeMap::new() }), ..join(number) }
+    Join { resume: Some(Resume { hub: hub.to_owned(), up, ..Resume::default() }), ..join(number) }
 }
 
 pub fn grant(identity: &str) -> Grant {
