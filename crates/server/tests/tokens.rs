@@ -6,7 +6,9 @@ mod support;
 
 use std::{path::Path, process::Command, time::Duration};
 
-use room::wire::signal::{ClientMessage, Json, RefusalCode, Refused, ServerMessage, SetState, Token, TopologyChange, Welcome};
+use room::wire::signal::{
+    ClientMessage, Json, RefusalCode, Refused, ServerMessage, SetState, Token, TopologyChange, Welcome,
+};
 use serde_json::{Value, json};
 use server::{Config, Running, Server, StartError, config::Rooms, token::Claims};
 use support::{Member, join, start};

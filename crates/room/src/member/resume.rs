@@ -103,7 +103,8 @@ mod tests {
     #[test]
     fn what_fits_goes_whole() {
         let state = full_state(|n| format!("key-{n:03}"));
-        let (message, left_out) = resume(join(1), "00000000000000aa".to_owned(), ("mesh", None), up()[..500].to_vec(), &state);
+        let (message, left_out) =
+            resume(join(1), "00000000000000aa".to_owned(), ("mesh", None), up()[..500].to_vec(), &state);
         assert_eq!((known(&message).up.len(), &known(&message).state), (500, &state));
         assert_eq!(left_out, []);
     }
@@ -132,14 +133,16 @@ mod tests {
         assert!(message.encode().len() <= limits::SIGNAL_MAX && !known(&message).state.is_empty());
 
         let token = Some(Token("t".repeat(50_000)));
-        let (message, left_out) = resume(Join { token, ..join(1) }, "00000000000000aa".to_owned(), ("mesh", None), up(), &state);
+        let (message, left_out) =
+            resume(Join { token, ..join(1) }, "00000000000000aa".to_owned(), ("mesh", None), up(), &state);
         assert!(message.encode().len() <= limits::SIGNAL_MAX);
         let listed = known(&message).up.len();
         assert!(listed > 0 && !left_out.is_empty() && [&known(&message).up[..], &left_out].concat() == up());
 
         // More than fits anyway is for the hub to refuse.
         let token = Some(Token("t".repeat(limits::SIGNAL_MAX)));
-        let (message, left_out) = resume(Join { token, ..join(1) }, "00000000000000aa".to_owned(), ("mesh", None), up(), &state);
+        let (message, left_out) =
+            resume(Join { token, ..join(1) }, "00000000000000aa".to_owned(), ("mesh", None), up(), &state);
         assert_eq!((known(&message).up.len(), known(&message).state.len(), left_out.len()), (0, 0, 1_000));
     }
 }

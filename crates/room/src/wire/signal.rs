@@ -167,16 +167,11 @@ pub struct RelayOffer {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traffic {
     /// What it says to the room, in kbit/s; 0 where that is no more than talk.
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub kbps: u32,
     /// The share of its links that go over TURN, in percent.
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub turn_percent: u32,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-fn is_none(number: &u32) -> bool {
-    *number == 0
 }
 
 /// A bearer token. Never logged.

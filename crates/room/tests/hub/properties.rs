@@ -316,8 +316,9 @@ fn message() -> impl Strategy<Value = ClientMessage> {
     });
     let state = (op(), any::<u8>(), any::<u8>())
         .prop_map(|(op, key, value)| ClientMessage::State(SetState { op, key: key_of(key), value: value_of(value) }));
-    let stats = (any::<u32>(), any::<u32>())
-        .prop_map(|(kbps, turn_percent)| ClientMessage::Stats(Traffic { kbps: kbps >> (turn_percent % 32), turn_percent }));
+    let stats = (any::<u32>(), any::<u32>()).prop_map(|(kbps, turn_percent)| {
+        ClientMessage::Stats(Traffic { kbps: kbps >> (turn_percent % 32), turn_percent })
+    });
     prop_oneof![
         6 => report,
         3 => signal,
