@@ -134,7 +134,7 @@ impl Input {
                     }
                     Line::Topology(None) => {
                         let (topology, pinned) = (self.membership.topology(), self.membership.pinned());
-                        self.answer(Answer::Linked { topology, pinned }).await
+                        self.answer(Answer::Linked { topology, pinned }).await;
                     }
                     Line::Topology(Some(word)) => self.pin(word.to_owned()).await,
                 }
