@@ -14,7 +14,7 @@ use room::{
         carried::{Carried, Freight},
         signal::{
             CarryTo, ClientMessage, Join, Json, LinkReport, Member, PinTopology, RelayOffer, Resume, Role, RouteTo,
-            ServerMessage, SetAttributes, SetState, SignalTo, StateEntry, VERSION,
+            ServerMessage, SetAttributes, SetState, SignalTo, StateEntry, Traffic, VERSION,
         },
     },
 };
@@ -95,6 +95,8 @@ enum Step {
 #[derive(Arbitrary, Debug)]
 struct Back {
     other_hub: bool,
+    topology: Option<Few>,
+    pin: Option<Few>,
     up: u8,
     state: Vec<(Few, Few, u64)>,
 }
@@ -109,6 +111,7 @@ enum Message {
     Topology { pin: Few },
     Route { to: Few },
     Carry { to: Few, episode: Few, over: bool },
+    Stats { kbps: u32, turn_percent: u32 },
     Ping,
     Pong,
     Drain,
@@ -172,6 +175,7 @@ impl Message {
             Message::Carry { to, episode, over } => {
                 ClientMessage::Carry(CarryTo { to: id(to), episode: u32::from(episode % 4), over })
             }
+            Message::Stats { kbps, turn_percent } => ClientMessage::Stats(Traffic { kbps, turn_percent }),
             Message::Ping => ClientMessage::Ping {},
             Message::Pong => ClientMessage::Pong {},
             Message::Drain => ClientMessage::Drain {},
@@ -211,6 +215,7 @@ impl World {
             resume_window: limits::RESUME_WINDOW,
             relay: true,
             carried_links: 2,
+            topology: None,
         };
         World { hub: Hub::new(config, 1, START), now: START, open: BTreeMap::new(), conns: 0, moved: false }
     }
@@ -224,6 +229,7 @@ impl World {
             Step::Join { secret: whose, name, identity, mute, expired, relay, version, topology: wish, resume } => {
                 self.conns += 1;
                 let conn = ConnId(self.conns);
+                let returns = resume.is_some();
                 self.open.insert(conn, View::default());
                 let join = Join {
                     v: if version == 255 { VERSION + 1 } else { VERSION },
@@ -237,6 +243,8 @@ impl World {
                     relay: relay.then_some(RelayOffer { max_links: None }),
                     resume: resume.map(|back| Resume {
                         hub: HUBS[usize::from(back.other_hub)].to_owned(),
+                        topology: back.topology.map(topology),
+                        pin: back.pin.map(topology),
                         up: ids(back.up),
                         state: back
                             .state
@@ -248,7 +256,7 @@ impl World {
                             .collect(),
                     }),
                 };
-                self.moved |= wish.is_some();
+                self.moved |= wish.is_some() || returns;
                 let identity = identity.map(|few| format!("person{}", few % 3));
                 let grant = Grant { identity, publish_data: !mute, ..Grant::open() };
                 let grant = (!expired).then_some(grant);
@@ -256,13 +264,13 @@ impl World {
             }
             Step::Say { conn, message } => {
                 if let Some(conn) = self.conn(conn) {
-                    self.moved |= matches!(message, Message::Topology { .. });
+                    self.moved |= matches!(message, Message::Topology { .. } | Message::Stats { .. });
                     self.say(conn, message.build());
                 }
             }
             Step::Text { conn, text } => {
                 if let (Some(conn), Ok(message)) = (self.conn(conn), ClientMessage::decode(&text)) {
-                    self.moved |= matches!(message, ClientMessage::Topology(_));
+                    self.moved |= matches!(message, ClientMessage::Topology(_) | ClientMessage::Stats(_));
                     self.say(conn, message);
                 }
             }

@@ -92,6 +92,7 @@ enum Step {
     Topology {
         relayed: bool,
         epoch: Few,
+        pin: Option<bool>,
     },
     Way {
         to: Few,
@@ -358,6 +359,7 @@ impl World {
                         })
                         .collect(),
                     topology: TOPOLOGIES[usize::from(hub % 2)].to_owned(),
+                    pin: None,
                     epoch: 1,
                     resumed,
                     op: op.into(),
@@ -382,10 +384,11 @@ impl World {
                 let (eager, lazy) = (ids(offers).map(|(_, id)| id).collect(), ids(!offers).map(|(_, id)| id).collect());
                 self.hub(ServerMessage::Links(LinkPlan { open: links_to(open, offers), close, eager, lazy }));
             }
-            Step::Topology { relayed, epoch } => self.hub(ServerMessage::Topology(TopologyChange {
+            Step::Topology { relayed, epoch, pin } => self.hub(ServerMessage::Topology(TopologyChange {
                 from: TOPOLOGIES[usize::from(!relayed)].to_owned(),
                 to: TOPOLOGIES[usize::from(relayed)].to_owned(),
                 epoch: epoch.into(),
+                pin: pin.map(|pin| TOPOLOGIES[usize::from(pin)].to_owned()),
             })),
             Step::Way { to, path } => {
                 self.hub(ServerMessage::Route(RouteVia { to: id(to), path: path.into_iter().map(id).collect() }));
