@@ -205,7 +205,11 @@ export const DELAY_NEWS_MS = 2;
 /** By how much, in ms, a way must cost less than a stream's own to be taken instead. */
 export const IMPROVE_BY_MS = 3;
 /** How long a stream keeps the way that it comes by before a better one is taken. */
-export const IMPROVE_AFTER = secs(1);
+export const IMPROVE_AFTER = millis(500);
+/** By how much, in ms, the cost of a way must have changed to be told before there is a chunk to tell it with. */
+export const COST_NEWS_MS = 25;
+/** How long such changes are gathered. */
+export const COST_NEWS_DELAY = millis(200);
 /** How long a way that has proved slower than it claims is not taken again. */
 export const SLOW_FOR = secs(10);
 /** How often that time is doubled where it proves so again. */

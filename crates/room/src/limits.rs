@@ -193,7 +193,11 @@ pub const DELAY_NEWS_MS: u64 = 2;
 /// By how much, in ms, a way must cost less than a stream's own to be taken instead.
 pub const IMPROVE_BY_MS: u64 = 3;
 /// How long a stream keeps the way that it comes by before a better one is taken.
-pub const IMPROVE_AFTER: Micros = Micros::from_secs(1);
+pub const IMPROVE_AFTER: Micros = Micros::from_millis(500);
+/// By how much, in ms, the cost of a way must have changed to be told before there is a chunk to tell it with.
+pub const COST_NEWS_MS: u64 = 25;
+/// How long such changes are gathered.
+pub const COST_NEWS_DELAY: Micros = Micros::from_millis(200);
 /// How long a way that has proved slower than it claims is not taken again.
 pub const SLOW_FOR: Micros = Micros::from_secs(10);
 /// How often that time is doubled where it proves so again.

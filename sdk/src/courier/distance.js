@@ -6,7 +6,7 @@
  */
 
 import { HOP_UNKNOWN } from "../frame.js";
-import { DELAY_MAX_MS, DELAY_NEWS_MS, HOP_COST_MS } from "../limits.js";
+import { COST_NEWS_MS, DELAY_MAX_MS, DELAY_NEWS_MS, HOP_COST_MS } from "../limits.js";
 
 /** A way from an origin: how many links it has, and how long a chunk takes over them. */
 export class Distance {
@@ -50,6 +50,15 @@ export class Distance {
    */
   isNewsTo(told) {
     return this.hop !== told.hop || Math.abs(this.delayMs - told.delayMs) >= DELAY_NEWS_MS;
+  }
+
+  /**
+   * Whether somebody who was told `told` is to be told this soon, whatever else there is to say.
+   *
+   * @param {Distance} told
+   */
+  isGreatNewsTo(told) {
+    return told.isKnown && this.isKnown && Math.abs(this.cost - told.cost) >= COST_NEWS_MS;
   }
 }
 

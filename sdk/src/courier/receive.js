@@ -16,7 +16,7 @@ import { fillOwn } from "./own.js";
 import { acknowledge, prune, spread } from "./send.js";
 import { differs, isAuthentic, keepProof, proofCame } from "./trust.js";
 import { trim, weight } from "./upkeep.js";
-import { adopt, ahead, nearer, repaired, settleGap, want } from "./ways.js";
+import { adopt, ahead, nearer, repaired, settleGap, tellCost, want } from "./ways.js";
 
 /** @import {Data, Have, Stream as StreamId} from "../frame.js" */
 /** @import {MemberId} from "../id.js" */
@@ -298,7 +298,10 @@ function have(core, at, { origin, next, hop, delayMs }) {
   ends.far = new Distance(hop, delayMs);
   const gotOn = ends.has(next, core.now);
   if (stream.isOwn && next > stream.next) throw neverSent();
-  if (stream.parent === at) measure(core, s);
+  if (stream.parent === at) {
+    measure(core, s);
+    tellCost(core, s);
+  }
   if (gotOn) {
     trim(core, s);
     core.list(at);

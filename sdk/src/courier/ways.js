@@ -7,6 +7,7 @@
 
 import {
   AHEAD_COUNT,
+  COST_NEWS_DELAY,
   GAP_PATIENCE,
   GRAFT_AGAIN,
   IMPROVE_AFTER,
@@ -376,4 +377,21 @@ function change(core, at, s) {
   core.links.at(at).ends(s).ahead = 0;
   graft(core, at, s);
   measure(core, s);
+  tellCost(core, s);
+}
+
+/**
+ * Where a way has become much better or worse, the neighbours learn it before the next chunk comes: so their ways are good
+ * after seconds, and not after so many messages, of which there may be few.
+ *
+ * @param {Core} core
+ * @param {number} s
+ */
+export function tellCost(core, s) {
+  const { far, parent } = core.streams.at(s);
+  if (!core.plan.relayed) return;
+  for (const at of core.links.places()) {
+    const link = core.links.at(at);
+    if (link.open && parent !== at && far.isGreatNewsTo(link.endsOf(s).told)) link.tell(s, core.now + COST_NEWS_DELAY);
+  }
 }

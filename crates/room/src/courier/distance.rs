@@ -41,6 +41,11 @@ impl Distance {
         self.hop != told.hop || self.delay_ms.abs_diff(told.delay_ms) >= limits::DELAY_NEWS_MS
     }
 
+    /// Whether somebody who was told `told` is to be told this soon, whatever else there is to say.
+    pub fn is_great_news_to(self, told: Distance) -> bool {
+        told.is_known() && self.is_known() && self.cost().abs_diff(told.cost()) >= limits::COST_NEWS_MS
+    }
+
     fn new(hop: u8, delay_ms: u64) -> Distance {
         Distance { hop, delay_ms: delay_ms.min(limits::DELAY_MAX_MS) }
     }
@@ -58,6 +63,9 @@ mod tests {
         assert!(around(30).cost() < direct.cost() && direct.cost() < around(45).cost());
         assert!(direct.is_news_to(around(50)) && direct.is_news_to(Distance::UNKNOWN));
         assert!(!direct.is_news_to(Distance { delay_ms: 101, ..direct }));
+        assert!(direct.is_great_news_to(Distance { delay_ms: 75, ..direct }));
+        assert!(!direct.is_great_news_to(Distance { delay_ms: 76, ..direct }));
+        assert!(!direct.is_great_news_to(Distance::UNKNOWN) && !Distance::UNKNOWN.is_great_news_to(direct));
     }
 
     #[test]

@@ -339,6 +339,7 @@ impl Courier {
         }
         if stream.parent == Some(at) {
             self.measure(s);
+            self.tell_cost(s);
         }
         if got_on {
             self.trim(s);

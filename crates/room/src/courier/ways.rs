@@ -253,5 +253,21 @@ impl Courier {
         self.links[at].ends(s).ahead = 0;
         self.graft(at, s);
         self.measure(s);
+        self.tell_cost(s);
+    }
+
+    /// Where a way has become much better or worse, the neighbours learn it before the next chunk comes: so their ways are
+    /// good after seconds, and not after so many messages, of which there may be few.
+    pub(super) fn tell_cost(&mut self, s: usize) {
+        let Stream { far, parent, .. } = self.streams[s];
+        if !self.plan.relayed {
+            return;
+        }
+        for at in 0..self.links.end() {
+            let Some(link) = self.links.get_mut(at).filter(|link| link.open && parent != Some(at)) else { continue };
+            if far.is_great_news_to(link.ends_of(s).told) {
+                link.tell(s, self.now + limits::COST_NEWS_DELAY);
+            }
+        }
     }
 }
