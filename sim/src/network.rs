@@ -15,8 +15,8 @@ pub(crate) struct Network {
     /// Of each actor.
     places: Vec<Place>,
     partitions: Vec<Partition>,
-    /// Actors behind firewalls that no link passes.
-    barred: BTreeSet<usize>,
+    /// Where counting those begins who are behind firewalls that no link passes: a part of all actors, whoever comes first.
+    barred_from: f64,
 }
 
 /// Coordinates in µs of way; the hub is in the middle.
@@ -45,7 +45,8 @@ impl Network {
     pub(crate) fn new(config: scenario::Network, mut dice: Dice) -> Network {
         let span = config.span_ms as f64 * 1_000.0;
         let clusters = (0..config.clusters.max(1)).map(|_| spread(&mut dice, Place::default(), span / 2.0)).collect();
-        Network { config, dice, clusters, places: Vec::new(), partitions: Vec::new(), barred: BTreeSet::new() }
+        let barred_from = if config.barred > 0.0 { dice.unit() } else { 0.0 };
+        Network { config, dice, clusters, places: Vec::new(), partitions: Vec::new(), barred_from }
     }
 
     /// Places the next actor.
@@ -53,9 +54,6 @@ impl Network {
         let center = self.dice.pick(&self.clusters).copied().unwrap_or_default();
         let near = self.config.span_ms as f64 * 100.0;
         let place = spread(&mut self.dice, center, near);
-        if self.config.barred > 0.0 && self.dice.chance(self.config.barred) {
-            self.barred.insert(self.places.len());
-        }
         self.places.push(place);
     }
 
@@ -139,7 +137,8 @@ impl Network {
 
     /// Whether no link ever opens between two actors.
     pub(crate) fn is_barred(&self, a: usize, b: usize) -> bool {
-        self.barred.contains(&a) || self.barred.contains(&b)
+        let before = |actor: usize| (self.barred_from + actor as f64 * self.config.barred).floor();
+        [a, b].into_iter().any(|actor| before(actor + 1) > before(actor))
     }
 
     /// Whether nothing passes between an actor and the hub.

@@ -14,17 +14,6 @@ fn each(scenario: &Scenario, promise: impl Fn(&Report)) {
     }
 }
 
-/// The same, where the hub has much to carry: in all rooms but one, as everybody of a small room may be within reach.
-fn each_carries(scenario: &Scenario, least: u64, promise: impl Fn(&Report)) {
-    let idle = Cell::new(0);
-    each(scenario, |report| {
-        idle.set(idle.get() + usize::from(report.carried == 0));
-        assert!(report.carried == 0 || report.carried > least, "{report}");
-        promise(report);
-    });
-    assert!(idle.get() <= 1, "{} rooms of which nothing was carried", idle.get());
-}
-
 fn room(topology: &str, barred: f64, faults: Faults) -> Scenario {
     let network = Network { barred, ..Network::default() };
     Scenario { members: 10, seconds: 40, topology: topology.to_owned(), network, faults, ..Scenario::default() }
@@ -33,9 +22,9 @@ fn room(topology: &str, barred: f64, faults: Faults) -> Scenario {
 #[test]
 fn rooms_in_which_some_are_reached_over_the_hub_only_deliver_everything() {
     for topology in ["mesh", "small-world", "tree", "star"] {
-        each_carries(&room(topology, 0.3, Faults::default()), 100, |report| {
+        each(&room(topology, 0.3, Faults::default()), |report| {
             assert_eq!((report.delivered, report.gaps), (report.deliveries_expected, 0), "{report}");
-            assert_eq!(report.leaves_heard, 0, "{report}");
+            assert!(report.carried > 100 && report.leaves_heard == 0, "{report}");
         });
     }
 }
@@ -75,7 +64,7 @@ fn who_is_blocked_for_a_while_is_carried_and_then_linked_again() {
 fn the_hub_may_restart_and_sockets_be_cut_while_it_carries() {
     let faults = Faults { restarts_per_min: 3.0, restart_s: 3, cuts_per_min: 10.0, ..Faults::default() };
     for topology in ["mesh", "tree"] {
-        each_carries(&room(topology, 0.3, faults.clone()), 100, |_| ());
+        each(&room(topology, 0.3, faults.clone()), |report| assert!(report.carried > 100, "{report}"));
     }
 }
 
@@ -83,5 +72,7 @@ fn the_hub_may_restart_and_sockets_be_cut_while_it_carries() {
 fn large_messages_and_readers_that_stop_are_held_back_over_the_hub_too() {
     let work = Work { messages_per_s: 0.5, huge: 0.5, ..Work::default() };
     let faults = Faults { stalls_per_min: 10.0, sleeps_per_min: 4.0, ..Faults::default() };
-    each_carries(&Scenario { members: 4, seconds: 30, work, ..room("mesh", 0.5, faults) }, 1_000, |_| ());
+    each(&Scenario { members: 4, seconds: 30, work, ..room("mesh", 0.5, faults) }, |report| {
+        assert!(report.carried > 1_000, "{report}");
+    });
 }
