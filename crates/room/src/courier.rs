@@ -35,6 +35,7 @@ mod send;
 mod slab;
 mod stream;
 mod trust;
+mod upkeep;
 mod waiting;
 mod ways;
 pub(crate) mod window;
@@ -51,7 +52,7 @@ use self::{
     trust::Signing,
     window::Lost,
 };
-pub use self::{error::LinkError, window::Violation};
+pub use self::{error::LinkError, stream::Beginning, window::Violation};
 use crate::{
     id::{Key, MemberId, Signature},
     limits,
@@ -81,8 +82,12 @@ pub struct Courier {
     names_members: bool,
     /// Whether all who were in the room before have been named.
     met_all: bool,
+    /// When that was.
+    met_at: Option<Time>,
     /// Whether it is known where their streams begin.
     vouched: bool,
+    /// Whether links are to come, so that what no neighbour has may yet be had.
+    hopeful: bool,
     lateness: Lateness,
     /// Members that went, and where the streams from and to them stood; the oldest first.
     departed: VecDeque<(MemberId, Position)>,
@@ -128,6 +133,8 @@ struct Expected {
     /// The first chunk that it may lack.
     from: u64,
     since: Time,
+    /// Members pass on what others say by now: until then it is still kept for it.
+    until: Option<Time>,
 }
 
 /// Cost of messages that the application has not consumed, and the link that the last of them came by.
@@ -258,7 +265,9 @@ impl Courier {
             plan: Plan::default(),
             names_members: false,
             met_all: false,
+            met_at: None,
             vouched: false,
+            hopeful: false,
             lateness: Lateness::new(),
             departed: VecDeque::new(),
             repairs: BTreeSet::new(),
@@ -278,6 +287,7 @@ impl Courier {
     /// first chunk.
     pub fn met_all(&mut self) {
         self.met_all = true;
+        self.met_at = Some(self.now);
         self.settle_beginnings();
     }
 
@@ -316,8 +326,8 @@ impl Courier {
         self.unseal(self.own);
         if was_relayed && !self.plan.relayed {
             self.take_from_origins();
-        } else if !was_relayed && self.plan.relayed && self.vouched {
-            self.begin_unknown();
+        } else if !was_relayed && self.plan.relayed {
+            self.learn_beginnings();
         }
     }
 
@@ -332,9 +342,9 @@ impl Courier {
         }
     }
 
-    /// A member is in the room, or there again after it was believed to be gone. `later`: it entered after this one, which
-    /// so is owed all that it says.
-    pub fn entered(&mut self, now: Time, id: MemberId, later: bool) {
+    /// A member is in the room, or there again after it was believed to be gone. `beginning`: where its stream begins, unless
+    /// that is known from before.
+    pub fn entered(&mut self, now: Time, id: MemberId, beginning: Beginning) {
         self.now = now;
         self.names_members = true;
         if let Some(s) = self.by_id.get(&StreamId::room(id)) {
@@ -358,55 +368,14 @@ impl Courier {
         if let Some(s) = self.stream(StreamId::room(id), Kind::Room) {
             let stream = &mut self.streams[s];
             stream.is_named = true;
-            if later && self.plan.relayed && position.is_none() && !stream.has_begun() {
-                stream.start(1);
+            stream.beginning = beginning;
+            // Others may have told of it before the hub did.
+            let is_open = !stream.has_begun() || (stream.is_untouched && beginning != Beginning::Before);
+            if beginning != Beginning::Before && self.plan.relayed && is_open {
+                stream.begin();
+                self.repaired(s);
             }
         }
-    }
-
-    /// A member is gone: what a survivor has of its stream the others get, and then it is forgotten.
-    pub fn gone(&mut self, now: Time, id: MemberId) {
-        self.now = now;
-        let Some(s) = self.stream(StreamId::room(id), Kind::Room).filter(|s| *s != self.own) else { return };
-        self.streams[s].forget_at = Some(now + limits::FIN_GRACE);
-        for at in self.links.places() {
-            let link = &mut self.links[at];
-            if link.peer != id && link.open {
-                link.tell(s, now);
-                self.list(at);
-            }
-        }
-        self.sweep_by(now + limits::FIN_GRACE);
-    }
-
-    /// Forgets a member that is gone at once. Gives the tickets of messages to it that were not taken yet.
-    pub fn forget(&mut self, now: Time, id: MemberId) -> Vec<u64> {
-        self.now = now;
-        let mut position = Position::default();
-        let mut unsent = Vec::new();
-        for stream in [StreamId::room(id), StreamId::addressed(id, self.this), StreamId::addressed(self.this, id)] {
-            let Some(&s) = self.by_id.get(&stream).filter(|s| **s != self.own) else { continue };
-            let stream = &mut self.streams[s];
-            match stream.kind {
-                Kind::Room => position.room = stream.window.next(),
-                Kind::Received => position.received = stream.window.next(),
-                _ => position.sent = Some(stream.log.next()),
-            }
-            unsent.extend(stream.waiting.clear());
-            self.drop_stream(s);
-        }
-        self.unconsumed.remove(&id);
-        self.expected.remove(&id);
-        self.forget_key(id);
-        if !self.departed.iter().any(|(departed, _)| *departed == id) {
-            if self.departed.len() >= limits::DEPARTED_MAX {
-                self.departed.pop_front();
-            }
-            self.departed.push_back((id, position));
-        }
-        self.settle_beginnings();
-        self.fill_own();
-        unsent
     }
 
     // ---- links ----------------------------------------------------------------------------------
@@ -430,6 +399,11 @@ impl Courier {
         self.list(at);
     }
 
+    /// Whether links are to come that are not open yet.
+    pub fn hope(&mut self, hopeful: bool) {
+        self.hopeful = hopeful;
+    }
+
     /// A link is no more.
     pub fn link_down(&mut self, now: Time, peer: MemberId) {
         self.now = now;
@@ -437,7 +411,7 @@ impl Courier {
         let own = self.links[at].ends_of(self.own);
         let was_open = self.links.remove(at).is_some_and(|link| link.open);
         if was_open && let Some(expected) = self.expected.get_mut(&peer) {
-            *expected = Some(Expected { from: own.theirs, since: now });
+            *expected = Some(Expected { from: own.theirs, since: now, until: None });
         }
         for (_, stream) in self.streams.iter_mut() {
             if let Some(repair) = &mut stream.repair {
@@ -524,6 +498,11 @@ impl Courier {
         }
     }
 
+    /// The first chunk of its stream to the room that this member has not said yet.
+    pub fn next(&self) -> u64 {
+        self.streams[self.own].next()
+    }
+
     /// What was done so far.
     pub fn counters(&self) -> &Counters {
         &self.counters
@@ -568,8 +547,9 @@ impl Courier {
         }
         let mut stream = Stream::new(id, kind, self.now);
         if kind == Kind::Room && self.vouched && self.plan.relayed {
-            // Whoever vouched did not know of it: it has only begun. In a mesh its origin says where.
-            stream.start(1);
+            // Whoever vouched did not know of it: it has only begun, or the hub will tell. In a mesh its origin says where.
+            stream.beginning = Beginning::Anywhere;
+            stream.begin();
         }
         let s = self.streams.insert(stream);
         self.by_id.insert(id, s);
@@ -588,126 +568,6 @@ impl Courier {
                 Kind::Sent | Kind::Passing => stream.toward == Some(at),
                 Kind::Received => false,
             }
-    }
-
-    /// Looks after caches, laggards, lost routes and streams of those who went.
-    fn sweep(&mut self) {
-        self.sweep_at = None;
-        let cached = self.streams.iter().filter(|(_, stream)| !stream.log.is_empty()).count();
-        self.share = limits::CACHE_BYTES.min(limits::CACHE_TOTAL / cached.max(1));
-        for s in self.streams.places() {
-            let Some(stream) = self.streams.get(s) else { continue };
-            // Somebody who was gone before this member came, of whom others had not forgotten everything.
-            let stranger = self.names_members && stream.kind == Kind::Room && !stream.is_named;
-            if stream.forget_at.is_some_and(|due| due <= self.now) || (stranger && !stream.is_active(self.now)) {
-                let origin = stream.id.origin;
-                self.forget(self.now, origin);
-                continue;
-            }
-            self.drop_strangers(s);
-            self.pass_over_laggards(s);
-            self.trim(s);
-            self.doubt_route(s);
-            self.retire_route(s);
-        }
-        self.fill_own();
-        let is_kept =
-            |stream: &Stream| !stream.log.is_empty() || stream.forget_at.is_some() || stream.kind == Kind::Passing;
-        if self.streams.iter().any(|(_, stream)| is_kept(stream)) {
-            self.sweep_by(self.now + limits::SWEEP_EVERY);
-        }
-    }
-
-    fn drop_stream(&mut self, s: usize) {
-        let Some(stream) = self.streams.remove(s) else { return };
-        self.by_id.remove(&stream.id);
-        self.forget_proofs(s);
-        self.laden.remove(&s);
-        if let Some(repair) = stream.repair {
-            self.repairs.remove(&(repair.due, s));
-        }
-        for (_, link) in self.links.iter_mut() {
-            link.forget(s);
-        }
-        if let Some(parent) = stream.parent {
-            self.grant(parent);
-        }
-    }
-
-    /// Lets go of what everybody has whom it is pushed to: of a room's stream as far as it is too old or too much, of an
-    /// addressed one at once.
-    fn trim(&mut self, s: usize) {
-        let stream = &self.streams[s];
-        let followers = self.links.iter().filter(|(at, _)| self.pushes(*at, s)).map(|(_, link)| link.ends_of(s));
-        let floor = followers.filter(|ends| !ends.passed_over).map(|ends| ends.theirs).min();
-        let expected = || self.expected.values().flatten().map(|expected| expected.from).min();
-        let expected = if stream.kind == Kind::Own { expected() } else { None };
-        let now = self.now;
-        match stream.kind {
-            Kind::Own | Kind::Room => {
-                let floor = floor.into_iter().chain(expected).min().unwrap_or(u64::MAX);
-                self.streams[s].log.trim(floor, self.share, now);
-            }
-            Kind::Sent | Kind::Passing => self.streams[s].log.trim_to(floor.unwrap_or(0)),
-            Kind::Received => {}
-        }
-        let stream = &mut self.streams[s];
-        stream.proofs.trim(stream.log.first());
-        self.weigh(s);
-    }
-
-    /// Whoever has not got on for too long holds a stream back no longer.
-    fn pass_over_laggards(&mut self, s: usize) {
-        let stream = &self.streams[s];
-        let first = stream.log.first();
-        let full = match stream.kind {
-            Kind::Own => !stream.waiting.is_empty(),
-            Kind::Room => stream.log.overhang(self.share) > 0,
-            _ => false,
-        };
-        if !full {
-            return;
-        }
-        for at in self.links.places() {
-            let link = &self.links[at];
-            let ends = link.ends_of(s);
-            if ends.theirs > first || ends.passed_over || !self.pushes(at, s) {
-                continue;
-            }
-            let patience = ends.moved + limits::STALL_OPEN;
-            if link.suspect || patience <= self.now {
-                self.links[at].ends(s).passed_over = true;
-            } else {
-                self.sweep_by(patience);
-            }
-        }
-        if self.streams[s].kind == Kind::Own {
-            let now = self.now;
-            let end = |expected: &Expected| expected.since + limits::STALL_LINKING;
-            let waits = |expected: &Expected| expected.from > first || end(expected) > now;
-            self.expected.values_mut().for_each(|expected| *expected = expected.filter(waits));
-            let due = self.expected.values().flatten().filter(|expected| expected.from <= first).map(end).min();
-            due.into_iter().for_each(|due| self.sweep_by(due));
-        }
-    }
-
-    /// Notes whether a stream holds back whoever sends it, and lets that one know.
-    fn weigh(&mut self, s: usize) {
-        let heavy = self.weight(s) > 0;
-        let was_heavy = if heavy { !self.laden.insert(s) } else { self.laden.remove(&s) };
-        if was_heavy && let Some(parent) = self.streams[s].parent {
-            self.grant(parent);
-        }
-    }
-
-    /// What a stream keeps that has yet to go on, of what its parent sent.
-    fn weight(&self, s: usize) -> u64 {
-        let stream = &self.streams[s];
-        match stream.kind {
-            Kind::Room => stream.log.overhang(self.share),
-            Kind::Passing => stream.log.bytes() as u64,
-            _ => 0,
-        }
     }
 }
 

@@ -147,6 +147,8 @@ pub const DEPARTED_MAX: usize = 1_024;
 pub const LATEST_CHANNELS: usize = 64;
 /// The shortest wait before a `latest` value is sent again.
 pub const LATEST_RESEND: Micros = Micros::from_millis(100);
+/// The longest such wait, unless two round trips take longer.
+pub const LATEST_RESEND_MAX: Micros = Micros::from_secs(2);
 /// Bytes in a link's lossy buffer at which lossy messages are dropped or wait.
 pub const LOSSY_PAUSE: usize = 64 * 1024;
 /// Bytes of lossy messages that the application has not consumed yet; beyond, they are dropped.
@@ -180,8 +182,14 @@ pub const GRAFT_MIN: Micros = Micros::from_millis(100);
 pub const GRAFT_MAX: Micros = Micros::from_millis(500);
 /// How long somebody who was asked for a stream has to send it before somebody else is asked.
 pub const GRAFT_AGAIN: Micros = Micros::from_millis(250);
+/// How often that time is doubled where nobody sends it.
+pub const GRAFT_DOUBLINGS: u32 = 4;
+/// How long somebody who asks for the same again is not sent it again: it is on its way.
+pub const GRAFT_HEED: Micros = Micros::from_secs(8);
 /// How long a chunk that no neighbour has any more is waited for, where others may have it.
 pub const GAP_PATIENCE: Micros = Micros::from_secs(5);
+/// The same while links are to come: somebody may have it to whom there will be one.
+pub const GAP_PATIENCE_MAX: Micros = Micros::from_secs(30);
 /// What each link of a way costs beside its delay, in ms.
 pub const HOP_COST_MS: u64 = 25;
 /// The delay of a link that was not measured yet, one way.
@@ -209,7 +217,7 @@ pub const CACHE_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of all streams that are so kept.
 pub const CACHE_TOTAL: usize = 32 * 1024 * 1024;
 /// How long they are kept.
-pub const CACHE_AGE: Micros = Micros::from_secs(30);
+pub const CACHE_AGE: Micros = Micros::from_secs(60);
 /// How long a stream is looked after whose origin has fallen silent: a lost way is mended at once.
 pub const ACTIVE_FOR: Micros = Micros::from_secs(30);
 /// How long the stream of a member that went is kept: what a survivor has, the others get.
@@ -227,6 +235,12 @@ pub const EARLY_MAX: usize = 256;
 pub const EARLY_BYTES: usize = MESSAGE_MAX;
 /// How long what a member said before it went may still be on its way from link to link.
 pub const PARTING_WORDS: Micros = Micros::from_secs(1);
+/// How long a link that the plan gives up stays at most, for what one end has from the other only.
+pub const DRAIN_MAX: Micros = Micros::from_secs(60);
+/// How long such a link stays after the last chunk that nobody else could have brought.
+pub const DRAIN_QUIET: Micros = Micros::from_secs(3);
+/// How often it is looked whether such a link is of use still.
+pub const DRAIN_LOOK: Micros = Micros::from_millis(250);
 /// How often a way to a member is asked for while there is none.
 pub const ROUTE_EVERY: Micros = Micros::from_secs(1);
 /// How often caches and laggards are looked after.

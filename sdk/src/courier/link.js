@@ -24,6 +24,8 @@ export class Ends {
   theirs = 0;
   /** The next chunk to push. */
   cursor = 0;
+  /** What it asked for last, if it has not asked for the opposite since, and when. @type {{ next: number, at: number } | undefined} */
+  asked = undefined;
   /** How far from its origin the other end is, as it said last. @type {Distance} */
   far = UNKNOWN;
   /** What it was told last of how far this end is. @type {Distance} */
@@ -83,6 +85,8 @@ export class Link {
   suspect = false;
   /** How long a chunk takes over it; undefined where that was not measured. @type {number | undefined} */
   delay = undefined;
+  /** Whether the plan has it no more. */
+  draining = false;
   /** Whether the plan wants streams of which nothing was said to go over it. */
   eager;
   /** Whether the other end was in the room before this member: its HELLO says where streams begin for us. */

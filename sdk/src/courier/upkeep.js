@@ -51,7 +51,7 @@ export function forget(core, id) {
     const s = core.known(name);
     if (s === undefined || s === core.own) continue;
     const stream = core.streams.at(s);
-    if (stream.kind === "room") position.room = stream.window.next;
+    if (stream.kind === "room") position.room = stream.window.next ?? stream.first;
     else if (stream.kind === "received") position.received = stream.window.next;
     else position.sent = stream.log.next;
     unsent.push(...stream.waiting.clear());
@@ -89,6 +89,9 @@ export function sweep(core) {
     trim(core, s);
     doubtRoute(core, s);
     retireRoute(core, s);
+  }
+  for (const [peer, expected] of core.expected) {
+    if (expected?.until !== undefined && expected.until <= core.now) core.expected.delete(peer);
   }
   fillOwn(core);
   const isKept = (/** @type {Stream} */ { kind, log, forgetAt }) =>

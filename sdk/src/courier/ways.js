@@ -7,13 +7,16 @@
 
 import {
   AHEAD_COUNT,
-  COST_NEWS_DELAY,
+  DRAIN_QUIET,
   GAP_PATIENCE,
+  GAP_PATIENCE_MAX,
   GRAFT_AGAIN,
+  GRAFT_DOUBLINGS,
   IMPROVE_AFTER,
   IMPROVE_BY_MS,
   SLOW_DOUBLINGS,
   SLOW_FOR,
+  STALL_OPEN,
 } from "../limits.js";
 import { pushes } from "./core.js";
 import { giveUpBelow, measure } from "./receive.js";
@@ -41,12 +44,12 @@ export function want(core, at, s, upto) {
   // Whoever was asked for a part of it was asked for all of it.
   if (stream.repair && (way || stream.repair.asked.length > 0)) return;
   if (way) {
-    repair(core, s, { upto, since: now, due: now + core.lateness.patience, asked: [] });
+    repair(core, s, { upto, since: now, due: now + core.lateness.patience, asked: [], tries: 0 });
   } else if (link.isSound && link.endsOf(s).floor <= stream.next) {
     graft(core, at, s);
-    repair(core, s, { upto, since: now, due: now + GRAFT_AGAIN, asked: [at] });
+    repair(core, s, { upto, since: now, due: now + GRAFT_AGAIN, asked: [at], tries: 0 });
   } else {
-    repair(core, s, { upto, since: now, due: now, asked: [] });
+    repair(core, s, { upto, since: now, due: now, asked: [], tries: 0 });
   }
 }
 
@@ -100,7 +103,7 @@ export function repaired(core, s) {
   // Others may have got on meanwhile.
   let upto = 0;
   for (const link of core.links.things()) if (link.isSound) upto = Math.max(upto, link.endsOf(s).theirs);
-  if (upto > next) repair(core, s, { upto, since: now, due: now + core.lateness.patience, asked: [] });
+  if (upto > next) repair(core, s, { upto, since: now, due: now + core.lateness.patience, asked: [], tries: 0 });
 }
 
 /**
@@ -155,7 +158,9 @@ export function repairDue(core, s) {
   }
   graft(core, nearest, s);
   due.asked.push(nearest);
-  due.due = core.now + GRAFT_AGAIN;
+  // Over narrow links what was asked for may take its time: whoever asks everybody gets it from everybody.
+  due.due = core.now + GRAFT_AGAIN * 2 ** due.tries;
+  due.tries = Math.min(due.tries + 1, GRAFT_DOUBLINGS);
   repair(core, s, due);
 }
 
@@ -174,8 +179,18 @@ export function settleGap(core, s) {
   if (originMay && !core.links.things().some(originLacks)) return false;
   // Somebody may have it to whom there will be a link: whoever has left its neighbours behind gets others.
   const since = stream.repair?.since ?? core.now;
-  const patient = core.plan.relayed && core.now < since + GAP_PATIENCE;
-  if (patient && !stream.isUntouched && stream.forgetAt === undefined) return false;
+  // So may a neighbour that is no farther itself.
+  const hopeful = core.hopeful || core.links.things().some((link) => link.isSound && link.endsOf(s).floor <= next);
+  const patience = hopeful ? GAP_PATIENCE_MAX : GAP_PATIENCE;
+  const patient = core.plan.relayed && !stream.gaveUp && core.now < since + patience;
+  // Where a stream begins for a newcomer those know who were here before: who lacks it came too late for that.
+  const elderLacks = (/** @type {Link} */ link) => {
+    const { floor } = link.endsOf(s);
+    return link.vouches && floor > next && stream.mayBeginAt(floor);
+  };
+  const late = core.links.things().some(elderLacks);
+  // Of somebody who is gone, what nobody brings in time is lost without further ado.
+  if (!late && (patient || stream.forgetAt !== undefined)) return false;
   let least = Infinity;
   for (const at of core.links.places()) {
     const link = core.links.at(at);
@@ -184,6 +199,7 @@ export function settleGap(core, s) {
     if (link.open && (theirs > next || (core.plan.relayed && stream.parent === at))) least = Math.min(least, floor);
   }
   if (least === Infinity || least <= next) return false;
+  stream.gaveUp = true;
   giveUpBelow(core, s, least);
   dropRepair(core, s);
   for (const at of core.links.places()) {
@@ -203,13 +219,65 @@ export function settleGap(core, s) {
  * @param {number} at
  */
 export function bereave(core, at) {
+  for (const s of core.streams.places()) if (core.streams.at(s).parent === at) orphan(core, at, s);
+}
+
+/**
+ * A stream has lost its parent.
+ *
+ * @param {Core} core
+ * @param {number} at
+ * @param {number} s
+ */
+function orphan(core, at, s) {
+  const stream = core.streams.at(s);
+  stream.parent = undefined;
+  stream.bereft = true;
+  if (stream.kind === "room" && stream.isActive(core.now)) adopt(core, s, at);
+}
+
+/**
+ * Whether somebody else has what this member has of a stream, not from here, so that what follows can come from there.
+ *
+ * @param {Core} core
+ * @param {number} at
+ * @param {number} s
+ */
+function hasOtherWay(core, at, s) {
+  const { next } = core.streams.at(s);
+  return core.links.places().some((other) => {
+    const link = core.links.at(other);
+    const { theirs, floor } = link.endsOf(s);
+    const stays = other !== at && link.isSound && !link.draining;
+    return stays && theirs >= next && floor <= next && !pushes(core, other, s);
+  });
+}
+
+/**
+ * A link is to go; gives whether it is of use still.
+ *
+ * @param {Core} core
+ * @param {number} at
+ */
+export function drain(core, at) {
+  const link = core.links.at(at);
+  link.draining = true;
+  let isUsed = false;
   for (const s of core.streams.places()) {
     const stream = core.streams.at(s);
-    if (stream.parent !== at) continue;
-    stream.parent = undefined;
-    stream.bereft = true;
-    if (stream.kind === "room" && stream.isActive(core.now)) adopt(core, s, at);
+    const { theirs, moved, passedOver } = link.endsOf(s);
+    if (stream.kind === "room" && stream.parent === at) {
+      if (hasOtherWay(core, at, s)) {
+        prune(core, at, s);
+        orphan(core, at, s);
+      } else {
+        isUsed ||= core.now - stream.freshAt < DRAIN_QUIET;
+      }
+    } else if (stream.isOfRoom && pushes(core, at, s) && !passedOver) {
+      isUsed ||= Math.max(theirs, 1) < stream.next && core.now - moved < STALL_OPEN;
+    }
   }
+  return isUsed;
 }
 
 /**
@@ -227,10 +295,12 @@ export function adopt(core, s, but) {
   let nearest;
   /** Who has most, of those who have more than there is here. @type {number | undefined} */
   let holder;
-  let upto = stream.next;
+  const { next } = stream;
+  let upto = next;
+  const hasIt = (/** @type {Link} */ link) => link.isSound && !link.draining && link.endsOf(s).floor <= next;
   for (const at of core.links.places()) {
     const link = core.links.at(at);
-    if (at === but || !link.isSound) continue;
+    if (at === but || !hasIt(link)) continue;
     const { theirs, far } = link.endsOf(s);
     if (theirs > upto || (theirs === upto && holder !== undefined)) [holder, upto] = [at, theirs];
     const near = link.peer === origin || !core.plan.relayed || (far.isKnown && far.cost <= stream.far.cost);
@@ -240,7 +310,9 @@ export function adopt(core, s, but) {
   if (!core.plan.relayed && (nearest === undefined || core.links.at(nearest).peer !== origin)) {
     // Nobody announces anything in a mesh, and any of them may have lost its own link to the origin: all are asked, and all
     // but the first who sends something are told that they need not.
-    for (const at of core.links.places()) if (at !== but && core.links.at(at).isSound) graft(core, at, s);
+    for (const at of core.links.places()) {
+      if (at !== but && hasIt(core.links.at(at))) graft(core, at, s);
+    }
     return;
   }
   if (nearest === undefined) {
@@ -249,7 +321,7 @@ export function adopt(core, s, but) {
   }
   graft(core, nearest, s);
   if (holder === undefined) return;
-  repair(core, s, { upto, since: core.now, due: core.now + GRAFT_AGAIN, asked: [nearest] });
+  repair(core, s, { upto, since: core.now, due: core.now + GRAFT_AGAIN, asked: [nearest], tries: 0 });
 }
 
 /**
@@ -274,13 +346,15 @@ function isBetter(link, other, s, origin) {
  * @param {MemberId} origin
  */
 export function detour(core, origin) {
-  const s = core.stream({ origin }, "room");
+  const s = core.known({ origin });
   if (s === undefined) return;
   const stream = core.streams.at(s);
   if (!stream.hasBegun) {
-    const elder = core.links.things().find((link) => link.vouches && link.isSound && link.endsOf(s).offered > 0);
-    if (!elder) return;
-    stream.start(elder.endsOf(s).offered);
+    // Where one who knows lists what it has, and this stream is not there, that has yet to begin.
+    const isKnown = core.links.things().some((link) => link.vouches && link.isSound && !link.isUnsure);
+    if (stream.beginning !== "before") stream.begin();
+    else if (stream.offered !== undefined || isKnown) stream.meet();
+    else return;
   }
   if (stream.parent === undefined) adopt(core, s);
 }

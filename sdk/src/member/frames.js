@@ -76,8 +76,7 @@ export function hearCourier(core) {
         break;
       }
       case "unroutable":
-        // In a mesh there will be a link.
-        if (!core.isRelayed) break;
+        // Where the plan has a link there will be one, mostly.
         core.unrouted.set(event.to, core.now + (isPlanned(core, event.to) ? CONNECT_TIMEOUT : 0));
         askWays(core);
         break;

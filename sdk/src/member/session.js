@@ -93,14 +93,16 @@ export class Session {
   }
 
   /**
-   * The first message on a new socket. `up`: whom this member, `id`, has open links to.
+   * The first message on a new socket. `up`: whom this member, `id`, has open links to; `next`: the first chunk of its stream
+   * that it has not said yet.
    *
    * @param {MemberId} id
    * @param {MemberId[]} up
+   * @param {number} next
    * @param {number} now
    * @returns {ClientMessage}
    */
-  join(id, up, now) {
+  join(id, up, next, now) {
     this.state = "joining";
     this.refusal = undefined;
     this.retry = undefined;
@@ -117,7 +119,7 @@ export class Session {
     if (relay !== undefined) join.relay = relay;
     if (this.hub !== undefined) {
       // Whom it has no room for is told of as soon as the hub has welcomed this member.
-      for (const peer of resume(join, id, this.hub, this, up, this.roomState)) this.report(peer, "up", now);
+      for (const peer of resume(join, id, this.hub, this, next, up, this.roomState)) this.report(peer, "up", now);
     }
     return join;
   }

@@ -233,6 +233,8 @@ impl World {
         let Some(conn) = self.conns.get_mut(&id) else { return };
         conn.ends[end].attached = false;
         conn.ends[end].lanes = Default::default();
+        // What a closed connection has not sent yet is nobody's any more.
+        self.actors[conn.ends[end].actor].uplink.forget(id);
         if conn.ends.iter().all(|end| !end.attached) && conn.answered {
             self.conns.remove(&id);
         }
@@ -422,6 +424,12 @@ impl Uplink {
 
     fn done(&mut self) {
         self.busy = false;
+    }
+
+    /// A connection is closed.
+    fn forget(&mut self, conn: u64) {
+        self.reliable.remove(&conn);
+        self.lossy.retain(|(other, ..)| *other != conn);
     }
 }
 

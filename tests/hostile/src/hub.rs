@@ -13,8 +13,8 @@ use room::{
     wire::{
         carried::{Carried, Freight},
         signal::{
-            CarryTo, ClientMessage, Join, Json, LinkReport, Member, PinTopology, RelayOffer, Resume, Role, RouteTo,
-            ServerMessage, SetAttributes, SetState, SignalTo, StateEntry, Traffic, VERSION,
+            CarryTo, ClientMessage, Entered, Join, Json, LinkReport, Member, PinTopology, RelayOffer, Resume, Role,
+            RouteTo, ServerMessage, SetAttributes, SetState, SignalTo, StateEntry, Traffic, VERSION,
         },
     },
 };
@@ -97,6 +97,7 @@ struct Back {
     other_hub: bool,
     topology: Option<Few>,
     pin: Option<Few>,
+    next: u64,
     up: u8,
     state: Vec<(Few, Few, u64)>,
 }
@@ -245,6 +246,7 @@ impl World {
                         hub: HUBS[usize::from(back.other_hub)].to_owned(),
                         topology: back.topology.map(topology),
                         pin: back.pin.map(topology),
+                        next: back.next,
                         up: ids(back.up),
                         state: back
                             .state
@@ -416,7 +418,7 @@ impl View {
                 let entries = welcome.state.iter();
                 self.state = entries.map(|(key, e)| (key.clone(), (e.version, e.value.as_str().to_owned()))).collect();
             }
-            ServerMessage::Member(member) => drop(self.members.insert(member.id, member.clone())),
+            ServerMessage::Member(Entered { member, .. }) => drop(self.members.insert(member.id, member.clone())),
             ServerMessage::Gone(gone) => {
                 self.members.remove(&gone.id).expect("who goes was there");
                 self.links.remove(&gone.id);

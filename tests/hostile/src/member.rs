@@ -15,8 +15,8 @@ use room::{
     wire::{
         carried::{Carried, Freight},
         signal::{
-            Candidate, CarryEnd, CarryFrom, CarryTo, ClientMessage, Closing, Gone, GoneReason, Json, LinkPlan, LinkTo,
-            Member as MemberInfo, Negotiation, RefusalCode, Refused, Role, RouteVia, ServerMessage, SignalFrom,
+            Candidate, CarryEnd, CarryFrom, CarryTo, ClientMessage, Closing, Entered, Gone, GoneReason, Json, LinkPlan,
+            LinkTo, Member as MemberInfo, Negotiation, RefusalCode, Refused, Role, RouteVia, ServerMessage, SignalFrom,
             StateChange, StateEntry, TopologyChange, Update, VERSION, Welcome,
         },
     },
@@ -75,6 +75,7 @@ enum Step {
     MemberIs {
         who: Few,
         mute: bool,
+        next: Option<u64>,
     },
     Gone {
         who: Few,
@@ -369,7 +370,10 @@ impl World {
                     ice: Vec::new(),
                 })));
             }
-            Step::MemberIs { who, mute } => self.hub(ServerMessage::Member(info(id(who), mute))),
+            Step::MemberIs { who, mute, next } => {
+                let member = info(id(who), mute);
+                self.hub(ServerMessage::Member(Entered { member, next }));
+            }
             Step::Gone { who, reason } => {
                 let reason = [GoneReason::Left, GoneReason::Crashed, GoneReason::Unresponsive][usize::from(reason % 3)];
                 self.hub(ServerMessage::Gone(Gone { id: id(who), reason }));

@@ -26,6 +26,8 @@ pub(super) struct Link {
     pub suspect: bool,
     /// How long a chunk takes over it; `None` where that was not measured.
     pub delay: Option<Micros>,
+    /// Whether the plan has it no more.
+    pub draining: bool,
     /// Whether the plan wants streams of which nothing was said to go over it.
     pub eager: bool,
     /// Whether the other end was in the room before this member: its HELLO says where streams begin for us.
@@ -72,6 +74,8 @@ pub(super) struct Ends {
     pub theirs: u64,
     /// The next chunk to push.
     pub cursor: u64,
+    /// From where on it asked for the stream last, if it has not asked for the opposite since, and when.
+    pub asked: Option<(u64, Time)>,
     /// How far from its origin the other end is, as it said last.
     pub far: Distance,
     /// What it was told last of how far this end is.
@@ -106,6 +110,7 @@ impl Default for Ends {
             wanted: None,
             theirs: 0,
             cursor: 0,
+            asked: None,
             far: Distance::UNKNOWN,
             told: Distance::UNKNOWN,
             pruned: false,
@@ -147,6 +152,7 @@ impl Link {
             is_unsure: false,
             suspect: false,
             delay: None,
+            draining: false,
             eager,
             vouches: how.vouches,
             offer_from: how.offer_from,

@@ -6,9 +6,10 @@ use crate::{
     limits,
     plan::{Event, NoDistance, Profile, Topology},
     time::Time,
+    wire::frame::NUMBER_MAX,
     wire::signal::{
-        CarryEnd, GUEST, Gone, GoneReason, Join, LinkTo, Member, RefusalCode, Refused, Resume, Role, ServerMessage,
-        StateChange, Traffic, VERSION, Welcome,
+        CarryEnd, Entered, GUEST, Gone, GoneReason, Join, LinkTo, Member, RefusalCode, Refused, Resume, Role,
+        ServerMessage, StateChange, Traffic, VERSION, Welcome,
     },
 };
 
@@ -77,7 +78,7 @@ impl Hub {
         for id in replaced {
             self.gone(now, id, GoneReason::Replaced);
         }
-        let Resume { topology, up, state, .. } = join.resume.unwrap_or_default();
+        let Resume { topology, next, up, state, .. } = join.resume.unwrap_or_default();
         let may_write = grant.publish_data;
         self.counters.joined += 1;
         self.roster.insert(now, member.clone(), grant, conn);
@@ -93,7 +94,8 @@ impl Hub {
             self.roster.vouch(id, peer);
         }
         self.welcome(id, conn, false);
-        self.tell_others(id, ServerMessage::Member(member));
+        let next = (next > 1).then_some(next.min(NUMBER_MAX));
+        self.tell_others(id, ServerMessage::Member(Entered { member, next }));
         for key in changed {
             if let Some(entry) = self.state.entries().get(&key) {
                 let (value, version) = (entry.value.clone(), entry.version);
@@ -206,7 +208,7 @@ impl Hub {
         if session.member.mute != mute {
             let member = Member { mute, ..session.member.clone() };
             self.roster.replace_member(member.clone());
-            self.tell_others(id, ServerMessage::Member(member));
+            self.tell_others(id, ServerMessage::Member(member.into()));
         }
         Ok(())
     }

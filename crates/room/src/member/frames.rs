@@ -51,13 +51,12 @@ impl Member {
                     self.event(Event::Gap { member: origin, addressed, from_seq: from, to_seq: to });
                 }
                 courier::Event::Gap { .. } => {}
-                // In a mesh there will be a link.
-                courier::Event::Unroutable { to } if self.is_relayed() => {
+                // Where the plan has a link there will be one, mostly.
+                courier::Event::Unroutable { to } => {
                     let patience = if self.is_planned(to) { limits::CONNECT_TIMEOUT } else { Micros(0) };
                     self.unrouted.insert(to, self.now + patience);
                     self.ask_ways();
                 }
-                courier::Event::Unroutable { .. } => {}
             }
         }
     }

@@ -27,6 +27,9 @@ impl Member {
         for link in plan.open {
             if let Some(peer) = self.peers.get_mut(&link.peer) {
                 peer.link.may_be_carried = self.session.carries;
+                if peer.draining.take().is_some() {
+                    self.courier.drain_no_more(link.peer);
+                }
                 let todo = peer.link.plan(link.role, self.now);
                 self.apply(link.peer, todo);
             }
@@ -38,11 +41,33 @@ impl Member {
         for id in plan.close {
             if let Some(peer) = self.peers.get_mut(&id) {
                 peer.link.role = None;
-                let todo = peer.link.give_up();
-                self.close_connections(id, &todo);
-                self.link_event(id, LinkState::Closed, Some("the plan has no link here any more"));
+                peer.draining = Some((self.now + limits::DRAIN_MAX, self.now));
+                self.drain_link(id);
             }
         }
+    }
+
+    /// Closes a link that the plan has no more, unless it is of use still.
+    pub(super) fn drain_link(&mut self, id: MemberId) {
+        let now = self.now;
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some((until, _)) = peer.draining.filter(|(_, look)| *look <= now) else { return };
+        // What the hub carries ends with the plan.
+        if peer.link.is_open() && !peer.link.is_carried() && until > now && self.courier.drain(now, id) {
+            peer.draining = Some((until, now + limits::DRAIN_LOOK));
+        } else {
+            self.close_drained(id);
+        }
+    }
+
+    /// Closes a link that the plan has no more; false where it has it.
+    fn close_drained(&mut self, id: MemberId) -> bool {
+        let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.draining.is_some()) else { return false };
+        peer.draining = None;
+        let todo = peer.link.give_up();
+        self.close_connections(id, &todo);
+        self.link_event(id, LinkState::Closed, Some("the plan has no link here any more"));
+        true
     }
 
     /// Whether members pass on what others say.
@@ -57,11 +82,11 @@ impl Member {
         let plan = courier::Plan { epoch: self.session.epoch, relayed, eager: self.eager.clone() };
         self.courier.plan(self.now, plan);
         self.sign_values();
-        for (id, _) in self.peers.iter().filter(|(_, peer)| !peer.info.relay) {
+        for (id, peer) in self.peers.iter().filter(|(_, peer)| !peer.info.relay) {
             if relayed {
                 self.courier.expect_no_more(self.now, *id);
             } else {
-                self.courier.expect(self.now, *id);
+                self.courier.expect_since(self.now, *id, peer.offer_from());
             }
         }
     }
@@ -96,9 +121,8 @@ impl Member {
     fn greet(&mut self, id: MemberId) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         peer.lossy.link_up();
-        let offer_from = (!peer.elder).then_some(Time(peer.since.0.saturating_sub(limits::ENTRY_MARGIN.0)));
-        let vouches = peer.elder && self.session.topology != MESH;
-        self.courier.link_up(self.now, id, LinkUp { vouches, offer_from });
+        let how = LinkUp { vouches: peer.elder, offer_from: peer.offer_from() };
+        self.courier.link_up(self.now, id, how);
         self.publish_all(id);
         self.dirty.insert(id);
     }
@@ -227,7 +251,11 @@ impl Member {
     pub(super) fn close_connections(&mut self, peer: MemberId, todo: &[Do]) {
         for step in todo {
             match step {
-                Do::Down => self.courier.link_down(self.now, peer),
+                Do::Down => {
+                    // Others may be asked that there is no link to yet.
+                    self.courier.hope(true);
+                    self.courier.link_down(self.now, peer);
+                }
                 Do::Close(attempt) => self.outputs.push_back(Output::Close { peer, attempt: *attempt }),
                 _ => {}
             }
@@ -235,11 +263,17 @@ impl Member {
     }
 
     pub(super) fn fail_link(&mut self, id: MemberId, reason: &str) {
+        if self.close_drained(id) {
+            return self.give_up_returning(id);
+        }
         if !self.end_connection(id, Micros(0)) {
             return;
         }
         self.link_event(id, LinkState::Failed, Some(reason));
         self.give_up_returning(id);
+        if !self.is_relayed() {
+            self.courier.detour(self.now, id);
+        }
     }
 
     /// The peer broke the rules: its link is cut. Where it forged that is said to the hub, and the link stays closed for a
@@ -261,6 +295,9 @@ impl Member {
 
     /// The peer closed the link. Where it is leaving, that it left is all that the application hears.
     pub(super) fn part_link(&mut self, id: MemberId, reason: String) {
+        if self.close_drained(id) {
+            return self.give_up_returning(id);
+        }
         if !self.end_connection(id, limits::PARTING_GRACE) {
             return;
         }

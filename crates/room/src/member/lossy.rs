@@ -54,11 +54,11 @@ impl Published {
             let is_asked = self.latest.get(channel).is_some_and(|own| own.is_asked);
             self.latest.insert(channel.to_owned(), Own { seq, said, is_signed: false, is_asked });
         }
-        Value { seq, frame, due: Time(0) }
+        Value::of(seq, frame, Time(0))
     }
 
     pub fn all(&self) -> impl Iterator<Item = (&String, Value)> {
-        self.latest.iter().map(|(name, own)| (name, Value { seq: own.seq, frame: own.said.encode(), due: Time(0) }))
+        self.latest.iter().map(|(name, own)| (name, Value::of(own.seq, own.said.encode(), Time(0))))
     }
 
     /// The channels that have a value.
@@ -86,7 +86,7 @@ impl Published {
         }
         own.said = own.said.clone().with_signature(signature);
         own.is_signed = true;
-        Some(Value { seq, frame: own.said.encode(), due: Time(0) })
+        Some(Value::of(seq, own.said.encode(), Time(0)))
     }
 }
 
@@ -97,12 +97,14 @@ pub(super) struct Value {
     frame: Bytes,
     /// When it is to be sent (again).
     due: Time,
+    /// How often it was sent over this link.
+    tries: u32,
 }
 
 impl Value {
-    /// A value that somebody else said.
+    /// A value that is to be sent at a time.
     pub fn of(seq: u64, frame: Bytes, due: Time) -> Value {
-        Value { seq, frame, due }
+        Value { seq, frame, due, tries: 0 }
     }
 }
 
@@ -124,7 +126,7 @@ impl LossyFlow {
         self.queue.clear();
         self.queued = 0;
         for value in self.unseen.values_mut() {
-            value.due = Time(0);
+            (value.due, value.tries) = (Time(0), 0);
         }
     }
 
@@ -183,7 +185,8 @@ impl LossyFlow {
             && self.buffered < limits::LOSSY_PAUSE
             && let Some(value) = self.unseen.values_mut().find(|value| value.due <= now)
         {
-            value.due = now + resend_after(rtt);
+            value.due = now + resend_after(rtt, value.tries);
+            value.tries += 1;
             self.queued += value.frame.len();
             self.queue.push(value.frame.clone());
         }
@@ -321,8 +324,12 @@ fn bit(back: u64) -> u64 {
     1_u64.checked_shl(u32::try_from(back).unwrap_or(u32::MAX)).unwrap_or(0)
 }
 
-fn resend_after(rtt: Option<Micros>) -> Micros {
-    rtt.map_or(limits::LATEST_RESEND, |rtt| rtt.times(2).max(limits::LATEST_RESEND))
+/// How long a value that was sent so often before waits until it is sent again: twice as long each time, so that a link that
+/// is too slow for what is said is not filled with what was said before.
+fn resend_after(rtt: Option<Micros>, tries: u32) -> Micros {
+    let first = rtt.map_or(limits::LATEST_RESEND, |rtt| rtt.times(2).max(limits::LATEST_RESEND));
+    let most = first.max(limits::LATEST_RESEND_MAX);
+    Micros((first.0 << tries.min(16)).min(most.0))
 }
 
 #[cfg(test)]

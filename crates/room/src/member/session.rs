@@ -122,8 +122,9 @@ impl Session {
         t ^ (t >> 14)
     }
 
-    /// The first message on a new socket. `up`: whom this member has open links to.
-    pub fn join(&mut self, up: Vec<MemberId>, now: Time) -> ClientMessage {
+    /// The first message on a new socket. `up`: whom this member has open links to; `next`: the first chunk of its stream that
+    /// it has not said yet.
+    pub fn join(&mut self, up: Vec<MemberId>, next: u64, now: Time) -> ClientMessage {
         self.state = State::Joining;
         self.refusal = None;
         self.retry = None;
@@ -143,7 +144,8 @@ impl Session {
             resume: None,
         };
         let Some(hub) = self.hub.clone() else { return ClientMessage::Join(join) };
-        let (message, left_out) = resume(join, hub, (&self.topology, self.wanted.as_deref()), up, &self.room_state);
+        let linked = (self.topology.as_str(), self.wanted.as_deref());
+        let (message, left_out) = resume(join, hub, linked, next, up, &self.room_state);
         // They are told as soon as the hub has welcomed this member.
         for peer in left_out {
             self.report(peer, Report::Up, now);

@@ -10,7 +10,7 @@ use room::{
     plan::Topology,
     time::{Micros, Time},
     wire::signal::{
-        Attributes, ClientMessage, Join, Json, LinkReport, Member, Resume, Role, ServerMessage, SetAttributes,
+        Attributes, ClientMessage, Entered, Join, Json, LinkReport, Member, Resume, Role, ServerMessage, SetAttributes,
         SetState, SignalTo, StateEntry, Traffic,
     },
 };
@@ -99,6 +99,7 @@ impl Run {
             hub: if same { config().hub_id } else { "00000000000000ff".to_owned() },
             topology: None,
             pin: PINS.get(usize::from(oddity)).map(|pin| (*pin).to_owned()),
+            next: up.first().map_or(1, |number| u64::MAX >> number),
             up: up.into_iter().map(id).collect(),
             state: state.into_iter().map(|(key, value, version)| (key_of(key), entry(value, version))).collect(),
         });
@@ -213,7 +214,7 @@ impl View {
                 assert!(!first || refused.fatal);
             }
             _ if first => panic!("{message:?} before the welcome"),
-            ServerMessage::Member(member) => {
+            ServerMessage::Member(Entered { member, .. }) => {
                 self.roster.insert(member.id, member);
             }
             ServerMessage::Gone(gone) => {
