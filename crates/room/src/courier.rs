@@ -408,7 +408,7 @@ impl Courier {
     pub fn link_down(&mut self, now: Time, peer: MemberId) {
         self.now = now;
         let Some(at) = self.by_peer.remove(&peer) else { return };
-        let own = self.links[at].ends_of(self.own);
+        let own = *self.links[at].ends_of(self.own);
         let was_open = self.links.remove(at).is_some_and(|link| link.open);
         if was_open && let Some(expected) = self.expected.get_mut(&peer) {
             *expected = Some(Expected { from: own.theirs, since: now, until: None });

@@ -104,32 +104,29 @@ pub(super) struct Ends {
     pub in_telling: bool,
 }
 
-impl Default for Ends {
-    fn default() -> Ends {
-        Ends {
-            wanted: None,
-            theirs: 0,
-            cursor: 0,
-            asked: None,
-            far: Distance::UNKNOWN,
-            told: Distance::UNKNOWN,
-            pruned: false,
-            ahead: 0,
-            slow: 0,
-            rests_until: Time(0),
-            offered: 0,
-            floor: 0,
-            moved: Time(0),
-            passed_over: false,
-            proved: 0,
-            routed: false,
-            in_ready: false,
-            in_telling: false,
-        }
-    }
-}
-
 impl Ends {
+    /// Of a stream of which nothing was said yet.
+    const UNTOLD: Ends = Ends {
+        wanted: None,
+        theirs: 0,
+        cursor: 0,
+        asked: None,
+        far: Distance::UNKNOWN,
+        told: Distance::UNKNOWN,
+        pruned: false,
+        ahead: 0,
+        slow: 0,
+        rests_until: Time(0),
+        offered: 0,
+        floor: 0,
+        moved: Time(0),
+        passed_over: false,
+        proved: 0,
+        routed: false,
+        in_ready: false,
+        in_telling: false,
+    };
+
     /// The other end has everything below `next`. Gives whether that is news.
     pub fn has(&mut self, next: u64, now: Time) -> bool {
         let news = next > self.theirs;
@@ -182,14 +179,14 @@ impl Link {
 
     pub fn ends(&mut self, stream: usize) -> &mut Ends {
         if self.streams.len() <= stream {
-            self.streams.resize(stream + 1, Ends::default());
+            self.streams.resize(stream + 1, Ends::UNTOLD);
         }
         &mut self.streams[stream]
     }
 
     /// The same, where nothing was said yet.
-    pub fn ends_of(&self, stream: usize) -> Ends {
-        self.streams.get(stream).copied().unwrap_or_default()
+    pub fn ends_of(&self, stream: usize) -> &Ends {
+        self.streams.get(stream).unwrap_or(&Ends::UNTOLD)
     }
 
     /// A chunk went over it and back in so long.
@@ -231,7 +228,7 @@ impl Link {
     /// A stream is forgotten; its place will be another's.
     pub fn forget(&mut self, stream: usize) {
         if let Some(ends) = self.streams.get_mut(stream) {
-            *ends = Ends::default();
+            *ends = Ends::UNTOLD;
             self.ready.retain(|other| *other != stream);
             self.telling.retain(|other| *other != stream);
         }

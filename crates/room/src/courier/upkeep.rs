@@ -101,6 +101,12 @@ impl Courier {
     /// addressed one at once.
     pub(super) fn trim(&mut self, s: usize) {
         let stream = &self.streams[s];
+        // Most streams have nothing to let go of most of the time.
+        if stream.log.is_empty() {
+            let stream = &mut self.streams[s];
+            stream.proofs.trim(stream.log.first());
+            return self.weigh(s);
+        }
         let followers = self.links.iter().filter(|(at, _)| self.pushes(*at, s)).map(|(_, link)| link.ends_of(s));
         let floor = followers.filter(|ends| !ends.passed_over).map(|ends| ends.theirs).min();
         let expected = || self.expected.values().flatten().map(|expected| expected.from).min();
