@@ -88,6 +88,16 @@ export const RETRY_MAX = secs(8);
 export const PING_AFTER = millis(500);
 /** Age of a round-trip sample after which a link is pinged although it is busy. */
 export const RTT_AFTER = secs(2);
+/** Others in a room up to whom nobody tells the hub how far they are: all are neighbours of each other. */
+export const DISTANCES_ABOVE = 8;
+/** Links of which a member tells the hub at once how far their other ends are. */
+export const DISTANCES_TOLD = 16;
+/** How long a member gathers what it has measured of its links before it tells the hub. */
+export const DISTANCES_AFTER = secs(2);
+/** How often it does at most. */
+export const DISTANCES_EVERY = secs(10);
+/** By how many ms, and a quarter of what was told, a link's round trip must have changed to be told again. */
+export const DISTANCE_NEWS_MS = 10;
 /** Silence on a link after which its peer is suspected. */
 export const SUSPECT_AFTER = millis(1_500);
 /** Silence after which the offerer restarts ICE. */

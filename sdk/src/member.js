@@ -23,7 +23,7 @@ import { Core } from "./member/core.js";
 import { askWays, buffered, consumed, hearCourier, packetCame, pump } from "./member/frames.js";
 import { close, connected, disconnected, giveUpEntering, gone, hubSaid, parted, pin, tellChange } from "./member/hub.js";
 import {
-  apply, carriedCame, drain, failLink, faulty, isCurrent, isUp, linkUp, local, partLink, prove, tellParted,
+  apply, carriedCame, drain, failLink, faulty, isCurrent, isUp, linkUp, local, partLink, prove, tellParted, tellRtts,
 } from "./member/links.js";
 import { tellTraffic } from "./member/traffic.js";
 import { signed, verified } from "./member/vouch.js";
@@ -223,6 +223,7 @@ export class Member {
     }
     const isAwaited = (/** @type {Peer} */ { link }) => link.role !== undefined && !link.isOpen;
     core.courier.hope(!session.isJoined || [...core.peers.values()].some(isAwaited));
+    if (session.tellsRtts(core.now)) tellRtts(core);
     core.courier.tick(core.now);
     askWays(core);
     tellTraffic(core);

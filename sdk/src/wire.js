@@ -38,7 +38,8 @@ import { SIGNAL_MAX, WELCOME_MAX } from "./limits.js";
  *   | { type: "join", v: number, secret: string, key?: string, name: string, attributes?: Attributes, token?: string,
  *       topology?: string, agent?: string, relay?: RelayOffer, resume?: Resume }
  *   | { type: "signal", to: MemberId, attempt: number, data: Json }
- *   | { type: "links", up?: MemberId[], suspect?: MemberId[], down?: MemberId[], settled?: boolean, forged?: MemberId[] }
+ *   | { type: "links", up?: MemberId[], suspect?: MemberId[], down?: MemberId[], settled?: boolean, forged?: MemberId[],
+ *       rtt?: Record<MemberId, number> }
  *   | { type: "attributes", op: number, set: Record<string, string | null> }
  *   | { type: "state", op: number, key: string, value: Json }
  *   | { type: "ping" }
@@ -274,11 +275,12 @@ const list = (item) => (value, path) => {
  * An object used as a map. Made with `Object.fromEntries`, to which `__proto__` is a key like any other.
  *
  * @param {Shape} item
+ * @param {Shape} [key]
  * @returns {Shape}
  */
-const map = (item) => (value, path) => {
+const map = (item, key = TEXT) => (value, path) => {
   if (!isRecord(value)) throw new MessageError("bad_message", `${path} is not an object`);
-  return Object.fromEntries(Object.entries(value).map(([key, entry]) => [TEXT(key, path), item(entry, path)]));
+  return Object.fromEntries(Object.entries(value).map(([name, entry]) => [key(name, path), item(entry, path)]));
 };
 
 /**
@@ -362,7 +364,14 @@ const CLIENT = new Map(
       "resume?": object({ hub: TEXT, "topology?": TEXT, "pin?": TEXT, "next?": NUMBER, "up?": list(ID), "state?": STATE }),
     }),
     signal: object({ to: ID, attempt: NUMBER_32, data: JSON_VALUE }),
-    links: object({ "up?": list(ID), "suspect?": list(ID), "down?": list(ID), "settled?": FLAG, "forged?": list(ID) }),
+    links: object({
+      "up?": list(ID),
+      "suspect?": list(ID),
+      "down?": list(ID),
+      "settled?": FLAG,
+      "forged?": list(ID),
+      "rtt?": map(NUMBER_32, ID),
+    }),
     attributes: object({ op: NUMBER, set: map(nullable(TEXT)) }),
     state: object({ op: NUMBER, key: TEXT, value: JSON_VALUE }),
     ping: EMPTY,

@@ -79,6 +79,16 @@ pub const RETRY_MAX: Micros = Micros::from_secs(8);
 pub const PING_AFTER: Micros = Micros::from_millis(500);
 /// Age of a round-trip sample after which a link is pinged although it is busy.
 pub const RTT_AFTER: Micros = Micros::from_secs(2);
+/// Others in a room up to whom nobody tells the hub how far they are: all are neighbours of each other.
+pub const DISTANCES_ABOVE: usize = 8;
+/// Links of which a member tells the hub at once how far their other ends are.
+pub const DISTANCES_TOLD: usize = 16;
+/// How long a member gathers what it has measured of its links before it tells the hub.
+pub const DISTANCES_AFTER: Micros = Micros::from_secs(2);
+/// How often it does at most.
+pub const DISTANCES_EVERY: Micros = Micros::from_secs(10);
+/// By how many ms, and a quarter of what was told, a link's round trip must have changed to be told again.
+pub const DISTANCE_NEWS_MS: u64 = 10;
 /// Silence on a link after which its peer is suspected.
 pub const SUSPECT_AFTER: Micros = Micros::from_millis(1_500);
 /// Silence after which the offerer restarts ICE.
@@ -329,6 +339,12 @@ pub const REBALANCE_EVERY: Micros = Micros::from_secs(10);
 pub const REBALANCE_SAMPLES: usize = 64;
 /// Members below which nobody is moved: all are neighbours of each other anyway.
 pub const REBALANCE_MEMBERS: usize = 16;
+/// When time passes, one member in so many is moved where its place in a cycle is far from the best …
+pub const REDRAWN_SHARE: usize = 128;
+/// … and at most so many are looked at.
+pub const REDRAWN_MAX: usize = 256;
+/// Newcomers whose first place in the cycles was drawn before it was known where they are, and who wait for a better one.
+pub const REDRAWN_WAITING: usize = 16 * 1024;
 /// Neighbours on either side in a cycle that a member is told.
 pub const RING_REACH: usize = 2;
 /// Members that an event looks at for a shallower place in the spanning tree.
@@ -359,9 +375,17 @@ pub const RELAY_FAN: u16 = 4;
 pub const RELAYS_COMPARED: usize = 64;
 /// Members that are looked after when time passes.
 pub const TICK_TENDED: usize = 16;
-/// How much nearer a relay must be for a member to move there, in µs one way.
+/// How much nearer a relay must be for a member to move there, or how much shorter a cycle for one to move within it.
 pub const NEARER: Micros = Micros::from_millis(20);
 /// The distance of members of whom it is not known, one way.
 pub const DISTANCE_UNKNOWN: Micros = Micros::from_millis(50);
+/// The longest way that is believed, one way.
+pub const DISTANCE_MAX: Micros = Micros::from_secs(1);
+/// When time passes, one member in so many is looked for where its neighbours have it now …
+pub const PLACES_SHARE: usize = 16;
+/// … and at most so many are.
+pub const PLACES_MAX: usize = 512;
+/// Members that are looked for after one that was found, by way of it.
+pub const PLACES_SPREAD: usize = 64;
 /// What a link over TURN costs beside its distance.
 pub const TURN_PENALTY: Micros = Micros::from_millis(100);

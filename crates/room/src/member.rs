@@ -49,7 +49,7 @@ use crate::{
         carried::{Carried, Freight},
         frame::{self, Frame, Head, Kind, PacketReader, Stream},
         signal::{
-            Attributes, CarryEnd, CarryFrom, CarryTo, ClientMessage, Entered, GoneReason, Json, LinkPlan,
+            Attributes, CarryEnd, CarryFrom, CarryTo, ClientMessage, Entered, GoneReason, Json, LinkPlan, LinkReport,
             Member as MemberInfo, Negotiation, RefusalCode, Refused, RouteTo, ServerMessage, SetState, SignalTo,
             Welcome,
         },
@@ -334,6 +334,9 @@ impl Member {
         }
         let is_awaited = |peer: &Peer| peer.link.role.is_some() && !peer.link.is_open();
         self.courier.hope(!self.session.is_joined() || self.peers.values().any(is_awaited));
+        if self.session.tells_rtts(self.now) {
+            self.tell_rtts();
+        }
         self.courier.tick(self.now);
         self.ask_ways();
         self.tell_traffic();

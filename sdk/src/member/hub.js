@@ -10,7 +10,7 @@ import { mayReturn } from "../wire.js";
 import { callFailed, publishAll } from "./app.js";
 import { Peer } from "./core.js";
 import { hearEarly, routed } from "./frames.js";
-import { carry, closeConnections, loseCarriages, planCourier, planned, signal } from "./links.js";
+import { carry, closeConnections, forgetToldRtts, loseCarriages, planCourier, planned, signal } from "./links.js";
 import { sortedEntries } from "./order.js";
 
 /** @import {MemberId} from "../id.js" */
@@ -146,6 +146,7 @@ function welcomed(core, welcome) {
   core.self = welcome.self;
   if (before === undefined) joined(core, welcome);
   else rejoined(core, welcome, before === welcome.hub);
+  forgetToldRtts(core);
   core.eager.clear();
   planned(core, { open: welcome.links, eager: welcome.eager });
   for (const message of again) core.tell(message);

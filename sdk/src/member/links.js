@@ -8,7 +8,9 @@
 import { decodeCarried, encodeCarried, readAddress } from "../carried.js";
 import { Forged, LinkError, neverSent } from "../courier/error.js";
 import { FrameError, PacketWriter, encodeFrame } from "../frame.js";
-import { CARRY_AFTER, CARRY_AGAIN, DESCRIPTION_MAX, DRAIN_LOOK, DRAIN_MAX, PARTING_GRACE } from "../limits.js";
+import {
+  CARRY_AFTER, CARRY_AGAIN, DESCRIPTION_MAX, DISTANCES_ABOVE, DISTANCES_TOLD, DRAIN_LOOK, DRAIN_MAX, ENTRY_MARGIN, PARTING_GRACE,
+} from "../limits.js";
 import { byteLength, readNegotiation } from "../wire.js";
 import { publishAll } from "./app.js";
 import { packetCame } from "./frames.js";
@@ -442,6 +444,39 @@ function endConnection(core, id, grace) {
   closeConnections(core, id, todo);
   if (!isCarried) core.session.report(id, "down", core.now);
   return !isCarried;
+}
+
+/**
+ * Tells the hub how far the other ends of links are, as far as that is news.
+ *
+ * @param {Core} core
+ */
+export function tellRtts(core) {
+  const news = core.sortedPeers().filter(([, { link }]) => link.rttNews !== undefined);
+  const told = news.slice(0, DISTANCES_TOLD).map(([id, { link }]) => [id, (link.toldMs = link.rttNews)]);
+  if (news.length > told.length) core.session.measured(core.now);
+  if (told.length > 0) core.tell({ type: "links", rtt: Object.fromEntries(told) });
+}
+
+/**
+ * The hub may know nothing of what it was told.
+ *
+ * @param {Core} core
+ */
+export function forgetToldRtts(core) {
+  for (const { link } of core.peers.values()) link.toldMs = undefined;
+  core.session.forgetToldRtts();
+  for (const id of core.peers.keys()) lookForRttNews(core, id);
+}
+
+/**
+ * The hub is to be told of a link soon, where that is news to it and the room is large enough.
+ *
+ * @param {Core} core
+ * @param {MemberId} id
+ */
+export function lookForRttNews(core, id) {
+  if (core.peers.get(id)?.link.rttNews !== undefined && core.peers.size > DISTANCES_ABOVE) core.session.measured(core.now);
 }
 
 /**

@@ -108,6 +108,7 @@ impl Member {
             Frame::Pong { token } => {
                 if peer.link.ponged(token, self.now) {
                     peer.link.rtt.into_iter().for_each(|rtt| self.courier.measured(id, rtt));
+                    self.look_for_rtt_news(id);
                     self.link_event(id, LinkState::Open, None);
                 }
             }

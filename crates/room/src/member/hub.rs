@@ -107,6 +107,7 @@ impl Member {
             None => self.joined(&welcome),
             Some(hub) => self.rejoined(&welcome, hub == welcome.hub),
         }
+        self.forget_told_rtts();
         self.eager.clear();
         self.planned(LinkPlan { open: welcome.links, eager: welcome.eager, ..LinkPlan::default() });
         for message in again {

@@ -329,6 +329,39 @@ impl Member {
         !is_carried
     }
 
+    /// Tells the hub how far the other ends of links are, as far as that is news.
+    pub(super) fn tell_rtts(&mut self) {
+        let news = self.peers.iter_mut().filter_map(|(id, peer)| Some((*id, peer.link.rtt_news()?, &mut peer.link)));
+        let mut news = news.peekable();
+        let mut rtt = BTreeMap::new();
+        for (id, ms, link) in news.by_ref().take(limits::DISTANCES_TOLD) {
+            link.tell_rtt(Some(ms));
+            rtt.insert(id, u32::try_from(ms).unwrap_or(u32::MAX));
+        }
+        if news.peek().is_some() {
+            self.session.measured(self.now);
+        }
+        if !rtt.is_empty() {
+            self.tell(ClientMessage::Links(LinkReport { rtt, ..LinkReport::default() }));
+        }
+    }
+
+    /// The hub may know nothing of what it was told.
+    pub(super) fn forget_told_rtts(&mut self) {
+        self.peers.values_mut().for_each(|peer| peer.link.tell_rtt(None));
+        self.session.forget_told_rtts();
+        let measured: Vec<MemberId> = self.peers.keys().copied().collect();
+        measured.into_iter().for_each(|id| self.look_for_rtt_news(id));
+    }
+
+    /// The hub is to be told of a link soon, where that is news to it and the room is large enough.
+    pub(super) fn look_for_rtt_news(&mut self, id: MemberId) {
+        let is_news = self.peers.get(&id).is_some_and(|peer| peer.link.rtt_news().is_some());
+        if is_news && self.peers.len() > limits::DISTANCES_ABOVE {
+            self.session.measured(self.now);
+        }
+    }
+
     /// A member that a restarted hub does not list is believed in only while its link lives.
     fn give_up_returning(&mut self, id: MemberId) {
         // One that was reached over the hub alone has no link before it is back.

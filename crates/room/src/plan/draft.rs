@@ -23,6 +23,7 @@ impl Draft<'_> {
         let turn = of_a.turn || of_b.turn || of_a.symmetric_nat && of_b.symmetric_nat;
         let penalty = if turn { limits::TURN_PENALTY.0 } else { 0 };
         let distance = self.distance.between(self.members.id(a), self.members.id(b));
+        let distance = distance.or_else(|| self.members.place(a).way(self.members.place(b)));
         distance.unwrap_or(limits::DISTANCE_UNKNOWN).0.saturating_add(penalty)
     }
 

@@ -5,7 +5,7 @@
 
 use smallvec::SmallVec;
 
-use super::{LinkOp, Members, Slot};
+use super::{LinkOp, Members, Slot, place::Way};
 use crate::limits;
 
 /// Why a link is wanted.
@@ -66,6 +66,8 @@ struct End {
     tags: u16,
     /// At the end of the lower slot: what the link was before the event, once that is about to change.
     before: u16,
+    /// How long a message takes, as this end has measured it.
+    way: Way,
 }
 
 /// A slot's links. Those of a small world's member, and the two that it gets before it gives others up, stand where the
@@ -197,6 +199,31 @@ impl Links {
         ends.binary_search_by_key(&b, |end| end.peer).map_or(0, |at| ends[at].tags)
     }
 
+    /// What a slot's member has measured of one of its links. Nothing where it has none.
+    pub(super) fn measured(&mut self, slot: Slot, peer: Slot, way: Way) {
+        let ends = &mut self.of[slot.index()];
+        if let Ok(at) = ends.binary_search_by_key(&peer, |end| end.peer) {
+            ends[at].way = way;
+        }
+    }
+
+    /// The other ends of the links that a slot's member has measured, and what it and they have.
+    pub(super) fn ways(&self, slot: Slot) -> impl Iterator<Item = (Slot, Way, Way)> {
+        let measured = self.of[slot.index()].iter().filter(|end| end.way != Way::NONE);
+        measured.map(move |end| (end.peer, end.way, self.way(end.peer, slot)))
+    }
+
+    /// The other ends of a slot's links that have measured them.
+    pub(super) fn measured_by(&self, slot: Slot) -> impl Iterator<Item = Slot> {
+        let peers = self.of[slot.index()].iter().map(|end| end.peer);
+        peers.filter(move |peer| self.way(*peer, slot) != Way::NONE)
+    }
+
+    fn way(&self, slot: Slot, peer: Slot) -> Way {
+        let ends = &self.of[slot.index()];
+        ends.binary_search_by_key(&peer, |end| end.peer).map_or(Way::NONE, |at| ends[at].way)
+    }
+
     /// The other ends of a slot's links.
     pub(super) fn of(&self, slot: Slot) -> impl Iterator<Item = Slot> {
         self.among(slot, WANTED)
@@ -232,7 +259,7 @@ impl Links {
     fn end_mut(&mut self, slot: Slot, peer: Slot) -> &mut End {
         let ends = &mut self.of[slot.index()];
         let at = ends.binary_search_by_key(&peer, |end| end.peer).unwrap_or_else(|at| {
-            ends.insert(at, End { peer, tags: 0, before: 0 });
+            ends.insert(at, End { peer, tags: 0, before: 0, way: Way::NONE });
             at
         });
         &mut ends[at]

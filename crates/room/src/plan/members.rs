@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand_chacha::ChaCha8Rng;
 use rand_core::RngCore;
 
-use super::LinkOp;
+use super::{LinkOp, place::Place};
 use crate::{id::MemberId, limits, time::Micros};
 
 /// What a member can carry.
@@ -36,14 +36,14 @@ impl Default for Profile {
     }
 }
 
-/// How far members are from each other, as far as anybody knows. The same question must have the same answer while an
-/// event is planned.
+/// What is known of how far members are from each other beside what they have [measured](super::Event::Measured): in a
+/// simulation, all of it. The same question must have the same answer while an event is planned.
 pub trait Distance {
     /// The time that a message takes one way.
     fn between(&self, a: MemberId, b: MemberId) -> Option<Micros>;
 }
 
-/// Nothing is known of distances.
+/// Nothing is known but what was measured.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoDistance;
 
@@ -81,10 +81,12 @@ pub(super) struct Members {
     arrivals: u64,
     relays: BTreeSet<Slot>,
     draining: BTreeSet<Slot>,
+    /// How many of whom it is known where they are.
+    pub(super) placed: usize,
     pub(super) supply: Supply,
 }
 
-/// Half a cache line, and never across two: a newcomer looks at dozens.
+/// Half a cache line, and never across two: a newcomer looks at dozens. So the profile stands here in pieces.
 #[derive(Debug)]
 #[repr(align(32))]
 pub(super) struct Node {
@@ -92,10 +94,37 @@ pub(super) struct Node {
     arrival: u64,
     /// Place in `live`; `AWAY` while away.
     live: u32,
-    profile: Profile,
+    uplink_kbps: u32,
+    place: Place,
+    max_links: u16,
+    /// `RELAY`, `SYMMETRIC_NAT`, `TURN`.
+    flags: u8,
 }
 
+const _: () = assert!(size_of::<Node>() == 32);
 const AWAY: u32 = u32::MAX;
+const RELAY: u8 = 1;
+const SYMMETRIC_NAT: u8 = 2;
+const TURN: u8 = 4;
+
+impl Node {
+    fn profile(&self) -> Profile {
+        Profile {
+            max_links: self.max_links,
+            uplink_kbps: self.uplink_kbps,
+            relay: self.flags & RELAY != 0,
+            symmetric_nat: self.flags & SYMMETRIC_NAT != 0,
+            turn: self.flags & TURN != 0,
+        }
+    }
+
+    fn set_profile(&mut self, profile: Profile) {
+        let flag = |holds: bool, flag: u8| if holds { flag } else { 0 };
+        self.max_links = profile.max_links.max(limits::MEMBER_LINKS_MIN);
+        self.uplink_kbps = profile.uplink_kbps;
+        self.flags = flag(profile.relay, RELAY) | flag(profile.symmetric_nat, SYMMETRIC_NAT) | flag(profile.turn, TURN);
+    }
+}
 
 /// What the members that are no relays can send together.
 #[derive(Debug)]
@@ -147,7 +176,16 @@ impl Members {
             return None;
         }
         self.arrivals += 1;
-        let node = Node { id, arrival: self.arrivals, live: AWAY, profile: bounded(profile) };
+        let mut node = Node {
+            id,
+            arrival: self.arrivals,
+            live: AWAY,
+            uplink_kbps: 0,
+            place: Place::UNKNOWN,
+            max_links: 0,
+            flags: 0,
+        };
+        node.set_profile(profile);
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slab[slot.index()] = node;
@@ -169,6 +207,7 @@ impl Members {
         self.away(slot);
         self.count(slot, false);
         self.draining.remove(&slot);
+        self.set_place(slot, Place::UNKNOWN);
         self.slots.remove(&self.id(slot));
         self.free.push(slot);
     }
@@ -193,7 +232,7 @@ impl Members {
 
     pub(super) fn set_profile(&mut self, slot: Slot, profile: Profile) {
         self.count(slot, false);
-        self.slab[slot.index()].profile = bounded(profile);
+        self.slab[slot.index()].set_profile(profile);
         self.count(slot, true);
     }
 
@@ -203,7 +242,7 @@ impl Members {
     }
 
     fn count(&mut self, slot: Slot, more: bool) {
-        let (profile, draining) = (self.slab[slot.index()].profile, self.draining(slot));
+        let (profile, draining) = (self.profile(slot), self.draining(slot));
         self.supply.count(&profile, more);
         if more && profile.relay && !draining {
             self.relays.insert(slot);
@@ -230,8 +269,19 @@ impl Members {
         self.slab[slot.index()].id
     }
 
-    pub(super) fn profile(&self, slot: Slot) -> &Profile {
-        &self.slab[slot.index()].profile
+    pub(super) fn profile(&self, slot: Slot) -> Profile {
+        self.slab[slot.index()].profile()
+    }
+
+    /// Where a member is, as far as that is known.
+    pub(super) fn place(&self, slot: Slot) -> Place {
+        self.slab[slot.index()].place
+    }
+
+    pub(super) fn set_place(&mut self, slot: Slot, place: Place) {
+        self.placed += usize::from(place.is_known());
+        self.placed -= usize::from(self.place(slot).is_known());
+        self.slab[slot.index()].place = place;
     }
 
     pub(super) fn draining(&self, slot: Slot) -> bool {
@@ -258,10 +308,6 @@ impl Members {
         let (offerer, answerer) = if self.offers(a, b) { (a, b) } else { (b, a) };
         LinkOp::Open { offerer: self.id(offerer), answerer: self.id(answerer) }
     }
-}
-
-fn bounded(profile: Profile) -> Profile {
-    Profile { max_links: profile.max_links.max(limits::MEMBER_LINKS_MIN), ..profile }
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@
 //! member a link that it cannot be told of, so it is passed over: it keeps its links as *held*, and is spliced in anew
 //! when it is back.
 
+use std::collections::VecDeque;
+
 use smallvec::SmallVec;
 
 use super::{
@@ -25,6 +27,8 @@ pub(super) struct SmallWorld {
     cycles: Vec<Cycle>,
     pub(super) span: Span,
     rebalanced: Option<Time>,
+    /// Members of whom it was not known where they are when they were spliced in, and is now.
+    placed: VecDeque<Slot>,
 }
 
 /// Successors and predecessors, by slot; [`Slot::NONE`] for who is not in the cycle.
@@ -41,7 +45,19 @@ impl SmallWorld {
     /// An empty one, in which nobody has more than `degree` links.
     pub(super) fn new(degree: usize) -> SmallWorld {
         let cycles = (degree / 2).clamp(1, limits::SMALL_WORLD_DEGREE_MAX / 2);
-        SmallWorld { cycles: (0..cycles).map(Cycle::new).collect(), span: Span::default(), rebalanced: None }
+        SmallWorld {
+            cycles: (0..cycles).map(Cycle::new).collect(),
+            span: Span::default(),
+            rebalanced: None,
+            placed: VecDeque::new(),
+        }
+    }
+
+    /// It is known from now on where a member is: it may have a better place.
+    pub(super) fn placed(&mut self, slot: Slot) {
+        if self.placed.len() < limits::REDRAWN_WAITING {
+            self.placed.push_back(slot);
+        }
     }
 
     pub(super) fn join(&mut self, draft: &mut Draft<'_>, slot: Slot) {
@@ -101,31 +117,39 @@ impl SmallWorld {
         peer.is_some()
     }
 
-    /// Splices the member with the longest detour among some anew, in one cycle that is not the first.
+    /// Looks for better places: for some members in the spanning tree, for newcomers of whom it is known by now where they are
+    /// in all cycles but the first, for some others and for the one with the longest detour among many in one of them. What is
+    /// far from the best is mended first and soon; what is nearly as good as can be drawn stays.
     pub(super) fn tick(&mut self, draft: &mut Draft<'_>, now: Time) {
-        for _ in 0..limits::SPAN_SWEPT.min(draft.members.live.len()) {
+        let live = draft.members.live.len();
+        for _ in 0..limits::SPAN_SWEPT.min(live) {
             self.span.tend(draft);
         }
-        let due = self.rebalanced.is_none_or(|at| now.since(at) >= limits::REBALANCE_EVERY);
-        if !due || self.cycles.len() < 2 || draft.members.live.len() < limits::REBALANCE_MEMBERS {
+        if self.cycles.len() < 2 || live < limits::REBALANCE_MEMBERS {
             return;
         }
-        self.rebalanced = Some(now);
-        let cycle = 1 + draft.draw(self.cycles.len() - 1);
-        let cycle = &mut self.cycles[cycle];
-        let drawn: Vec<Slot> =
-            (0..limits::REBALANCE_SAMPLES).filter_map(|_| draft.members.draw(&mut draft.rng)).collect();
-        let movable = drawn.into_iter().filter(|slot| {
-            cycle.neighbours(*slot).is_some_and(|(p, q)| p != q && draft.members.present(p) && draft.members.present(q))
-        });
-        let worst = movable.max_by_key(|slot| (cycle.detour(draft, *slot), *slot));
-        if let Some(worst) = worst {
-            let (p, _) = cycle.neighbours(worst).expect("the movable are in the cycle");
-            let before = cycle.detour(draft, worst);
-            cycle.splice_out(draft, worst);
-            match cycle.nearest_edge(draft, worst).filter(|(_, detour)| *detour < before) {
-                Some((edge, _)) => cycle.splice_in(draft, worst, edge),
-                None => cycle.splice_in(draft, worst, p),
+        let share = (live / limits::REDRAWN_SHARE).min(limits::REDRAWN_MAX);
+        let waiting = self.placed.len().min(share + 1);
+        for slot in self.placed.drain(..waiting) {
+            for cycle in &mut self.cycles[1..] {
+                cycle.redraw(draft, slot, limits::NEARER.0);
+            }
+        }
+        for _ in 0..share {
+            let cycle = 1 + draft.draw(self.cycles.len() - 1);
+            if let Some(slot) = draft.members.draw(&mut draft.rng) {
+                self.cycles[cycle].redraw(draft, slot, limits::NEARER.0);
+            }
+        }
+        if self.rebalanced.is_none_or(|at| now.since(at) >= limits::REBALANCE_EVERY) {
+            self.rebalanced = Some(now);
+            let cycle = 1 + draft.draw(self.cycles.len() - 1);
+            let cycle = &mut self.cycles[cycle];
+            let drawn: Vec<Slot> =
+                (0..limits::REBALANCE_SAMPLES).filter_map(|_| draft.members.draw(&mut draft.rng)).collect();
+            let movable = drawn.into_iter().filter(|slot| cycle.is_movable(draft, *slot));
+            if let Some(worst) = movable.max_by_key(|slot| (cycle.detour(draft, *slot), *slot)) {
+                cycle.redraw(draft, worst, 0);
             }
         }
         self.span.mend(draft, Vec::new());
@@ -312,6 +336,29 @@ impl Cycle {
         }
         self.next[a.index()] = b;
         self.previous[b.index()] = a;
+    }
+
+    /// Whether a member can be moved within the cycle.
+    fn is_movable(&self, draft: &Draft<'_>, slot: Slot) -> bool {
+        let neighbours = self.neighbours(slot);
+        neighbours.is_some_and(|(p, q)| p != q && [slot, p, q].iter().all(|slot| draft.members.present(*slot)))
+    }
+
+    /// Splices a member anew where the cycle gets shorter by that, and by more than `gain`, in µs.
+    fn redraw(&mut self, draft: &mut Draft<'_>, slot: Slot, gain: u64) {
+        if !self.is_movable(draft, slot) {
+            return;
+        }
+        let before = self.detour(draft, slot);
+        if before <= gain {
+            return;
+        }
+        let (p, _) = self.neighbours(slot).expect("the movable are in the cycle");
+        self.splice_out(draft, slot);
+        match self.nearest_edge(draft, slot).filter(|(_, detour)| detour.saturating_add(gain) < before) {
+            Some((edge, _)) => self.splice_in(draft, slot, edge),
+            None => self.splice_in(draft, slot, p),
+        }
     }
 
     /// How much longer the cycle is for a member of it.
