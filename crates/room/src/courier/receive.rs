@@ -116,12 +116,15 @@ impl Courier {
                 Kind::Room if id.origin == peer && !stream.has_begun() => {
                     stream.start(holding.first);
                 }
-                Kind::Room if id.origin == peer && stream.is_untouched && holding.first > stream.next() => {
-                    // In a mesh it has kept what it owes; else it may have let go of that, and what the hub has yet to tell of
-                    // begins with its first chunk.
-                    if !self.plan.relayed || (stream.is_named && stream.may_begin_at(holding.first)) {
-                        stream.begin_at(holding.first);
-                    }
+                // In a mesh it has kept what it owes; else it may have let go of that, and what the hub has yet to tell of begins
+                // with its first chunk.
+                Kind::Room
+                    if id.origin == peer
+                        && stream.is_untouched
+                        && holding.first > stream.next()
+                        && (!self.plan.relayed || (stream.is_named && stream.may_begin_at(holding.first))) =>
+                {
+                    stream.begin_at(holding.first);
                 }
                 Kind::Received => {
                     stream.parent = Some(at);
