@@ -20,7 +20,6 @@ use room::{
 };
 
 const START: Time = Time(1_700_000_000_000_000);
-const STEPS_MAX: usize = 400;
 const MEMBERS_MAX: usize = 6;
 /// A room falls asleep in far fewer turns.
 const TURNS_MAX: usize = 10_000;
@@ -30,6 +29,7 @@ const HUBS: [&str; 2] = ["00000000000000aa", "00000000000000bb"];
 #[derive(Arbitrary, Debug)]
 pub struct Story {
     policy: u8,
+    #[arbitrary(with = crate::steps)]
     steps: Vec<Step>,
 }
 
@@ -39,7 +39,7 @@ pub struct Story {
 /// Where the hub tells somebody what is not so.
 pub fn run(story: Story) {
     let mut world = World::new(story.policy);
-    for step in story.steps.into_iter().take(STEPS_MAX) {
+    for step in story.steps {
         world.step(step);
     }
     world.end();
