@@ -186,7 +186,6 @@ export class Courier {
   linkUp(now, peer, how) {
     const core = this.#core;
     this.linkDown(now, peer);
-    core.stream({ origin: core.id, to: peer }, "sent");
     const granted = Math.max(0, RECEIVE_WINDOW - (core.unconsumed.get(peer)?.cost ?? 0));
     const link = new Link(peer, core.plan.eager.has(peer), how, granted, core.vouched);
     const at = core.links.insert(link);

@@ -383,7 +383,6 @@ impl Courier {
     /// A link can carry frames. HELLO is the first.
     pub fn link_up(&mut self, now: Time, peer: MemberId, how: LinkUp) {
         self.link_down(now, peer);
-        self.stream(StreamId::addressed(self.this, peer), Kind::Sent);
         let held = self.unconsumed.get(&peer).map_or(0, |unconsumed| unconsumed.cost);
         let granted = limits::RECEIVE_WINDOW.saturating_sub(held);
         let link = Link::new(peer, self.plan.eager.contains(&peer), how, granted, self.vouched);

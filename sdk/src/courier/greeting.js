@@ -38,7 +38,11 @@ export function greeting(core, at) {
     const stream = core.streams.at(s);
     const first = stream.hasBegun ? offered(core, link, s) : undefined;
     if (first === undefined) continue;
-    if (!link.open) link.ends(s).cursor = first;
+    if (!link.open) {
+      const ends = link.ends(s);
+      ends.cursor = first;
+      ends.routed = true;
+    }
     // Its origin is told what came, others what they can be given.
     const next = stream.id.origin === link.peer ? stream.next : Math.max(offer(core, s), first);
     holdings.push({ stream: stream.id, first, next });
@@ -152,7 +156,8 @@ export function hello(core, at, version, credit, isSure, holdings) {
     stream.bereft = false;
     stream.route = [];
     const ends = link.ends(to);
-    ends.routed = true;
+    // It may be newer than this end's HELLO.
+    ends.cursor = Math.max(ends.cursor, stream.log.first);
     ends.moved = now;
   }
   // Caches may have let go of what there was when this member entered.

@@ -48,7 +48,7 @@ export class Ends {
   passedOver = false;
   /** Where the range begins that it was shown last whose chunks are. */
   proved = 0;
-  /** It knows what to do with this addressed stream. */
+  /** It was told where this addressed stream goes, and from where on. */
   routed = false;
   inReady = false;
   inTelling = false;

@@ -55,7 +55,7 @@ export class Stream {
   /** Whether a signature is awaited. */
   sealing = false;
   /** What puts messages together, of streams of others that are for this member too. */
-  window = new Window();
+  window;
   /** What waits for room in the log, of one's own. */
   waiting = new Waiting();
   /** Its origin is known to be in the room. */
@@ -95,6 +95,8 @@ export class Stream {
   constructor(id, kind, now) {
     this.id = id;
     this.kind = kind;
+    // Who says something to this member alone begins with the first chunk: others know nothing of it.
+    this.window = new Window(kind === "received" ? 1 : 0);
     this.far = kind === "own" || kind === "sent" ? ORIGIN : UNKNOWN;
     this.freshAt = now;
     this.settledUntil = now;
@@ -111,7 +113,7 @@ export class Stream {
 
   /** Whether it is known where the stream begins for this member. */
   get hasBegun() {
-    return (this.kind !== "room" && this.kind !== "received") || this.window.next !== undefined;
+    return this.kind !== "room" || this.window.next !== undefined;
   }
 
   /** The first chunk that is missing. */

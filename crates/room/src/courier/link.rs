@@ -98,7 +98,7 @@ pub(super) struct Ends {
     pub passed_over: bool,
     /// Where the range begins that it was shown last whose chunks are.
     pub proved: u64,
-    /// It knows what to do with this addressed stream.
+    /// It was told where this addressed stream goes, and from where on.
     pub routed: bool,
     pub in_ready: bool,
     pub in_telling: bool,

@@ -48,8 +48,7 @@ impl Courier {
     /// Says something to the room, or to a member: answered by [`Event::Sent`] where it has a ticket.
     pub fn send(&mut self, now: Time, to: Option<MemberId>, ticket: Option<u64>, head: Head, payload: Bytes) {
         self.now = now;
-        let kind = if to.is_some() { Kind::Sent } else { Kind::Own };
-        let Some(s) = self.stream(StreamId { origin: self.this, to }, kind) else { return };
+        let Some(s) = to.map_or(Some(self.own), |to| self.addressed_to(to)) else { return };
         self.streams[s].waiting.push(ticket, head, payload);
         self.fill(s);
     }

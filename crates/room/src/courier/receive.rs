@@ -80,8 +80,9 @@ impl Courier {
             stream.toward = Some(at);
             stream.bereft = false;
             stream.route.clear();
-            let ends = self.links[at].ends(s);
-            (ends.routed, ends.moved) = (true, now);
+            let (first, ends) = (stream.log.first(), self.links[at].ends(s));
+            // It may be newer than this end's HELLO.
+            (ends.cursor, ends.moved) = (ends.cursor.max(first), now);
         }
         // Caches may have let go of what there was when this member entered.
         let is_late = self.met_at.is_some_and(|met| now.since(met) > limits::GAP_PATIENCE);

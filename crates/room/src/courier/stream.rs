@@ -116,7 +116,8 @@ impl Stream {
             proofs: Proofs::default(),
             sealed_at: None,
             sealing: false,
-            window: Window::default(),
+            // Who says something to this member alone begins with the first chunk: others know nothing of it.
+            window: if kind == Kind::Received { Window::at(1) } else { Window::default() },
             waiting: Waiting::default(),
             is_named: false,
             beginning: Beginning::Before,
@@ -141,10 +142,7 @@ impl Stream {
 
     /// Whether it is known where the stream begins for this member.
     pub fn has_begun(&self) -> bool {
-        match self.kind {
-            Kind::Own | Kind::Sent | Kind::Passing => true,
-            Kind::Room | Kind::Received => self.window.next().is_some(),
-        }
+        self.kind != Kind::Room || self.window.next().is_some()
     }
 
     /// The first chunk that is missing.
