@@ -545,7 +545,7 @@ impl Courier {
             return None;
         }
         let mut stream = Stream::new(id, kind, self.now);
-        if kind == Kind::Room && self.vouched && self.plan.relayed {
+        if kind == Kind::Room && self.knows_beginnings() {
             // Whoever vouched did not know of it: it has only begun, or the hub will tell. In a mesh its origin says where.
             stream.beginning = Beginning::Anywhere;
             stream.begin();
@@ -553,6 +553,11 @@ impl Courier {
         let s = self.streams.insert(stream);
         self.by_id.insert(id, s);
         Some(s)
+    }
+
+    /// Whether a stream that nobody has told of has yet to begin.
+    fn knows_beginnings(&self) -> bool {
+        self.vouched && self.plan.relayed
     }
 
     /// Whether the other end of a link is to be sent a stream.

@@ -150,6 +150,11 @@ export class Core {
     this.byId.set(id, this.own);
   }
 
+  /** Whether a stream that nobody has told of has yet to begin. */
+  get knowsBeginnings() {
+    return this.vouched && this.plan.relayed;
+  }
+
   /**
    * The place of a stream; made where it is new and there is room. Undefined beyond that, and for members that went.
    *
@@ -162,7 +167,7 @@ export class Core {
     if (known !== undefined) return known;
     if (this.byId.size >= STREAMS_MAX || this.departed.has(id.origin)) return undefined;
     const stream = new Stream(id, kind, this.now);
-    if (kind === "room" && this.vouched && this.plan.relayed) {
+    if (kind === "room" && this.knowsBeginnings) {
       // Whoever vouched did not know of it: it has only begun, or the hub will tell. In a mesh its origin says where.
       stream.beginning = "anywhere";
       stream.begin();

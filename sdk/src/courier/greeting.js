@@ -165,6 +165,8 @@ export function hello(core, at, version, credit, isSure, holdings) {
   for (const { stream: id, first, next } of holdings) {
     if (first > next) throw neverSent();
     const kind = kindOf(core, id, peer);
+    // Of a stream that has yet to begin, its first chunk will tell.
+    if (kind === "room" && next <= 1 && core.knowsBeginnings && core.known(id) === undefined) continue;
     const s = kind && core.stream(id, kind);
     if (s === undefined) continue;
     const stream = core.streams.at(s);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use super::{Distance, LinkUp, cost, proof::Covers};
+use super::{Distance, LinkUp, cost, proof::Covers, slab};
 use crate::{
     id::MemberId,
     limits,
@@ -155,7 +155,8 @@ impl Link {
             offer_from: how.offer_from,
             vouched_for,
             streams: Vec::new(),
-            control: VecDeque::new(),
+            // Most links never have two frames waiting.
+            control: VecDeque::with_capacity(1),
             ready: VecDeque::new(),
             telling: Vec::new(),
             tell_at: None,
@@ -178,7 +179,8 @@ impl Link {
     }
 
     pub fn ends(&mut self, stream: usize) -> &mut Ends {
-        if self.streams.len() <= stream {
+        if let Some(more @ 1..) = (stream + 1).checked_sub(self.streams.len()) {
+            slab::make_room(&mut self.streams, more);
             self.streams.resize(stream + 1, Ends::UNTOLD);
         }
         &mut self.streams[stream]

@@ -98,6 +98,10 @@ impl Courier {
                 Some(to) if id.origin == peer && to == this => Kind::Received,
                 Some(_) => continue,
             };
+            // Of a stream that has yet to begin, its first chunk will tell.
+            if kind == Kind::Room && holding.next <= 1 && self.knows_beginnings() && !self.by_id.contains_key(&id) {
+                continue;
+            }
             let Some(s) = self.stream(id, kind) else { continue };
             let stream = &mut self.streams[s];
             if stream.is_own() && holding.next > stream.next() {

@@ -13,9 +13,19 @@ impl<T> Default for Slab<T> {
     }
 }
 
+/// Makes room for more things, and little beyond: a member has a few large ones on each of its links, and there may be very
+/// many members.
+pub(super) fn make_room<T>(things: &mut Vec<T>, more: usize) {
+    let needed = things.len() + more;
+    if needed > things.capacity() {
+        things.reserve_exact(more + needed / 4);
+    }
+}
+
 impl<T> Slab<T> {
     pub(super) fn insert(&mut self, thing: T) -> usize {
         let place = self.free.pop().unwrap_or_else(|| {
+            make_room(&mut self.places, 1);
             self.places.push(None);
             self.places.len() - 1
         });

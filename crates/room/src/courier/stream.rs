@@ -222,7 +222,7 @@ impl Stream {
 
     /// "Everything below `next` is here."
     pub fn have(&self, next: u64) -> Have {
-        Have { origin: self.id.origin, next, hop: self.far.hop, delay_ms: self.far.delay_ms }
+        Have { origin: self.id.origin, next, hop: self.far.hop, delay_ms: u64::from(self.far.delay_ms) }
     }
 
     pub fn is_active(&self, now: Time) -> bool {
