@@ -215,6 +215,8 @@ export class Courier {
     core.byPeer.delete(peer);
     const link = core.links.at(at);
     core.links.remove(at);
+    // Where what came right behind HELLO was wrong, the link never opened.
+    core.events.retain((event) => event.type !== "open" || event.peer !== peer);
     if (link.open && core.expected.has(peer)) {
       core.expected.set(peer, { from: link.endsOf(core.own).theirs, since: now });
     }

@@ -86,7 +86,7 @@ export class Member {
    */
   pollOutput() {
     const core = this.#core;
-    while (core.outputs.isEmpty) {
+    while (core.outputs.isEmpty && core.session.state !== "closed") {
       // What was said in this turn is signed together.
       core.courier.seal(core.now);
       hearCourier(core);

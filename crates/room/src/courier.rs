@@ -409,6 +409,8 @@ impl Courier {
         let Some(at) = self.by_peer.remove(&peer) else { return };
         let own = *self.links[at].ends_of(self.own);
         let was_open = self.links.remove(at).is_some_and(|link| link.open);
+        // Where what came right behind HELLO was wrong, the link never opened.
+        self.events.retain(|event| !matches!(event, Event::Open { peer: opened } if *opened == peer));
         if was_open && let Some(expected) = self.expected.get_mut(&peer) {
             *expected = Some(Expected { from: own.theirs, since: now, until: None });
         }

@@ -265,7 +265,7 @@ impl Member {
 
     /// The next thing to do. Packets are put together only here, so that what several inputs caused shares them.
     pub fn poll_output(&mut self) -> Option<Output> {
-        while self.outputs.is_empty() {
+        while self.outputs.is_empty() && self.session.state != State::Closed {
             // What was said in this turn is signed together.
             self.courier.seal(self.now);
             self.hear_courier();

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use room::{
-    id::{MemberId, Secret},
+    id::{Key, MemberId, Secret},
     limits,
     member::{Answer, Config, Event, Input, Lane, LinkState, Lossy, Member, NotSent, Output},
     time::{Micros, Time},
@@ -305,6 +305,24 @@ fn what_one_says_everybody_hears_once_and_in_order() {
         }
         assert_eq!(world.got(at, at), Vec::<Bytes>::new());
     }
+}
+
+#[test]
+fn nothing_is_wanted_of_the_edge_once_the_room_is_closed() {
+    let mut world = World::new(2);
+    let member = Member::new(Config { key: Some(Key([7; 32])), ..config(2) }, world.now);
+    let id = member.id();
+    world.members.insert(id, member);
+    world.settle();
+    let (now, member) = (world.now, world.members.get_mut(&id).unwrap());
+    // All of it before anything is done for the first: what is said would have to be signed.
+    let payload = Bytes::from_static(b"my last word");
+    member.handle(now, Input::Send { ticket: 1, channel: "chat".into(), to: None, payload });
+    let refused = Refused::fatal(RefusalCode::Removed, "an administrator removed this member", "");
+    member.handle(now, Input::Hub(ServerMessage::Refused(refused)));
+    member.handle(now, Input::Disconnected { code: None, reason: "removed".into() });
+    let outputs: Vec<_> = std::iter::from_fn(|| member.poll_output()).collect();
+    assert!(matches!(outputs.last(), Some(Output::Event(Event::Closed { .. }))), "{outputs:?}");
 }
 
 #[test]

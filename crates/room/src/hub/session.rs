@@ -152,7 +152,6 @@ impl Hub {
             self.refuse(old, Refused::fatal(RefusalCode::Replaced, "the session was taken over", hint));
         }
         let up = join.resume.map(|resume| resume.up).unwrap_or_default();
-        self.forgo_overlap(id);
         let mut ops = self.planner.apply(&Event::Back(id), &NoDistance);
         self.rebuild_testimony(id, &up);
         // What was signalled to it meanwhile is lost: whoever offers to it on a link that is not up begins anew. It
@@ -165,8 +164,9 @@ impl Hub {
                 ops.push(op);
             }
         }
+        let told = self.with_overlap(&ops);
         self.welcome(id, conn, true);
-        self.tell_links(&ops, Some(id));
+        self.tell_changes(&told, Some(id));
         self.recheck_arrival(id);
         Ok(())
     }
@@ -188,7 +188,7 @@ impl Hub {
             }
         }
         for peer in up {
-            if *peer != id && (self.roster.get(*peer).is_none() || self.planner.linked(id, *peer)) {
+            if *peer != id && (self.roster.get(*peer).is_none() || self.linked(id, *peer)) {
                 self.roster.vouch(id, *peer);
                 self.recheck.insert(*peer);
             }
@@ -217,7 +217,7 @@ impl Hub {
         let Some(session) = self.roster.get(id) else { return };
         let mut others: Vec<_> = self.roster.iter().filter(|other| other.member.id != id).collect();
         others.sort_by_key(|other| other.arrival);
-        let links = self.planner.links_of(id).map(|(peer, offers)| {
+        let links = self.planner.links_of(id).chain(self.held_by(id)).map(|(peer, offers)| {
             let role = if offers { Role::Offer } else { Role::Answer };
             LinkTo { peer, role }
         });

@@ -1,6 +1,11 @@
 //! Links that end, members that crash, plans that change.
 
-use room::{courier::Plan, id::MemberId, limits, time::Micros};
+use room::{
+    courier::{Courier, LinkUp, Plan},
+    id::MemberId,
+    limits,
+    time::{Micros, Time},
+};
 
 use crate::net::Net;
 
@@ -146,4 +151,17 @@ fn what_is_in_no_cache_any_more_is_a_gap() {
     assert_eq!((origin, from), (1, 2));
     assert_eq!(node.heard[&1].len() as u64 + to + 1 - from, 402);
     assert_eq!(node.heard[&1].last().map(|text| &text[..]), Some(&b"b"[..]));
+}
+
+#[test]
+fn a_link_that_fails_with_its_first_packet_never_opened() {
+    let (now, [a, b]) = (Time(1_000_000), [1_u64, 2].map(MemberId::from));
+    let (mut here, mut there) = (Courier::new(a, now), Courier::new(b, now));
+    here.link_up(now, b, LinkUp { vouches: false, offer_from: None });
+    there.link_up(now, a, LinkUp { vouches: false, offer_from: None });
+    let hello = there.next_frame(now, a).expect("HELLO is the first");
+    here.frame(now, b, hello.clone()).expect("it is in order");
+    assert!(here.frame(now, b, hello).is_err(), "HELLO is said once");
+    here.link_down(now, b);
+    assert!(here.poll_event().is_none(), "nobody is told that it opened");
 }
