@@ -13,6 +13,7 @@ import {
   GAP_PATIENCE_MAX,
   GRAFT_AGAIN,
   GRAFT_DOUBLINGS,
+  GRAFT_MAX,
   IMPROVE_AFTER,
   IMPROVE_BY_MS,
   SLOW_DOUBLINGS,
@@ -45,7 +46,10 @@ export function want(core, at, s, upto) {
   // Whoever was asked for a part of it was asked for all of it.
   if (stream.repair && (way || stream.repair.asked.length > 0)) return;
   if (way) {
-    repair(core, s, { upto, since: now, due: now + core.lateness.patience, asked: [], tries: 0 });
+    // Before anything of a stream has come, it is not known how long the plan's tree takes: whoever asks too early is
+    // brought it twice, and so is everybody below.
+    const patience = stream.parent === undefined ? GRAFT_MAX : core.lateness.patience;
+    repair(core, s, { upto, since: now, due: now + patience, asked: [], tries: 0 });
   } else if (link.isSound && link.endsOf(s).floor <= stream.next) {
     graft(core, at, s);
     repair(core, s, { upto, since: now, due: now + GRAFT_AGAIN, asked: [at], tries: 0 });

@@ -15,7 +15,10 @@ impl Courier {
             return;
         }
         if has_way {
-            let due = now + self.lateness.patience();
+            // Before anything of a stream has come, it is not known how long the plan's tree takes: whoever asks too early is
+            // brought it twice, and so is everybody below.
+            let patience = if stream.parent.is_none() { limits::GRAFT_MAX } else { self.lateness.patience() };
+            let due = now + patience;
             self.repair(s, Repair { upto, since: now, due, asked: Vec::new(), tries: 0 });
         } else if self.links[at].is_sound() && self.links[at].ends_of(s).floor <= self.streams[s].next() {
             self.graft(at, s);
