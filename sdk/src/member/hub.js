@@ -10,7 +10,7 @@ import { mayReturn } from "../wire.js";
 import { callFailed, publishAll } from "./app.js";
 import { Peer } from "./core.js";
 import { hearEarly, routed } from "./frames.js";
-import { carry, closeConnections, forgetToldRtts, loseCarriages, planCourier, planned, signal } from "./links.js";
+import { carry, closeConnections, forgetToldRtts, linkEvent, loseCarriages, planCourier, planned, signal } from "./links.js";
 import { sortedEntries } from "./order.js";
 
 /** @import {MemberId} from "../id.js" */
@@ -255,6 +255,10 @@ function entered(core, info, beginning) {
 export function gone(core, id, reason) {
   const peer = core.peers.get(id);
   if (!peer) return;
+  if (peer.info.relay && (peer.link.role !== undefined || peer.draining)) {
+    // Applications are told of a relay's link, and not that the relay is gone.
+    linkEvent(core, id, "closed", "the relay is gone");
+  }
   core.peers.delete(id);
   if (core.departed.size >= DEPARTED_MAX) {
     const [oldest] = core.departed.keys();

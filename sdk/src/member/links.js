@@ -9,7 +9,7 @@ import { decodeCarried, encodeCarried, readAddress } from "../carried.js";
 import { Forged, LinkError, neverSent } from "../courier/error.js";
 import { FrameError, PacketWriter, encodeFrame } from "../frame.js";
 import {
-  CARRY_AFTER, CARRY_AGAIN, DESCRIPTION_MAX, DISTANCES_ABOVE, DISTANCES_TOLD, DRAIN_LOOK, DRAIN_MAX, ENTRY_MARGIN, PARTING_GRACE,
+  CARRY_AFTER, CARRY_AGAIN, DESCRIPTION_MAX, DISTANCES_ABOVE, DISTANCES_TOLD, DRAIN_LOOK, DRAIN_MAX, PARTING_GRACE,
 } from "../limits.js";
 import { byteLength, readNegotiation } from "../wire.js";
 import { publishAll } from "./app.js";
@@ -65,8 +65,12 @@ export function planned(core, { open = [], close = [], eager = [], lazy = [] }) 
     const peer = core.peers.get(id);
     if (!peer) continue;
     peer.link.mayBeCarried = core.session.carries;
-    if (peer.draining) core.courier.drainNoMore(id);
-    peer.draining = undefined;
+    if (peer.draining) {
+      peer.draining = undefined;
+      core.courier.drainNoMore(id);
+      // The hub took it to be closed.
+      if (peer.link.isOpen && !peer.link.suspect) core.session.report(id, "up", core.now);
+    }
     apply(core, id, peer.link.plan(role, core.now));
   }
   for (const id of [...lazy, ...close]) core.eager.delete(id);

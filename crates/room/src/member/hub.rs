@@ -242,6 +242,11 @@ impl Member {
     }
 
     pub(super) fn gone(&mut self, id: MemberId, reason: GoneReason) {
+        let is_linked = |peer: &Peer| peer.link.role.is_some() || peer.draining.is_some();
+        if self.peers.get(&id).is_some_and(|peer| peer.info.relay && is_linked(peer)) {
+            // Applications are told of a relay's link, and not that the relay is gone.
+            self.link_event(id, LinkState::Closed, Some("the relay is gone"));
+        }
         let Some(mut peer) = self.peers.remove(&id) else { return };
         if self.departed.len() >= limits::DEPARTED_MAX {
             self.departed.pop_front();

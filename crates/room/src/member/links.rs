@@ -29,6 +29,10 @@ impl Member {
                 peer.link.may_be_carried = self.session.carries;
                 if peer.draining.take().is_some() {
                     self.courier.drain_no_more(link.peer);
+                    // The hub took it to be closed.
+                    if peer.link.is_open() && !peer.link.suspect {
+                        self.session.report(link.peer, Report::Up, self.now);
+                    }
                 }
                 let todo = peer.link.plan(link.role, self.now);
                 self.apply(link.peer, todo);
@@ -382,3 +386,72 @@ impl Member {
 
 /// The topology in which every pair has a link.
 pub(super) const MESH: &str = "mesh";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        id::Secret,
+        member::Config,
+        wire::signal::{Entered, Gone, LinkTo, Role},
+    };
+
+    /// A member, and another whose link to it is open.
+    fn linked(relay: bool) -> (Member, MemberId) {
+        let config = Config {
+            secret: Secret([1; 16]),
+            key: None,
+            name: String::new(),
+            attributes: Default::default(),
+            token: None,
+            topology: None,
+            agent: None,
+            relay: None,
+            seed: 1,
+        };
+        let mut member = Member::new(config, Time(0));
+        (member.session.state, member.session.topology) = (session::State::Joined, MESH.to_owned());
+        let id = MemberId([7; 8]);
+        let (name, attributes) = ("seven".to_owned(), Default::default());
+        let info = MemberInfo { id, name, identity: None, attributes, mute: false, relay, key: None };
+        member.handle(Time(0), Input::Hub(ServerMessage::Member(Entered { member: info, next: None })));
+        let peer = member.peers.get_mut(&id).expect("it entered");
+        (peer.link.role, peer.link.state) = (Some(Role::Offer), link::State::Open);
+        (member, id)
+    }
+
+    fn outputs(member: &mut Member) -> Vec<Output> {
+        std::iter::from_fn(|| member.poll_output()).collect()
+    }
+
+    #[test]
+    fn a_link_that_was_to_go_and_is_wanted_again_is_reported_as_up() {
+        for (suspect, up) in [(false, true), (true, false)] {
+            let (mut member, id) = linked(false);
+            let peer = member.peers.get_mut(&id).expect("it entered");
+            peer.link.suspect = suspect;
+            peer.draining = Some((member.now + limits::DRAIN_MAX, member.now + limits::DRAIN_LOOK));
+            member.planned(LinkPlan { open: vec![LinkTo { peer: id, role: Role::Offer }], ..LinkPlan::default() });
+            member.handle(member.now + limits::REPORT_DELAY, Input::Timeout);
+            let tells =
+                |output| matches!(output, Output::Tell(ClientMessage::Links(LinkReport { up, .. })) if up == [id]);
+            assert_eq!(outputs(&mut member).into_iter().any(tells), up, "suspect: {suspect}");
+        }
+    }
+
+    #[test]
+    fn a_relay_that_goes_takes_its_link_along_and_nobody_hears_more() {
+        for relay in [false, true] {
+            let (mut member, id) = linked(relay);
+            outputs(&mut member);
+            let gone = Gone { id, reason: GoneReason::Left };
+            member.handle(Time(0), Input::Hub(ServerMessage::Gone(gone)));
+            let told = outputs(&mut member).into_iter().filter_map(|output| match output {
+                Output::Event(Event::Link { peer, state, .. }) if peer == id => Some(state == LinkState::Closed),
+                Output::Event(Event::MemberLeave { .. }) => Some(false),
+                _ => None,
+            });
+            assert_eq!(told.collect::<Vec<_>>(), [relay]);
+        }
+    }
+}
