@@ -343,6 +343,8 @@ pub const REBALANCE_MEMBERS: usize = 16;
 pub const REDRAWN_SHARE: usize = 128;
 /// … and at most so many are looked at.
 pub const REDRAWN_MAX: usize = 256;
+/// How long a member whose links were changed for better ones rests from that: new links open meanwhile, and old ones go.
+pub const REDRAWN_REST: Micros = Micros::from_secs(5);
 /// Newcomers whose first place in the cycles was drawn before it was known where they are, and who wait for a better one.
 pub const REDRAWN_WAITING: usize = 16 * 1024;
 /// Neighbours on either side in a cycle that a member is told.

@@ -10,7 +10,7 @@
 //! member a link that it cannot be told of, so it is passed over: it keeps its links as *held*, and is spliced in anew
 //! when it is back.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use smallvec::SmallVec;
 
@@ -27,8 +27,42 @@ pub(super) struct SmallWorld {
     cycles: Vec<Cycle>,
     pub(super) span: Span,
     rebalanced: Option<Time>,
-    /// Members of whom it was not known where they are when they were spliced in, and is now.
-    placed: VecDeque<Slot>,
+    /// Members of whom it was not known where they are when they were spliced in, and is now, and the cycle in which they
+    /// are to find a better place next.
+    placed: VecDeque<(Slot, usize)>,
+    resting: Resting,
+}
+
+/// Members whose links have just been changed for better ones: while the new links open the old ones stand, so nobody has
+/// this happen twice at a time.
+#[derive(Debug, Default)]
+struct Resting {
+    slots: BTreeSet<Slot>,
+    until: VecDeque<(Time, Slot)>,
+    now: Time,
+}
+
+impl Resting {
+    /// Time has passed.
+    fn wake(&mut self, now: Time) {
+        self.now = now;
+        while self.until.front().is_some_and(|(until, _)| *until <= now) {
+            let woken = self.until.pop_front();
+            woken.inspect(|(_, slot)| _ = self.slots.remove(slot));
+        }
+    }
+
+    fn begin(&mut self, slots: impl IntoIterator<Item = Slot>) {
+        for slot in slots {
+            if self.slots.insert(slot) {
+                self.until.push_back((self.now + limits::REDRAWN_REST, slot));
+            }
+        }
+    }
+
+    fn any(&self, slots: &[Slot]) -> bool {
+        slots.iter().any(|slot| self.slots.contains(slot))
+    }
 }
 
 /// Successors and predecessors, by slot; [`Slot::NONE`] for who is not in the cycle.
@@ -50,13 +84,14 @@ impl SmallWorld {
             span: Span::default(),
             rebalanced: None,
             placed: VecDeque::new(),
+            resting: Resting::default(),
         }
     }
 
     /// It is known from now on where a member is: it may have a better place.
     pub(super) fn placed(&mut self, slot: Slot) {
         if self.placed.len() < limits::REDRAWN_WAITING {
-            self.placed.push_back(slot);
+            self.placed.push_back((slot, 1));
         }
     }
 
@@ -128,17 +163,21 @@ impl SmallWorld {
         if self.cycles.len() < 2 || live < limits::REBALANCE_MEMBERS {
             return;
         }
+        self.resting.wake(now);
         let share = (live / limits::REDRAWN_SHARE).min(limits::REDRAWN_MAX);
-        let waiting = self.placed.len().min(share + 1);
-        for slot in self.placed.drain(..waiting) {
-            for cycle in &mut self.cycles[1..] {
-                cycle.redraw(draft, slot, limits::NEARER.0);
+        for _ in 0..self.placed.len().min(share + 1) {
+            let Some((slot, number)) = self.placed.pop_front() else { break };
+            let Some(cycle) = self.cycles.get_mut(number) else { continue };
+            let rests = self.resting.any(&[slot]);
+            if !rests {
+                cycle.redraw(draft, &mut self.resting, slot, limits::NEARER.0);
             }
+            self.placed.push_back((slot, number + usize::from(!rests)));
         }
         for _ in 0..share {
             let cycle = 1 + draft.draw(self.cycles.len() - 1);
             if let Some(slot) = draft.members.draw(&mut draft.rng) {
-                self.cycles[cycle].redraw(draft, slot, limits::NEARER.0);
+                self.cycles[cycle].redraw(draft, &mut self.resting, slot, limits::NEARER.0);
             }
         }
         if self.rebalanced.is_none_or(|at| now.since(at) >= limits::REBALANCE_EVERY) {
@@ -149,7 +188,7 @@ impl SmallWorld {
                 (0..limits::REBALANCE_SAMPLES).filter_map(|_| draft.members.draw(&mut draft.rng)).collect();
             let movable = drawn.into_iter().filter(|slot| cycle.is_movable(draft, *slot));
             if let Some(worst) = movable.max_by_key(|slot| (cycle.detour(draft, *slot), *slot)) {
-                cycle.redraw(draft, worst, 0);
+                cycle.redraw(draft, &mut self.resting, worst, 0);
             }
         }
         self.span.mend(draft, Vec::new());
@@ -345,20 +384,19 @@ impl Cycle {
     }
 
     /// Splices a member anew where the cycle gets shorter by that, and by more than `gain`, in µs.
-    fn redraw(&mut self, draft: &mut Draft<'_>, slot: Slot, gain: u64) {
-        if !self.is_movable(draft, slot) {
-            return;
-        }
+    fn redraw(&mut self, draft: &mut Draft<'_>, resting: &mut Resting, slot: Slot, gain: u64) {
+        let movable = self.neighbours(slot).filter(|(p, q)| self.is_movable(draft, slot) && !resting.any(&[slot, *p, *q]));
+        let Some((p, q)) = movable else { return };
         let before = self.detour(draft, slot);
         if before <= gain {
             return;
         }
-        let (p, _) = self.neighbours(slot).expect("the movable are in the cycle");
         self.splice_out(draft, slot);
-        match self.nearest_edge(draft, slot).filter(|(_, detour)| detour.saturating_add(gain) < before) {
-            Some((edge, _)) => self.splice_in(draft, slot, edge),
-            None => self.splice_in(draft, slot, p),
-        }
+        let better = self.nearest_edge(draft, slot).filter(|(_, detour)| detour.saturating_add(gain) < before);
+        let edge = better.map(|(edge, _)| [edge, self.next[edge.index()]]).filter(|edge| !resting.any(edge));
+        let Some([before, after]) = edge else { return self.splice_in(draft, slot, p) };
+        self.splice_in(draft, slot, before);
+        resting.begin([slot, p, q, before, after]);
     }
 
     /// How much longer the cycle is for a member of it.
