@@ -41,7 +41,7 @@ import { grant, take } from "./courier/receive.js";
 import { decline, nextFrame } from "./courier/send.js";
 import { Signing, forgetCovers, inCompany, keyOf, seal, sealAt, signed, unseal, verified, vouch } from "./courier/trust.js";
 import { forget, gone, sweep, trim } from "./courier/upkeep.js";
-import { bereave, detour, drain, repairDue, repaired, settleGap, takeFromOrigins } from "./courier/ways.js";
+import { askForOrphans, bereave, detour, drain, hopeAnew, repairDue, repaired, settleGap, takeFromOrigins } from "./courier/ways.js";
 
 /** @import {Head} from "./frame.js" */
 /** @import {MemberId} from "./id.js" */
@@ -114,7 +114,10 @@ export class Courier {
     for (const at of newlyEager) decline(core, at);
     unseal(core, core.own);
     if (wasRelayed && !plan.relayed) takeFromOrigins(core);
-    else if (!wasRelayed && plan.relayed) learnBeginnings(core);
+    else if (!wasRelayed && plan.relayed) {
+      learnBeginnings(core);
+      hopeAnew(core);
+    }
   }
 
   /**
@@ -246,7 +249,10 @@ export class Courier {
     const at = core.byPeer.get(peer);
     if (at === undefined || core.links.at(at).suspect === suspect) return;
     core.links.at(at).suspect = suspect;
-    if (!suspect) return;
+    if (!suspect) {
+      askForOrphans(core, at);
+      return;
+    }
     bereave(core, at);
     fillOwn(core);
   }

@@ -328,6 +328,7 @@ impl Courier {
             self.take_from_origins();
         } else if !was_relayed && self.plan.relayed {
             self.learn_beginnings();
+            self.hope_anew();
         }
     }
 
@@ -435,9 +436,14 @@ impl Courier {
     pub fn suspect(&mut self, now: Time, peer: MemberId, suspect: bool) {
         self.now = now;
         let Some(&at) = self.by_peer.get(&peer) else { return };
-        if std::mem::replace(&mut self.links[at].suspect, suspect) != suspect && suspect {
+        if std::mem::replace(&mut self.links[at].suspect, suspect) == suspect {
+            return;
+        }
+        if suspect {
             self.bereave(at);
             self.fill_own();
+        } else {
+            self.ask_for_orphans(at);
         }
     }
 

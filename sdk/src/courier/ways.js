@@ -228,6 +228,35 @@ export function bereave(core, at) {
 }
 
 /**
+ * In a mesh nobody announces anything: a neighbour that could not be asked when streams lost their parents, as it was silent
+ * itself, is asked when it is heard again.
+ *
+ * @param {Core} core
+ * @param {number} at
+ */
+export function askForOrphans(core, at) {
+  if (core.plan.relayed) return;
+  const link = core.links.at(at);
+  for (const s of core.streams.places()) {
+    const { kind, bereft, parent, id, next } = core.streams.at(s);
+    const isLost = kind === "room" && bereft && parent === undefined;
+    if (isLost && id.origin !== link.peer && link.isSound && link.endsOf(s).floor <= next) graft(core, at, s);
+  }
+}
+
+/**
+ * Members tell from now on what they have: how long it was missing before, when nobody did, does not count.
+ *
+ * @param {Core} core
+ */
+export function hopeAnew(core) {
+  for (const s of core.streams.places()) {
+    const { repair } = core.streams.at(s);
+    if (repair) repair.since = core.now;
+  }
+}
+
+/**
  * A stream has lost its parent.
  *
  * @param {Core} core

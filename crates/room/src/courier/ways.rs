@@ -162,6 +162,28 @@ impl Courier {
         }
     }
 
+    /// In a mesh nobody announces anything: a neighbour that could not be asked when streams lost their parents, as it was
+    /// silent itself, is asked when it is heard again.
+    pub(super) fn ask_for_orphans(&mut self, at: usize) {
+        if self.plan.relayed {
+            return;
+        }
+        for s in self.streams.places() {
+            let (stream, link) = (&self.streams[s], &self.links[at]);
+            let is_lost = stream.kind == Kind::Room && stream.bereft && stream.parent.is_none();
+            if is_lost && stream.id.origin != link.peer && link.is_sound() && link.ends_of(s).floor <= stream.next() {
+                self.graft(at, s);
+            }
+        }
+    }
+
+    /// Members tell from now on what they have: how long it was missing before, when nobody did, does not count.
+    pub(super) fn hope_anew(&mut self) {
+        for (_, stream) in self.streams.iter_mut() {
+            stream.repair.iter_mut().for_each(|repair| repair.since = self.now);
+        }
+    }
+
     /// A stream has lost its parent.
     pub(super) fn orphan(&mut self, at: usize, s: usize) {
         let stream = &mut self.streams[s];

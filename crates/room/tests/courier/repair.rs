@@ -125,6 +125,74 @@ fn a_change_of_plan_loses_nothing() {
     }
 }
 
+/// A mesh of five in which 1 has said something, and 5 has lost its link to it while it heard nothing of the others either.
+fn bereft() -> Net {
+    let mut net = Net::new(1);
+    for member in 1..=5 {
+        net.add(member).met_all();
+    }
+    for (a, b) in (1..=5).flat_map(|b| (1..b).map(move |a| (a, b))) {
+        net.link(a, b, 10, false);
+    }
+    plan_all(&mut net, false);
+    net.say(1, "a");
+    net.run(Micros::from_secs(1));
+    let now = net.now;
+    for peer in 2..=4 {
+        net.node(5).courier.suspect(now, MemberId::from(peer), true);
+    }
+    net.unlink(1, 5);
+    net.say(1, "b");
+    net.run(Micros::from_secs(1));
+    net
+}
+
+fn plan_all(net: &mut Net, relayed: bool) {
+    let now = net.now;
+    for member in net.members.keys().copied().collect::<Vec<_>>() {
+        net.node(member).courier.plan(now, Plan { relayed, ..Plan::default() });
+        net.pump(member);
+    }
+}
+
+#[test]
+fn in_a_mesh_whoever_is_heard_again_is_asked_for_what_nobody_could_be_asked_for() {
+    let mut net = bereft();
+    let now = net.now;
+    net.node(5).courier.suspect(now, MemberId::from(3), false);
+    net.pump(5);
+    net.run(Micros::from_secs(1));
+    net.say(1, "c");
+    net.run(Micros::from_secs(1));
+    net.check(&[1]);
+}
+
+#[test]
+fn time_in_which_nobody_told_what_they_have_does_not_count() {
+    let mut net = bereft();
+    net.add(6).met_all();
+    net.link(1, 6, 10, false);
+    net.link(5, 6, 10, false);
+    plan_all(&mut net, false);
+    net.say(1, "c");
+    net.run(Micros::from_secs(1));
+    // Of all only the newcomer, who lacks the beginning, can be asked.
+    let now = net.now;
+    net.node(5).courier.detour(now, MemberId::from(1));
+    net.pump(5);
+    net.run(limits::GAP_PATIENCE_MAX + Micros::from_secs(5));
+    // It is near, and the others are far away.
+    for peer in 2..=4 {
+        net.unlink(peer, 5);
+        net.link(peer, 5, 200, false);
+    }
+    plan_all(&mut net, true);
+    net.say(1, "d");
+    net.run(Micros::from_secs(5));
+    let texts: Vec<_> = net.members[&5].heard[&1].iter().map(|text| text[..].to_vec()).collect();
+    assert_eq!((texts.len(), &net.members[&5].gaps[..]), (4, &[][..]));
+}
+
 #[test]
 fn what_is_in_no_cache_any_more_is_a_gap() {
     let mut net = Net::new(1);
