@@ -410,7 +410,7 @@ mod tests {
             seed: 1,
         };
         let mut member = Member::new(config, Time(0));
-        (member.session.state, member.session.topology) = (session::State::Joined, MESH.to_owned());
+        (member.session.state, member.session.topology) = (State::Joined, MESH.to_owned());
         let id = MemberId([7; 8]);
         let (name, attributes) = ("seven".to_owned(), Default::default());
         let info = MemberInfo { id, name, identity: None, attributes, mute: false, relay, key: None };
