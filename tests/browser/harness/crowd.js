@@ -158,6 +158,14 @@ export class Company {
    */
   async move(topology, who = [...this.crowds][0]) {
     await ("do" in who ? who.do("pin", topology) : who.pin(topology));
+    await this.settle(topology);
+  }
+
+  /**
+   * The room has moved, and the links of the old topology are gone.
+   * @param {string} topology
+   */
+  async settle(topology) {
     await this.until(`moved to ${topology}`, (reports) => reports.every((report) => report.topology === topology));
     await this.until(`settled as ${topology}`, (reports) => isSettled(topology, reports));
   }
