@@ -15,6 +15,10 @@ const scene = Scene.forFile();
 
 /** How often each says something. */
 const EVERY_MS = 500;
+/** How often where many are pages: a browser takes some 7 ms of a processor a second for each end of a link that talks more. */
+const SELDOM_MS = 1_000;
+/** In which nearly all is to be delivered while a room moves (99 of 100). */
+const SOON_MS = 500;
 const TOPOLOGIES = ["mesh", "small-world", "tree", "star"];
 
 const MANY = 46;
@@ -26,26 +30,34 @@ test(`${MANY} Rust members move from each topology to each other while all talk`
   await company.talk(EVERY_MS);
   await company.grow(crowd, address, names("more rust", MANY - 2));
   await company.settle("small-world");
+  // How late they are is measured where nobody else needs the processors: `roomful bench switch`.
   await tour(t, company, [crowd], TOPOLOGIES, "small-world");
   assert.ok((await company.audit()).every(({ sent }) => sent > 0), "everybody talked");
 });
 
 const RUST_MEMBERS = 40;
 const PAGES = 6;
-/** How many are no crowd yet: such a room stays a mesh. A mesh of all is more than browsers on two busy cores hold in a minute. */
+/** How many are no crowd yet: such a room stays a mesh. */
 const FEW = { rust: 8, pages: 4 };
+/** How many are too many for a mesh: the room moves by itself before the others come. */
+const MORE = { rust: 8, pages: 0 };
+/**
+ * What all of them move through. A mesh of 40 and 6 pages is 270 connections of one browser, which with what they are told
+ * take more than two processors: `ROOMFUL_GROWING=all` has it, too, where there are more (CONTRIBUTING.md).
+ */
+const OF_ALL = process.env.ROOMFUL_GROWING === "all" ? TOPOLOGIES : TOPOLOGIES.filter((topology) => topology !== "mesh");
 
 test(`a room of ${RUST_MEMBERS} Rust members and ${PAGES} pages grows, moves and shrinks while all talk`, async (t) => {
   const { company, crowd } = assemble(t);
   const room = scene.room();
   const rust = names("rust", RUST_MEMBERS);
   const pages = await scene.pages(t, names("page", PAGES));
-  const admit = async (/** @type {number} */ members, /** @type {number} */ count) => {
+  const admit = async (/** @type {number} */ members, /** @type {number} */ count, everyMs = EVERY_MS) => {
     const entering = pages.slice(company.pages.size, company.pages.size + count);
     await company.grow(crowd, scene.server.address(room), rust.splice(0, members));
     await Promise.all(entering.map((page) => page.enter(room, { topology: "auto" }, { book: true })));
     for (const page of entering) company.pages.add(page);
-    await company.talk(EVERY_MS);
+    await company.talk(everyMs);
     const size = company.pages.size + RUST_MEMBERS - rust.length;
     await company.until("everybody is there", (all) => all.length === size && all.every(({ links }) => links.length > 0));
   };
@@ -53,17 +65,19 @@ test(`a room of ${RUST_MEMBERS} Rust members and ${PAGES} pages grows, moves and
   await admit(1, 1);
   await admit(FEW.rust - 1, FEW.pages - 1);
   assert.ok((await company.reports()).every(({ topology }) => topology === "mesh"), "few are a mesh");
-  await tour(t, company, [crowd, pages[0]], TOPOLOGIES, "mesh");
+  const { at } = await tour(t, company, [crowd, pages[0]], TOPOLOGIES, "mesh");
+  assert.ok(at(0.99) <= SOON_MS, `of 100 messages while the room moved one took ${at(0.99)} ms`);
   await crowd.pin("auto");
-  await admit(RUST_MEMBERS - FEW.rust, PAGES - FEW.pages);
+  await admit(MORE.rust, MORE.pages, SELDOM_MS);
   const began = Date.now();
   await company.settle("small-world");
   t.diagnostic(`a small world by itself: ${Date.now() - began} ms`);
-  await tour(t, company, [pages[0], crowd], TOPOLOGIES.slice(1), "small-world");
+  await admit(RUST_MEMBERS - FEW.rust - MORE.rust, PAGES - FEW.pages - MORE.pages, SELDOM_MS);
+  await tour(t, company, [pages[0], crowd], OF_ALL, "small-world");
   await crowd.pin("auto");
   assert.ok((await company.audit()).every(({ sent }) => sent > 0), "everybody talked");
 
-  await company.talk(EVERY_MS);
+  await company.talk(SELDOM_MS);
   for (const [members, count] of [[RUST_MEMBERS - FEW.rust, PAGES - FEW.pages], [FEW.rust - 1, FEW.pages - 1]]) {
     const leaving = [...company.pages].slice(-count);
     for (const page of leaving) company.pages.delete(page);
@@ -84,7 +98,8 @@ function assemble(t) {
 }
 
 /**
- * Moves a room from each topology to each other, and back to the one that it has; those named ask for it in turn.
+ * Moves a room from each topology to each other, and back to the one that it has; those named ask for it in turn. Gives how
+ * long deliveries took meanwhile.
  * @param {TestContext} t
  * @param {Company} company
  * @param {(Crowd | Page)[]} askers
@@ -92,11 +107,26 @@ function assemble(t) {
  * @param {string} start
  */
 async function tour(t, company, askers, topologies, start) {
+  /** @type {number[]} */
+  const all = [];
   for (const [place, topology] of circuit(topologies, start).entries()) {
     const began = Date.now();
     await company.move(topology, askers[place % askers.length]);
-    t.diagnostic(`${topology}: ${Date.now() - began} ms`);
+    const ended = Date.now();
+    const delays = await company.delays(began, ended);
+    all.push(...delays);
+    const at = quantile(delays);
+    t.diagnostic(`${topology}: ${ended - began} ms; ${delays.length} deliveries, p50 ${at(0.5)} ms, p99 ${at(0.99)} ms`);
   }
+  const at = quantile(all);
+  t.diagnostic(`all the way: ${all.length} deliveries, p50 ${at(0.5)} ms, p99 ${at(0.99)} ms`);
+  return { at };
+}
+
+/** @param {number[]} values @returns {(share: number) => number} what so many of them are at most */
+function quantile(values) {
+  const sorted = values.toSorted((a, b) => a - b);
+  return (share) => sorted[Math.floor(sorted.length * share)] ?? Infinity;
 }
 
 /** @param {Page} page */
