@@ -343,8 +343,10 @@ pub const REBALANCE_MEMBERS: usize = 16;
 pub const REDRAWN_SHARE: usize = 128;
 /// … and at most so many are looked at.
 pub const REDRAWN_MAX: usize = 256;
-/// How long a member whose links were changed for better ones rests from that: new links open meanwhile, and old ones go.
-pub const REDRAWN_REST: Micros = Micros::from_secs(5);
+/// Links of a member in excess of those of the plan, while some are changed for better ones …
+pub const SPARE_LINKS: usize = 2;
+/// … for so long: new links open meanwhile, and old ones go.
+pub const SPARE_FOR: Micros = Micros::from_secs(3);
 /// Newcomers whose first place in the cycles was drawn before it was known where they are, and who wait for a better one.
 pub const REDRAWN_WAITING: usize = 16 * 1024;
 /// Neighbours on either side in a cycle that a member is told.

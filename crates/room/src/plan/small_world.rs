@@ -10,7 +10,7 @@
 //! member a link that it cannot be told of, so it is passed over: it keeps its links as *held*, and is spliced in anew
 //! when it is back.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use smallvec::SmallVec;
 
@@ -30,49 +30,44 @@ pub(super) struct SmallWorld {
     /// Members of whom it was not known where they are when they were spliced in, and is now, and the cycle in which they
     /// are to find a better place next.
     placed: VecDeque<(Slot, usize)>,
-    resting: Resting,
+    spare: Spare,
 }
 
-/// Members whose links have just been changed for better ones: while the new links open the old ones stand, so nobody has
-/// this happen twice at a time.
+/// Links that members have beyond those of the plan, because some of theirs have just been changed for better ones: while new
+/// links open the old ones stand.
 #[derive(Debug, Default)]
-struct Resting {
-    slots: BTreeSet<Slot>,
-    until: VecDeque<(Time, Slot)>,
+struct Spare {
+    used: BTreeMap<Slot, usize>,
+    until: VecDeque<(Time, Slot, usize)>,
     now: Time,
 }
 
-impl Resting {
+impl Spare {
     /// Time has passed.
-    fn wake(&mut self, now: Time) {
+    fn pass(&mut self, now: Time) {
         self.now = now;
-        while self.until.front().is_some_and(|(until, _)| *until <= now) {
-            let woken = self.until.pop_front();
-            woken.inspect(|(_, slot)| _ = self.slots.remove(slot));
-        }
-    }
-
-    fn begin(&mut self, slots: impl IntoIterator<Item = Slot>) {
-        for slot in slots {
-            if self.slots.insert(slot) {
-                self.until.push_back((self.now + limits::REDRAWN_REST, slot));
+        while let Some((until, slot, links)) = self.until.front().copied()
+            && until <= now
+        {
+            self.until.pop_front();
+            if let Some(used) = self.used.get_mut(&slot) {
+                *used -= links;
+                if *used == 0 {
+                    self.used.remove(&slot);
+                }
             }
         }
     }
 
-    fn any(&self, slots: &[Slot]) -> bool {
-        slots.iter().any(|slot| self.slots.contains(slot))
+    /// Whether a member may have so many more for a while.
+    fn has(&self, slot: Slot, links: usize) -> bool {
+        self.used.get(&slot).copied().unwrap_or(0) + links <= limits::SPARE_LINKS
     }
-}
 
-/// Successors and predecessors, by slot; [`Slot::NONE`] for who is not in the cycle.
-#[derive(Debug)]
-struct Cycle {
-    tag: Tag,
-    next: Vec<Slot>,
-    previous: Vec<Slot>,
-    /// Somebody in it.
-    anchor: Slot,
+    fn take(&mut self, slot: Slot, links: usize) {
+        *self.used.entry(slot).or_default() += links;
+        self.until.push_back((self.now + limits::SPARE_FOR, slot, links));
+    }
 }
 
 impl SmallWorld {
@@ -84,7 +79,7 @@ impl SmallWorld {
             span: Span::default(),
             rebalanced: None,
             placed: VecDeque::new(),
-            resting: Resting::default(),
+            spare: Spare::default(),
         }
     }
 
@@ -163,21 +158,21 @@ impl SmallWorld {
         if self.cycles.len() < 2 || live < limits::REBALANCE_MEMBERS {
             return;
         }
-        self.resting.wake(now);
+        self.spare.pass(now);
         let share = (live / limits::REDRAWN_SHARE).min(limits::REDRAWN_MAX);
         for _ in 0..self.placed.len().min(share + 1) {
             let Some((slot, number)) = self.placed.pop_front() else { break };
             let Some(cycle) = self.cycles.get_mut(number) else { continue };
-            let rests = self.resting.any(&[slot]);
-            if !rests {
-                cycle.redraw(draft, &mut self.resting, slot, limits::NEARER.0);
+            let may_move = self.spare.has(slot, MOVED);
+            if may_move {
+                cycle.redraw(draft, &mut self.spare, slot, limits::NEARER.0);
             }
-            self.placed.push_back((slot, number + usize::from(!rests)));
+            self.placed.push_back((slot, number + usize::from(may_move)));
         }
         for _ in 0..share {
             let cycle = 1 + draft.draw(self.cycles.len() - 1);
             if let Some(slot) = draft.members.draw(&mut draft.rng) {
-                self.cycles[cycle].redraw(draft, &mut self.resting, slot, limits::NEARER.0);
+                self.cycles[cycle].redraw(draft, &mut self.spare, slot, limits::NEARER.0);
             }
         }
         if self.rebalanced.is_none_or(|at| now.since(at) >= limits::REBALANCE_EVERY) {
@@ -188,7 +183,7 @@ impl SmallWorld {
                 (0..limits::REBALANCE_SAMPLES).filter_map(|_| draft.members.draw(&mut draft.rng)).collect();
             let movable = drawn.into_iter().filter(|slot| cycle.is_movable(draft, *slot));
             if let Some(worst) = movable.max_by_key(|slot| (cycle.detour(draft, *slot), *slot)) {
-                cycle.redraw(draft, &mut self.resting, worst, 0);
+                cycle.redraw(draft, &mut self.spare, worst, 0);
             }
         }
         self.span.mend(draft, Vec::new());
@@ -384,19 +379,21 @@ impl Cycle {
     }
 
     /// Splices a member anew where the cycle gets shorter by that, and by more than `gain`, in µs.
-    fn redraw(&mut self, draft: &mut Draft<'_>, resting: &mut Resting, slot: Slot, gain: u64) {
-        let movable = self.neighbours(slot).filter(|(p, q)| self.is_movable(draft, slot) && !resting.any(&[slot, *p, *q]));
-        let Some((p, q)) = movable else { return };
+    fn redraw(&mut self, draft: &mut Draft<'_>, spare: &mut Spare, slot: Slot, gain: u64) {
+        let Some((p, q)) = self.neighbours(slot).filter(|_| self.is_movable(draft, slot)) else { return };
         let before = self.detour(draft, slot);
-        if before <= gain {
+        if before <= gain || !spare.has(slot, MOVED) || !spare.has(p, RELINKED) || !spare.has(q, RELINKED) {
             return;
         }
         self.splice_out(draft, slot);
         let better = self.nearest_edge(draft, slot).filter(|(_, detour)| detour.saturating_add(gain) < before);
-        let edge = better.map(|(edge, _)| [edge, self.next[edge.index()]]).filter(|edge| !resting.any(edge));
-        let Some([before, after]) = edge else { return self.splice_in(draft, slot, p) };
-        self.splice_in(draft, slot, before);
-        resting.begin([slot, p, q, before, after]);
+        let edge = better.map(|(r, _)| (r, self.next[r.index()]));
+        let Some((r, s)) = edge.filter(|(r, s)| spare.has(*r, RELINKED) && spare.has(*s, RELINKED)) else {
+            return self.splice_in(draft, slot, p);
+        };
+        self.splice_in(draft, slot, r);
+        spare.take(slot, MOVED);
+        [p, q, r, s].into_iter().for_each(|slot| spare.take(slot, RELINKED));
     }
 
     /// How much longer the cycle is for a member of it.
@@ -409,6 +406,10 @@ impl Cycle {
         if p == q { through } else { through.saturating_sub(draft.cost(p, q)) }
     }
 }
+
+/// Links that a member has in excess while it moves within a cycle, and each of those whom it moves away from or to.
+const MOVED: usize = 2;
+const RELINKED: usize = 1;
 
 /// Whether both ends of an edge would be new neighbours.
 fn fresh(draft: &Draft<'_>, slot: Slot, p: Slot, q: Slot) -> bool {
