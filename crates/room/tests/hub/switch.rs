@@ -165,17 +165,24 @@ fn a_way_leads_over_links_that_are_up() {
     assert!(route.path.is_empty());
 }
 
-#[test]
-fn a_newcomer_keeps_a_link_to_an_elder_until_it_knows_where_streams_begin() {
+/// A small world of four that member 5 has entered, and then so many others that all of them stand between it and the four:
+/// everybody's connections, that of member 5, and the links that it was welcomed with.
+fn crowded() -> (Table, Vec<ConnId>, ConnId, Vec<LinkTo>) {
     let mut table = Table::new();
     let mut conns = table.linked(&MEMBERS[..4]);
     pin(&mut table, conns[0], "small-world");
     table.pass_alive(limits::RETIRE_BY, &conns);
     let newcomer = table.join(5);
     conns.push(newcomer);
-    let first: Vec<_> = table.welcome(newcomer).links.iter().map(|link| link.peer).collect();
-    // Those who enter after it are put between it and the first ones.
+    let first = table.welcome(newcomer).links;
     (6..40).for_each(|number| conns.push(table.join(number)));
+    (table, conns, newcomer, first)
+}
+
+#[test]
+fn a_newcomer_keeps_a_link_to_an_elder_until_it_knows_where_streams_begin() {
+    let (mut table, conns, newcomer, first) = crowded();
+    let first: Vec<_> = first.iter().map(|link| link.peer).collect();
     let planned: Vec<_> = table.hub.planner().links_of(id(5)).map(|(peer, _)| peer).collect();
     assert!(first.iter().all(|peer| !planned.contains(peer)), "{first:?} {planned:?}");
     let (mut closed, mut lazy) = (Vec::new(), Vec::new());
@@ -207,14 +214,7 @@ fn a_newcomer_keeps_a_link_to_an_elder_until_it_knows_where_streams_begin() {
 
 #[test]
 fn whoever_comes_back_is_told_of_the_links_that_a_newcomer_holds_on_to() {
-    let mut table = Table::new();
-    let mut conns = table.linked(&MEMBERS[..4]);
-    pin(&mut table, conns[0], "small-world");
-    table.pass_alive(limits::RETIRE_BY, &conns);
-    let newcomer = table.join(5);
-    conns.push(newcomer);
-    let first: Vec<_> = table.welcome(newcomer).links;
-    (6..40).for_each(|number| conns.push(table.join(number)));
+    let (mut table, conns, newcomer, first) = crowded();
     let closed =
         |message: ServerMessage| if let ServerMessage::Links(plan) = message { plan.close } else { Vec::new() };
     let before: Vec<_> = table.inbox(newcomer).into_iter().flat_map(closed).collect();
