@@ -142,8 +142,9 @@ pub struct Stats {
     pub turn_percent: u32,
 }
 
-/// What is to be done to a link. An event's openings come before its closings: whoever carries them out closes when
-/// what replaces a link is up.
+/// What is to be done to a link. An event's openings come before its closings, and members are told of both at once: they
+/// keep a link that is to be closed while it is of use, at most for [`limits::DRAIN_MAX`], so that what replaces it has time to
+/// open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkOp {
     /// Connect two members. The link is lazy until it is said to be eager.
@@ -522,7 +523,8 @@ fn draft_of<'a>(
     distance: &'a dyn Distance,
     held: &'a [Slot],
 ) -> Draft<'a> {
-    Draft { members, links, distance, rng: rng(seed, event, 0), held }
+    let (knows_distances, rng) = (distance.knows_any(), rng(seed, event, 0));
+    Draft { members, links, distance, knows_distances, rng, held }
 }
 
 /// Numbers drawn for an event, and a part of what is done for it.
@@ -589,7 +591,7 @@ mod tests {
         assert_eq!(ops, [LinkOp::Close(id(2), id(1)), LinkOp::Close(id(2), id(3))]);
         assert_eq!(planner.links_of(id(2)).count(), 0);
         assert_eq!(join(&mut planner, 4).len(), 2);
-        assert_eq!(planner.members.slab.len(), 3);
+        assert_eq!(planner.members.spots.len(), 3);
         assert!(planner.links_of(id(4)).all(|(_, offers)| !offers));
     }
 

@@ -1,5 +1,7 @@
 //! What a courier has several of: streams and links, by the place that they are named by.
 
+use smallvec::SmallVec;
+
 /// Things in numbered places. A place that is free is taken again, the last first.
 #[derive(Debug)]
 pub(super) struct Slab<T> {
@@ -64,7 +66,8 @@ impl<T> Slab<T> {
 
     /// The places that are taken now.
     pub(super) fn places(&self) -> impl Iterator<Item = usize> + use<T> {
-        let taken: Vec<usize> = self.iter().map(|(place, _)| place).collect();
+        // Of most there are few, and this is asked for each frame.
+        let taken: SmallVec<[usize; 16]> = self.iter().map(|(place, _)| place).collect();
         taken.into_iter()
     }
 }

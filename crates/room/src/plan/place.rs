@@ -11,11 +11,13 @@ use crate::{limits, time::Micros};
 
 /// A way that was measured: the time that a message takes, in sixteenths of a ms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Way(u16);
+pub(super) struct Way(pub(super) u16);
 
 impl Way {
     /// Not measured.
     pub(super) const NONE: Way = Way(0);
+    /// The longest that is believed.
+    pub(super) const MOST: u16 = (limits::DISTANCE_MAX.0 * 16 / 1_000) as u16;
 
     /// What somebody says, within reason.
     pub(super) fn of(way: Micros) -> Way {

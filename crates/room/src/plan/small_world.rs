@@ -12,6 +12,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use rand_core::RngCore;
 use smallvec::SmallVec;
 
 use super::{
@@ -110,6 +111,9 @@ impl SmallWorld {
     }
 
     pub(super) fn leave(&mut self, draft: &mut Draft<'_>, slot: Slot) {
+        let peers: SmallVec<[Slot; limits::SMALL_WORLD_DEGREE_MAX]> = draft.links.of(slot).collect();
+        draft.fetch(&peers);
+        self.span.fetch(&peers);
         let orphans = self.span.leave(draft, slot);
         for cycle in &mut self.cycles {
             cycle.splice_out(draft, slot);
@@ -211,7 +215,7 @@ impl SmallWorld {
 
     /// How many cycles a member takes part in: two of its links stay free for moving to another topology.
     fn cycles_of(&self, draft: &Draft<'_>, slot: Slot) -> usize {
-        let links = usize::from(draft.members.profile(slot).max_links);
+        let links = usize::from(draft.members.max_links(slot));
         (links.saturating_sub(2) / 2).clamp(1, self.cycles.len())
     }
 }
@@ -241,11 +245,21 @@ impl Cycle {
         }
     }
 
-    /// An edge, by its first end: drawn evenly, if possible among those that give the newcomer two new neighbours.
+    /// An edge, by its first end: drawn evenly, if possible among those that give the newcomer two new neighbours. Most
+    /// often the first one drawn does, so others are looked at only where it does not.
     fn even_edge(&self, draft: &mut Draft<'_>, slot: Slot) -> Option<Slot> {
-        let edges = self.drawn_edges::<{ limits::EDGE_TRIES }>(draft);
-        let usable = || edges.into_iter().filter(|(p, q)| self.usable(draft, slot, *p, *q));
-        usable().find(|(p, q)| fresh(draft, slot, *p, *q)).or_else(|| usable().next()).map(|(p, _)| p)
+        let numbers = [(); limits::EDGE_TRIES].map(|()| draft.rng.next_u32());
+        let mut any = None;
+        for p in numbers.into_iter().filter_map(|number| draft.members.drawn(number)) {
+            let q = self.next.get(p.index()).copied().unwrap_or(Slot::NONE);
+            if draft.members.present(q) && self.usable(draft, slot, p, q) {
+                if fresh(draft, slot, p, q) {
+                    return Some(p);
+                }
+                any = any.or(Some(p));
+            }
+        }
+        any
     }
 
     /// The edge that is lengthened least among some drawn, and by how much. Those with ends that `slot` is linked to
@@ -301,6 +315,7 @@ impl Cycle {
     /// Puts `slot` between `p` and the one after it.
     fn splice_in(&mut self, draft: &mut Draft<'_>, slot: Slot, p: Slot) {
         let q = self.next[p.index()];
+        draft.fetch(&[p, q]);
         self.connect(p, slot);
         self.connect(slot, q);
         draft.links.take(slot, p, self.tag);
