@@ -100,8 +100,8 @@ enum Event {
     Drained { conn: u64, end: usize, lane: Lane },
     /// A packet has left its sender's uplink.
     Depart { actor: usize, conn: u64, end: usize, lane: Lane, bytes: Bytes },
-    /// A packet reaches an end.
-    Arrive { conn: u64, end: usize, lane: Lane, bytes: Bytes },
+    /// A packet reaches an end, if its sender stood until `needs`.
+    Arrive { conn: u64, end: usize, lane: Lane, bytes: Bytes, needs: Time },
     /// A connection has found its way, or has not.
     Establish { conn: u64, opens: bool },
     /// ICE has found a new way for a connection.
@@ -167,6 +167,7 @@ impl World {
     /// Plays the whole schedule, lets the room settle, and checks what has become of it. Gives the time.
     pub(crate) fn run(&mut self) -> Time {
         self.run_until(self.end);
+        self.network.mend();
         let (mut progress, mut give_up) = (0, self.end + SETTLE_MAX);
         while !self.is_settled() && self.now < give_up {
             self.run_until(self.now + SETTLE_STEP);
@@ -255,7 +256,7 @@ impl World {
             }
             Event::Drained { conn, end, lane } => self.drained(conn, end, lane),
             Event::Depart { actor, conn, end, lane, bytes } => self.departed(actor, conn, end, lane, bytes),
-            Event::Arrive { conn, end, lane, bytes } => self.arrive(conn, end, lane, bytes),
+            Event::Arrive { conn, end, lane, bytes, needs } => self.arrive(conn, end, lane, bytes, needs),
             Event::Establish { conn, opens } => self.establish(conn, opens),
             Event::Repair { conn } => self.repair(conn),
             Event::Connected { socket } => self.socket_connected(socket),
