@@ -34,7 +34,7 @@ import { PacketWriter } from "./frame.js";
 import { ANNOUNCE_DELAY, PACKET_TARGET, RECEIVE_WINDOW, STALL_LINKING } from "./limits.js";
 import { loseRoutes, route } from "./courier/addressed.js";
 import { Core, defaultPush, pushes } from "./courier/core.js";
-import { greeting, learnBeginnings, settleBeginnings } from "./courier/greeting.js";
+import { askForDeparted, greeting, learnBeginnings, settleBeginnings } from "./courier/greeting.js";
 import { Link } from "./courier/link.js";
 import { consumed, fillOwn, hold, isFlushed, isPassedOn, publish, send } from "./courier/own.js";
 import { grant, take } from "./courier/receive.js";
@@ -139,7 +139,9 @@ export class Courier {
     const resume = (/** @type {number | undefined} */ s, /** @type {number} */ next) => {
       if (s !== undefined) core.streams.at(s).resume(next);
     };
-    const { room, received, sent } = position ?? {};
+    const { offered, received, sent } = position ?? {};
+    // Links may have stayed when it was believed to be gone: what was said meanwhile is owed, whatever the hub says.
+    const room = position?.room ?? offered;
     if (room !== undefined) resume(core.stream({ origin: id }, "room"), room);
     if (received !== undefined) resume(core.stream({ origin: id, to: core.id }, "received"), received);
     if (sent !== undefined) resume(core.stream({ origin: core.id, to: id }, "sent"), sent);
@@ -150,9 +152,11 @@ export class Courier {
     stream.beginning = beginning;
     // Others may have told of it before the hub did.
     const isOpen = !stream.hasBegun || stream.isUntouched;
-    if (beginning === "before" || !core.plan.relayed || !isOpen) return;
-    stream.begin();
-    repaired(core, s);
+    if (beginning !== "before" && core.plan.relayed && isOpen) {
+      stream.begin();
+      repaired(core, s);
+    }
+    askForDeparted(core, s);
   }
 
   /**

@@ -249,6 +249,8 @@ export const FIN_GRACE = secs(5);
  * offered that, too.
  */
 export const ENTRY_MARGIN = secs(1);
+/** The same where a relay is the newcomer: since the one before it fell silent nobody may have got anything, and is waiting. */
+export const RELAY_MARGIN = GAP_PATIENCE_MAX;
 /** How long a `latest` value of somebody else waits before it goes over links that its origin's stream does not take. */
 export const LATEST_LAZY = millis(500);
 /** `latest` values, of all members, that wait to go over one link. */

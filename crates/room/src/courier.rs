@@ -120,8 +120,8 @@ pub struct Plan {
 /// How a new link stands to the room's history.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LinkUp {
-    /// Whether the other end was in the room before this member, so that where it says that streams begin is true for this
-    /// member too.
+    /// Whether where the other end says that streams begin is true for this member too: it was in the room before, or is a
+    /// relay.
     pub vouches: bool,
     /// Since when the other end is in the room, as this member knows; it is offered what came since. `None`: all there is.
     pub offer_from: Option<Time>,
@@ -148,6 +148,8 @@ struct Unconsumed {
 #[derive(Clone, Copy, Debug, Default)]
 struct Position {
     room: Option<u64>,
+    /// From where on others have offered the one to the room since.
+    offered: Option<u64>,
     received: Option<u64>,
     sent: Option<u64>,
 }
@@ -353,9 +355,10 @@ impl Courier {
         }
         let departed = self.departed.iter().position(|(departed, _)| *departed == id);
         let position = departed.and_then(|at| self.departed.remove(at)).map(|(_, position)| position);
-        let Position { room, received, sent } = position.unwrap_or_default();
+        // Links may have stayed when it was believed to be gone: what was said meanwhile is owed, whatever the hub says.
+        let Position { room, offered, received, sent } = position.unwrap_or_default();
         let streams = [
-            (StreamId::room(id), Kind::Room, room),
+            (StreamId::room(id), Kind::Room, room.or(offered)),
             (StreamId::addressed(id, self.this), Kind::Received, received),
             (StreamId::addressed(self.this, id), Kind::Sent, sent),
         ];
@@ -376,6 +379,29 @@ impl Courier {
                 stream.begin();
                 self.repaired(s);
             }
+            self.ask_for_departed(s);
+        }
+    }
+
+    /// Others have told of the stream of a member that had gone: what they have of it is wanted now.
+    fn ask_for_departed(&mut self, s: usize) {
+        let origin = self.streams[s].id.origin;
+        for at in self.links.places() {
+            let Some(theirs) = self.links[at].departed.remove(&origin) else { continue };
+            self.links[at].ends(s).has(theirs, self.now);
+            if self.streams[s].has_begun() && theirs > self.streams[s].next() {
+                self.want(at, s, theirs);
+            }
+        }
+    }
+
+    /// The other end of a link has everything below `next` of the stream of a member that went, and offers it from `first` on.
+    fn told_of_departed(&mut self, at: usize, origin: MemberId, first: Option<u64>, next: u64) {
+        let position = self.departed.iter_mut().find(|(departed, _)| *departed == origin);
+        if let Some((_, position)) = position {
+            position.offered = position.offered.into_iter().chain(first).min();
+            let theirs = self.links[at].departed.entry(origin).or_default();
+            *theirs = next.max(*theirs);
         }
     }
 
@@ -548,8 +574,7 @@ impl Courier {
         if let Some(s) = self.by_id.get(&id) {
             return Some(*s);
         }
-        let went = |id: MemberId| self.departed.iter().any(|(departed, _)| *departed == id);
-        if self.by_id.len() >= limits::STREAMS_MAX || went(id.origin) {
+        if self.by_id.len() >= limits::STREAMS_MAX || self.has_departed(id.origin) {
             return None;
         }
         let mut stream = Stream::new(id, kind, self.now);
@@ -566,6 +591,15 @@ impl Courier {
     /// Whether a stream that nobody has told of has yet to begin.
     fn knows_beginnings(&self) -> bool {
         self.vouched && self.plan.relayed
+    }
+
+    /// Whether that is so of this one.
+    fn is_to_begin(&self, id: &StreamId) -> bool {
+        self.knows_beginnings() && !self.by_id.contains_key(id) && !self.has_departed(id.origin)
+    }
+
+    fn has_departed(&self, id: MemberId) -> bool {
+        self.departed.iter().any(|(departed, _)| *departed == id)
     }
 
     /// Whether the other end of a link is to be sent a stream.

@@ -235,6 +235,8 @@ pub const FIN_GRACE: Micros = Micros::from_secs(5);
 /// How long before a newcomer was heard of something may have been said by somebody who had heard of it already: it is
 /// offered that, too.
 pub const ENTRY_MARGIN: Micros = Micros::from_secs(1);
+/// The same where a relay is the newcomer: since the one before it fell silent nobody may have got anything, and is waiting.
+pub const RELAY_MARGIN: Micros = GAP_PATIENCE_MAX;
 /// How long a `latest` value of somebody else waits before it goes over links that its origin's stream does not take.
 pub const LATEST_LAZY: Micros = Micros::from_millis(500);
 /// `latest` values, of all members, that wait to go over one link.

@@ -117,7 +117,14 @@ struct Peer {
 impl Peer {
     /// Since when it is offered what there is; `None`: it may have everything.
     fn offer_from(&self) -> Option<Time> {
-        (!self.elder).then_some(Time(self.since.0.saturating_sub(limits::ENTRY_MARGIN.0)))
+        let margin = if self.info.relay { limits::RELAY_MARGIN } else { limits::ENTRY_MARGIN };
+        (!self.elder).then_some(Time(self.since.0.saturating_sub(margin.0)))
+    }
+
+    /// Whether where it says that streams begin is true for this member: it was here before, or is a relay, which in a star may
+    /// be all the neighbours that there are.
+    fn vouches(&self) -> bool {
+        self.elder || self.info.relay
     }
 }
 

@@ -430,6 +430,7 @@ fn an_application_that_does_not_read_fills_its_window_only_and_is_passed_over() 
 fn a_newcomer_gets_what_is_said_from_then_on() {
     let (mut world, a, _) = pair();
     world.send(a, None, "before");
+    // As long as there is no link, the third brings what may have been said after the newcomer was heard of elsewhere.
     world.pass(limits::ENTRY_MARGIN + Micros::from_millis(1));
     world.cut.push((a, world.id(2)));
     let c = world.enter(2);

@@ -62,7 +62,12 @@ import { Lateness, Stream } from "./stream.js";
  * @typedef {{ from: number, since: number, until?: number }} Expected
  */
 /** Cost of messages that the application has not consumed, and the link that the last of them came by. @typedef {{ cost: number, link: number }} Unconsumed */
-/** Where the streams between two members stood when one of them went. @typedef {{ room?: number, received?: number, sent?: number }} Position */
+/**
+ * Where the streams between two members stood when one of them went; `offered`: from where on others have offered the one to the
+ * room since.
+ *
+ * @typedef {{ room?: number, offered?: number, received?: number, sent?: number }} Position
+ */
 
 /** What a courier has done so far. */
 export class Counters {
@@ -156,6 +161,15 @@ export class Core {
   }
 
   /**
+   * Whether that is so of this one.
+   *
+   * @param {StreamId} id
+   */
+  isToBegin(id) {
+    return this.knowsBeginnings && this.known(id) === undefined && !this.departed.has(id.origin);
+  }
+
+  /**
    * The place of a stream; made where it is new and there is room. Undefined beyond that, and for members that went.
    *
    * @param {StreamId} id
@@ -223,6 +237,7 @@ export class Core {
     if (this.departed.size >= DEPARTED_MAX) {
       for (const oldest of this.departed.keys()) {
         this.departed.delete(oldest);
+        for (const link of this.links.things()) link.departed.delete(oldest);
         break;
       }
     }

@@ -166,9 +166,12 @@ export function hello(core, at, version, credit, isSure, holdings) {
     if (first > next) throw neverSent();
     const kind = kindOf(core, id, peer);
     // Of a stream that has yet to begin, its first chunk will tell.
-    if (kind === "room" && next <= 1 && core.knowsBeginnings && core.known(id) === undefined) continue;
+    if (kind === "room" && next <= 1 && core.isToBegin(id)) continue;
     const s = kind && core.stream(id, kind);
-    if (s === undefined) continue;
+    if (s === undefined) {
+      if (kind === "room") toldOfDeparted(core, at, id.origin, offers(link, id, first, next), next);
+      continue;
+    }
     const stream = core.streams.at(s);
     if (stream.isOwn && next > stream.next) throw neverSent();
     const ends = link.ends(s);
@@ -210,12 +213,64 @@ export function helloAgain(core, at, isSure, holdings) {
   if (!isSure || !link.isUnsure) throw helloOutOfPlace();
   link.isUnsure = false;
   for (const { stream: id, first, next } of holdings) {
-    const s = id.to === undefined ? core.stream(id, "room") : undefined;
-    if (s === undefined) continue;
+    if (id.to !== undefined) continue;
+    const s = core.stream(id, "room");
+    if (s === undefined) {
+      toldOfDeparted(core, at, id.origin, offers(link, id, first, next), next);
+      continue;
+    }
     link.ends(s).offered = first;
     if (link.vouches && next > 1) core.streams.at(s).offer(first, true);
   }
   if (link.vouches) vouchedBy(core, at);
+}
+
+/**
+ * From where on somebody who was here before offers a stream that is not its own, and has some of it.
+ *
+ * @param {Link} link
+ * @param {StreamId} id
+ * @param {number} first
+ * @param {number} next
+ */
+function offers(link, { origin }, first, next) {
+  return link.vouches && origin !== link.peer && next > 1 ? first : undefined;
+}
+
+/**
+ * The other end of a link has everything below `next` of the stream of a member that went, and offers it from `first` on.
+ *
+ * @param {Core} core
+ * @param {number} at
+ * @param {MemberId} origin
+ * @param {number | undefined} first
+ * @param {number} next
+ */
+export function toldOfDeparted(core, at, origin, first, next) {
+  const position = core.departed.get(origin);
+  if (!position) return;
+  if (first !== undefined) position.offered = Math.min(position.offered ?? first, first);
+  const { departed } = core.links.at(at);
+  departed.set(origin, Math.max(departed.get(origin) ?? 0, next));
+}
+
+/**
+ * Others have told of the stream of a member that had gone: what they have of it is wanted now.
+ *
+ * @param {Core} core
+ * @param {number} s
+ */
+export function askForDeparted(core, s) {
+  const { origin } = core.streams.at(s).id;
+  for (const at of core.links.places()) {
+    const link = core.links.at(at);
+    const theirs = link.departed.get(origin);
+    if (theirs === undefined) continue;
+    link.departed.delete(origin);
+    link.ends(s).has(theirs, core.now);
+    const stream = core.streams.at(s);
+    if (stream.hasBegun && theirs > stream.next) want(core, at, s, theirs);
+  }
 }
 
 /**

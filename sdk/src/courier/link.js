@@ -89,8 +89,10 @@ export class Link {
   draining = false;
   /** Whether the plan wants streams of which nothing was said to go over it. */
   eager;
-  /** Whether the other end was in the room before this member: its HELLO says where streams begin for us. */
+  /** Whether its HELLO says where streams begin for us: the other end was in the room before this member, or is a relay. */
   vouches;
+  /** The other end has everything below of what these say to the room, who went. @type {Map<MemberId, number>} */
+  departed = new Map();
   /** Since when the other end is offered what there is. @type {number | undefined} */
   offerFrom;
   /** Whether the other end was told where streams begin, by a member that knew. */

@@ -10,7 +10,7 @@ import { GRAFT_HEED, RECEIVE_WINDOW, SWEEP_EVERY } from "../limits.js";
 import { acknowledged, broken, pass, routed } from "./addressed.js";
 import { Distance, UNKNOWN } from "./distance.js";
 import { LinkError, forged, helloOutOfPlace, neverSent } from "./error.js";
-import { hello, helloAgain } from "./greeting.js";
+import { hello, helloAgain, toldOfDeparted } from "./greeting.js";
 import { cost } from "./log.js";
 import { fillOwn } from "./own.js";
 import { acknowledge, prune, spread } from "./send.js";
@@ -295,7 +295,10 @@ function unwanted(core, at, s) {
  */
 function have(core, at, { origin, next, hop, delayMs }) {
   const s = core.stream({ origin }, "room");
-  if (s === undefined) return;
+  if (s === undefined) {
+    toldOfDeparted(core, at, origin, undefined, next);
+    return;
+  }
   const [stream, ends] = [core.streams.at(s), core.links.at(at).ends(s)];
   ends.far = new Distance(hop, delayMs);
   const gotOn = ends.has(next, core.now);
@@ -387,6 +390,8 @@ function skipped(core, at, id, upto) {
     // Where nobody else has it, it is lost in the end; until then this one is of no use.
     if (settleGap(core, s)) return;
     prune(core, at, s);
+    // Whoever passed it on before the room became a mesh may have it still.
+    if (!core.plan.relayed && stream.parent === undefined) adopt(core, s, at);
     want(core, at, s, upto);
   } else if (stream.kind === "received") {
     lost(core, s, stream.start(upto));

@@ -184,10 +184,12 @@ export function settleGap(core, s) {
   if (originMay && !core.links.things().some(originLacks)) return false;
   // Somebody may have it to whom there will be a link: whoever has left its neighbours behind gets others.
   const since = stream.repair?.since ?? core.now;
-  // So may a neighbour that is no farther itself.
-  const hopeful = core.hopeful || core.links.things().some((link) => link.isSound && link.endsOf(s).floor <= next);
-  const patience = hopeful ? GAP_PATIENCE_MAX : GAP_PATIENCE;
-  const patient = core.plan.relayed && !stream.gaveUp && core.now < since + patience;
+  // So may a neighbour that is no farther itself. In a mesh nobody else need have kept it.
+  const mayGet = core.links.things().some((link) => link.isSound && link.endsOf(s).floor <= next);
+  let patience = GAP_PATIENCE;
+  if (core.plan.relayed && (core.hopeful || mayGet)) patience = GAP_PATIENCE_MAX;
+  else if (!core.plan.relayed && !mayGet) patience = 0;
+  const patient = !stream.gaveUp && core.now < since + patience;
   // Where a stream begins for a newcomer those know who were here before: who lacks it came too late for that.
   const elderLacks = (/** @type {Link} */ link) => {
     const { floor } = link.endsOf(s);
@@ -201,7 +203,7 @@ export function settleGap(core, s) {
     const link = core.links.at(at);
     const { theirs, floor } = link.endsOf(s);
     // The parent may be about to bring it.
-    if (link.open && (theirs > next || (core.plan.relayed && stream.parent === at))) least = Math.min(least, floor);
+    if (link.open && (theirs > next || stream.parent === at)) least = Math.min(least, floor);
   }
   if (least === Infinity || least <= next) return false;
   stream.gaveUp = true;
@@ -281,9 +283,10 @@ function hasOtherWay(core, at, s) {
   const { next } = core.streams.at(s);
   return core.links.places().some((other) => {
     const link = core.links.at(other);
-    const { theirs, floor } = link.endsOf(s);
+    const { theirs, floor, offered } = link.endsOf(s);
     const stays = other !== at && link.isSound && !link.draining;
-    return stays && theirs >= next && floor <= next && !pushes(core, other, s);
+    // A newcomer has what came last, and not what is missing here.
+    return stays && theirs >= next && Math.max(floor, offered) <= next && !pushes(core, other, s);
   });
 }
 
@@ -344,9 +347,12 @@ export function adopt(core, s, but) {
   if (!core.plan.relayed && (nearest === undefined || core.links.at(nearest).peer !== origin)) {
     // Nobody announces anything in a mesh, and any of them may have lost its own link to the origin: all are asked, and all
     // but the first who sends something are told that they need not.
-    for (const at of core.links.places()) {
-      if (at !== but && hasIt(core.links.at(at))) graft(core, at, s);
-    }
+    const asked = core.links.places().filter((at) => at !== but && hasIt(core.links.at(at)));
+    for (const at of asked) graft(core, at, s);
+    // Where none of them has it, it is lost.
+    let theirs = 0;
+    for (const link of core.links.things()) theirs = Math.max(theirs, link.endsOf(s).theirs);
+    if (theirs > next) repair(core, s, { upto: theirs, since: core.now, due: core.now + GRAFT_AGAIN, asked, tries: 0 });
     return;
   }
   if (nearest === undefined) {

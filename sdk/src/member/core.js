@@ -8,7 +8,7 @@
 import { Courier } from "../courier.js";
 import { Queue } from "../courier/queue.js";
 import { fromHex, memberIdOf } from "../id.js";
-import { ENTRY_MARGIN } from "../limits.js";
+import { ENTRY_MARGIN, RELAY_MARGIN } from "../limits.js";
 import { Calls } from "./call.js";
 import { Link } from "./link.js";
 import { Heard, LossyFlow, Published } from "./lossy.js";
@@ -72,7 +72,16 @@ export class Peer {
 
   /** Since when it is offered what there is; undefined: it may have everything. */
   get offerFrom() {
-    return this.elder ? undefined : Math.max(0, this.since - ENTRY_MARGIN);
+    const margin = this.info.relay ? RELAY_MARGIN : ENTRY_MARGIN;
+    return this.elder ? undefined : Math.max(0, this.since - margin);
+  }
+
+  /**
+   * Whether where it says that streams begin is true for this member: it was here before, or is a relay, which in a star may be
+   * all the neighbours that there are.
+   */
+  get vouches() {
+    return this.elder || this.info.relay === true;
   }
 }
 

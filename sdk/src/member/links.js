@@ -181,7 +181,7 @@ function greet(core, id) {
   const peer = core.peers.get(id);
   if (!peer) return;
   peer.lossy.linkUp();
-  core.courier.linkUp(core.now, id, { vouches: peer.elder, offerFrom: peer.offerFrom });
+  core.courier.linkUp(core.now, id, { vouches: peer.vouches, offerFrom: peer.offerFrom });
   publishAll(core, id);
   core.dirty.add(id);
 }

@@ -30,7 +30,7 @@ pub(super) struct Link {
     pub draining: bool,
     /// Whether the plan wants streams of which nothing was said to go over it.
     pub eager: bool,
-    /// Whether the other end was in the room before this member: its HELLO says where streams begin for us.
+    /// Whether its HELLO says where streams begin for us: the other end was in the room before this member, or is a relay.
     pub vouches: bool,
     /// Since when the other end is offered what there is; see [`LinkUp`].
     pub offer_from: Option<Time>,
@@ -38,6 +38,8 @@ pub(super) struct Link {
     pub vouched_for: bool,
     /// What is known of each stream's ends, by the stream's place.
     pub streams: Vec<Ends>,
+    /// The other end has everything below of what these say to the room, who went.
+    pub departed: BTreeMap<MemberId, u64>,
     /// Goes before anything else.
     pub control: VecDeque<Frame>,
     /// Streams with chunks to push, each once.
@@ -155,6 +157,7 @@ impl Link {
             offer_from: how.offer_from,
             vouched_for,
             streams: Vec::new(),
+            departed: BTreeMap::new(),
             // Most links never have two frames waiting.
             control: VecDeque::with_capacity(1),
             ready: VecDeque::new(),

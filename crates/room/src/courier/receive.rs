@@ -99,10 +99,15 @@ impl Courier {
                 Some(_) => continue,
             };
             // Of a stream that has yet to begin, its first chunk will tell.
-            if kind == Kind::Room && holding.next <= 1 && self.knows_beginnings() && !self.by_id.contains_key(&id) {
+            if kind == Kind::Room && holding.next <= 1 && self.is_to_begin(&id) {
                 continue;
             }
-            let Some(s) = self.stream(id, kind) else { continue };
+            let Some(s) = self.stream(id, kind) else {
+                if kind == Kind::Room {
+                    self.told_of_departed(at, id.origin, self.offers(at, holding), holding.next);
+                }
+                continue;
+            };
             let stream = &mut self.streams[s];
             if stream.is_own() && holding.next > stream.next() {
                 return Err(LinkError::Acknowledged);
@@ -148,15 +153,24 @@ impl Courier {
         Ok(())
     }
 
+    /// From where on somebody who was here before offers a stream that is not its own, and has some of it.
+    fn offers(&self, at: usize, holding: &Holding) -> Option<u64> {
+        let link = &self.links[at];
+        let is_offer = link.vouches && holding.stream.origin != link.peer && holding.next > 1;
+        is_offer.then_some(holding.first)
+    }
+
     /// The other end has learned where streams begin.
     fn hello_again(&mut self, at: usize, holdings: &[Holding]) {
         self.links[at].is_unsure = false;
         for holding in holdings.iter().filter(|holding| holding.stream.to.is_none()) {
-            if let Some(s) = self.stream(holding.stream, Kind::Room) {
-                self.links[at].ends(s).offered = holding.first;
-                if self.links[at].vouches && holding.next > 1 {
-                    self.streams[s].offer(holding.first, true);
-                }
+            let Some(s) = self.stream(holding.stream, Kind::Room) else {
+                self.told_of_departed(at, holding.stream.origin, self.offers(at, holding), holding.next);
+                continue;
+            };
+            self.links[at].ends(s).offered = holding.first;
+            if self.links[at].vouches && holding.next > 1 {
+                self.streams[s].offer(holding.first, true);
             }
         }
         if self.links[at].vouches {
@@ -346,7 +360,10 @@ impl Courier {
     }
 
     fn have(&mut self, at: usize, have: Have) -> Result<(), LinkError> {
-        let Some(s) = self.stream(StreamId::room(have.origin), Kind::Room) else { return Ok(()) };
+        let Some(s) = self.stream(StreamId::room(have.origin), Kind::Room) else {
+            self.told_of_departed(at, have.origin, None, have.next);
+            return Ok(());
+        };
         let now = self.now;
         let ends = self.links[at].ends(s);
         ends.far = Distance::told(have.hop, have.delay_ms);
@@ -436,6 +453,10 @@ impl Courier {
                 // Where nobody else has it, it is lost in the end; until then this one is of no use.
                 if !self.settle_gap(s) {
                     self.prune(at, s);
+                    // Whoever passed it on before the room became a mesh may have it still.
+                    if !self.plan.relayed && self.streams[s].parent.is_none() {
+                        self.adopt(s, Some(at));
+                    }
                     self.want(at, s, upto);
                 }
             }

@@ -23,12 +23,14 @@ impl Courier {
         self.now = now;
         let mut position = Position::default();
         let mut unsent = Vec::new();
+        let mut theirs = Vec::new();
         for stream in [StreamId::room(id), StreamId::addressed(id, self.this), StreamId::addressed(self.this, id)] {
             let Some(&s) = self.by_id.get(&stream).filter(|s| **s != self.own) else { continue };
             let stream = &mut self.streams[s];
             match stream.kind {
                 Kind::Room => {
                     position.room = stream.window.next().or(stream.first());
+                    theirs = self.links.iter().map(|(at, link)| (at, link.ends_of(s).theirs)).collect();
                 }
                 Kind::Received => position.received = stream.window.next(),
                 _ => position.sent = Some(stream.log.next()),
@@ -39,11 +41,16 @@ impl Courier {
         self.unconsumed.remove(&id);
         self.expected.remove(&id);
         self.forget_key(id);
-        if !self.departed.iter().any(|(departed, _)| *departed == id) {
-            if self.departed.len() >= limits::DEPARTED_MAX {
-                self.departed.pop_front();
+        if !self.has_departed(id) {
+            if self.departed.len() >= limits::DEPARTED_MAX
+                && let Some((oldest, _)) = self.departed.pop_front()
+            {
+                for (_, link) in self.links.iter_mut() {
+                    link.departed.remove(&oldest);
+                }
             }
             self.departed.push_back((id, position));
+            theirs.into_iter().for_each(|(at, next)| self.told_of_departed(at, id, None, next));
         }
         self.settle_beginnings();
         self.fill_own();

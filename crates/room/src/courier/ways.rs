@@ -115,11 +115,14 @@ impl Courier {
         }
         // Somebody may have it to whom there will be a link: whoever has left its neighbours behind gets others.
         let since = stream.repair.as_ref().map_or(self.now, |repair| repair.since);
-        // So may a neighbour that is no farther itself.
-        let may_get = |link: &Link| link.is_sound() && link.ends_of(s).floor <= next;
-        let hopeful = self.hopeful || self.links.iter().any(|(_, link)| may_get(link));
-        let patience = if hopeful { limits::GAP_PATIENCE_MAX } else { limits::GAP_PATIENCE };
-        let patient = self.plan.relayed && !stream.gave_up && self.now < since + patience;
+        // So may a neighbour that is no farther itself. In a mesh nobody else need have kept it.
+        let may_get = self.links.iter().any(|(_, link)| link.is_sound() && link.ends_of(s).floor <= next);
+        let patience = match self.plan.relayed {
+            true if self.hopeful || may_get => limits::GAP_PATIENCE_MAX,
+            false if !may_get => Micros(0),
+            _ => limits::GAP_PATIENCE,
+        };
+        let patient = !stream.gave_up && self.now < since + patience;
         // Where a stream begins for a newcomer those know who were here before: who lacks it came too late for that.
         let elder_lacks = |link: &Link| {
             let floor = link.ends_of(s).floor;
@@ -131,9 +134,8 @@ impl Courier {
             return false;
         }
         // The parent may be about to bring it.
-        let parent = stream.parent.filter(|_| self.plan.relayed);
         let holders = self.links.iter().filter(|(_, link)| link.open).map(|(at, link)| (at, link.ends_of(s)));
-        let holders = holders.filter(|(at, ends)| ends.theirs > next || parent == Some(*at));
+        let holders = holders.filter(|(at, ends)| ends.theirs > next || stream.parent == Some(*at));
         let floor = holders.map(|(_, ends)| ends.floor).min();
         let Some(floor) = floor.filter(|floor| *floor > next) else { return false };
         self.streams[s].gave_up = true;
@@ -200,7 +202,9 @@ impl Courier {
         self.links.iter().any(|(other, link)| {
             let ends = link.ends_of(s);
             let stays = other != at && link.is_sound() && !link.draining;
-            stays && ends.theirs >= next && ends.floor <= next && !self.pushes(other, s)
+            // A newcomer has what came last, and not what is missing here.
+            let can_go_on = ends.theirs >= next && ends.floor.max(ends.offered) <= next;
+            stays && can_go_on && !self.pushes(other, s)
         })
     }
 
@@ -256,7 +260,14 @@ impl Courier {
         if !self.plan.relayed && nearest.is_none_or(|(_, is_origin)| !is_origin) {
             // Nobody announces anything in a mesh, and any of them may have lost its own link to the origin: all are
             // asked, and all but the first who sends something are told that they need not.
-            return all.into_iter().for_each(|at| self.graft(at, s));
+            all.iter().for_each(|at| self.graft(*at, s));
+            // Where none of them has it, it is lost.
+            let theirs = self.links.iter().map(|(_, link)| link.ends_of(s).theirs).max();
+            if let Some(upto) = theirs.filter(|upto| *upto > next) {
+                let due = self.now + limits::GRAFT_AGAIN;
+                self.repair(s, Repair { upto, since: self.now, due, asked: all, tries: 0 });
+            }
+            return;
         }
         let nearest = nearest.map(|(at, _)| at);
         match (nearest, missing) {

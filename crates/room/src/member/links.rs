@@ -125,7 +125,7 @@ impl Member {
     fn greet(&mut self, id: MemberId) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         peer.lossy.link_up();
-        let how = LinkUp { vouches: peer.elder, offer_from: peer.offer_from() };
+        let how = LinkUp { vouches: peer.vouches(), offer_from: peer.offer_from() };
         self.courier.link_up(self.now, id, how);
         self.publish_all(id);
         self.dirty.insert(id);
