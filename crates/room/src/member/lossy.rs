@@ -113,6 +113,8 @@ impl Value {
 pub(super) struct LossyFlow {
     /// The newest value of each member's channels that the peer has not seen, as far as is known.
     unseen: BTreeMap<(MemberId, String), Value>,
+    /// When the first of them is due: that is asked for at every turn.
+    due: Option<Time>,
     queue: Vec<Bytes>,
     queued: usize,
     /// Bytes in the lossy lane's send buffer.
@@ -128,6 +130,11 @@ impl LossyFlow {
         for value in self.unseen.values_mut() {
             (value.due, value.tries) = (Time(0), 0);
         }
+        self.look();
+    }
+
+    fn look(&mut self) {
+        self.due = self.unseen.values().map(|value| value.due).min();
     }
 
     /// Supersedes a channel's value; with itself where it has a signature now, which makes it longer.
@@ -153,6 +160,7 @@ impl LossyFlow {
         if room {
             self.unseen.insert(key, value);
         }
+        self.look();
     }
 
     /// The peer has a value, or a newer one.
@@ -160,6 +168,7 @@ impl LossyFlow {
         let key = (origin, channel.to_owned());
         if self.unseen.get(&key).is_some_and(|value| value.seq <= seq) {
             self.unseen.remove(&key);
+            self.look();
         }
     }
 
@@ -173,22 +182,20 @@ impl LossyFlow {
 
     /// When a value is to be sent (again).
     pub fn resend_at(&self) -> Option<Time> {
-        if self.buffered >= limits::LOSSY_PAUSE {
-            return None;
-        }
-        self.unseen.values().map(|value| value.due).min()
+        self.due.filter(|_| self.buffered < limits::LOSSY_PAUSE)
     }
 
     /// Builds the next packet for the lossy lane.
     pub fn next_packet(&mut self, rtt: Option<Micros>, now: Time) -> Option<Bytes> {
         if self.queue.is_empty()
-            && self.buffered < limits::LOSSY_PAUSE
+            && self.resend_at().is_some_and(|due| due <= now)
             && let Some(value) = self.unseen.values_mut().find(|value| value.due <= now)
         {
             value.due = now + resend_after(rtt, value.tries);
             value.tries += 1;
             self.queued += value.frame.len();
             self.queue.push(value.frame.clone());
+            self.look();
         }
         let mut packet = BytesMut::new();
         let mut taken = 0;
