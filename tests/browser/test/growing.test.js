@@ -19,6 +19,11 @@ const EVERY_MS = 500;
 const SELDOM_MS = 1_000;
 /** In which nearly all is to be delivered while a room moves (99 of 100). */
 const SOON_MS = 500;
+/**
+ * Whether to go all the way, and to be as strict with rooms of many as with those of few (CONTRIBUTING.md): both take a machine
+ * that does nothing else, and more than the two processors of CI.
+ */
+const IS_ALL = process.env.ROOMFUL_GROWING === "all";
 const TOPOLOGIES = ["mesh", "small-world", "tree", "star"];
 
 const MANY = 46;
@@ -30,8 +35,8 @@ test(`${MANY} Rust members move from each topology to each other while all talk`
   await company.talk(EVERY_MS);
   await company.grow(crowd, address, names("more rust", MANY - 2));
   await company.settle("small-world");
-  // How late they are is measured where nobody else needs the processors: `roomful bench switch`.
-  await tour(t, company, [crowd], TOPOLOGIES, "small-world");
+  const delays = await tour(t, company, [crowd], TOPOLOGIES, "small-world");
+  if (IS_ALL) assertSoon(delays);
   assert.ok((await company.audit()).every(({ sent }) => sent > 0), "everybody talked");
 });
 
@@ -41,11 +46,8 @@ const PAGES = 6;
 const FEW = { rust: 8, pages: 4 };
 /** How many are too many for a mesh: the room moves by itself before the others come. */
 const MORE = { rust: 8, pages: 0 };
-/**
- * What all of them move through. A mesh of 40 and 6 pages is 270 connections of one browser, which with what they are told
- * take more than two processors: `ROOMFUL_GROWING=all` has it, too, where there are more (CONTRIBUTING.md).
- */
-const OF_ALL = process.env.ROOMFUL_GROWING === "all" ? TOPOLOGIES : TOPOLOGIES.filter((topology) => topology !== "mesh");
+/** What all of them move through. A mesh of 40 and 6 pages is 270 connections of one browser, which take it two processors. */
+const OF_ALL = IS_ALL ? TOPOLOGIES : TOPOLOGIES.filter((topology) => topology !== "mesh");
 
 test(`a room of ${RUST_MEMBERS} Rust members and ${PAGES} pages grows, moves and shrinks while all talk`, async (t) => {
   const { company, crowd } = assemble(t);
@@ -65,15 +67,15 @@ test(`a room of ${RUST_MEMBERS} Rust members and ${PAGES} pages grows, moves and
   await admit(1, 1);
   await admit(FEW.rust - 1, FEW.pages - 1);
   assert.ok((await company.reports()).every(({ topology }) => topology === "mesh"), "few are a mesh");
-  const { at } = await tour(t, company, [crowd, pages[0]], TOPOLOGIES, "mesh");
-  assert.ok(at(0.99) <= SOON_MS, `of 100 messages while the room moved one took ${at(0.99)} ms`);
+  assertSoon(await tour(t, company, [crowd, pages[0]], TOPOLOGIES, "mesh"));
   await crowd.pin("auto");
   await admit(MORE.rust, MORE.pages, SELDOM_MS);
   const began = Date.now();
   await company.settle("small-world");
   t.diagnostic(`a small world by itself: ${Date.now() - began} ms`);
   await admit(RUST_MEMBERS - FEW.rust - MORE.rust, PAGES - FEW.pages - MORE.pages, SELDOM_MS);
-  await tour(t, company, [pages[0], crowd], OF_ALL, "small-world");
+  const delays = await tour(t, company, [pages[0], crowd], OF_ALL, "small-world");
+  if (IS_ALL) assertSoon(delays);
   await crowd.pin("auto");
   assert.ok((await company.audit()).every(({ sent }) => sent > 0), "everybody talked");
 
@@ -120,7 +122,13 @@ async function tour(t, company, askers, topologies, start) {
   }
   const at = quantile(all);
   t.diagnostic(`all the way: ${all.length} deliveries, p50 ${at(0.5)} ms, p99 ${at(0.99)} ms`);
-  return { at };
+  return all;
+}
+
+/** @param {number[]} delays of what was delivered while a room moved, in ms */
+function assertSoon(delays) {
+  const p99 = quantile(delays)(0.99);
+  assert.ok(p99 <= SOON_MS, `of 100 messages while the room moved one took ${p99} ms or more`);
 }
 
 /** @param {number[]} values @returns {(share: number) => number} what so many of them are at most */
