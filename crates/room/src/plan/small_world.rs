@@ -34,6 +34,16 @@ pub(super) struct SmallWorld {
     spare: Spare,
 }
 
+/// Successors and predecessors, by slot; [`Slot::NONE`] for who is not in the cycle.
+#[derive(Debug)]
+struct Cycle {
+    tag: Tag,
+    next: Vec<Slot>,
+    previous: Vec<Slot>,
+    /// Somebody in it.
+    anchor: Slot,
+}
+
 /// Links that members have beyond those of the plan, because some of theirs have just been changed for better ones: while new
 /// links open the old ones stand.
 #[derive(Debug, Default)]
