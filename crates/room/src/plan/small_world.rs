@@ -174,19 +174,20 @@ impl SmallWorld {
         }
         self.spare.pass(now);
         let share = (live / limits::REDRAWN_SHARE).min(limits::REDRAWN_MAX);
-        for _ in 0..self.placed.len().min(share + 1) {
+        for _ in 0..self.placed.len().min((share + 1) * (self.cycles.len() - 1)) {
             let Some((slot, number)) = self.placed.pop_front() else { break };
-            let Some(cycle) = self.cycles.get_mut(number) else { continue };
-            let may_move = self.spare.has(slot, MOVED);
-            if may_move {
-                cycle.redraw(draft, &mut self.spare, slot, limits::NEARER.0);
+            let is_settled = self.cycles[number].redraw(draft, &mut self.spare, slot, limits::NEARER.0);
+            let number = number + usize::from(is_settled);
+            if number < self.cycles.len() {
+                self.placed.push_back((slot, number));
             }
-            self.placed.push_back((slot, number + usize::from(may_move)));
         }
         for _ in 0..share {
-            let cycle = 1 + draft.draw(self.cycles.len() - 1);
-            if let Some(slot) = draft.members.draw(&mut draft.rng) {
-                self.cycles[cycle].redraw(draft, &mut self.spare, slot, limits::NEARER.0);
+            let number = 1 + draft.draw(self.cycles.len() - 1);
+            let Some(slot) = draft.members.draw(&mut draft.rng) else { break };
+            let is_settled = self.cycles[number].redraw(draft, &mut self.spare, slot, limits::NEARER.0);
+            if !is_settled && self.placed.len() < limits::REDRAWN_WAITING {
+                self.placed.push_back((slot, number));
             }
         }
         if self.rebalanced.is_none_or(|at| now.since(at) >= limits::REBALANCE_EVERY) {
@@ -403,22 +404,30 @@ impl Cycle {
         neighbours.is_some_and(|(p, q)| p != q && [slot, p, q].iter().all(|slot| draft.members.present(*slot)))
     }
 
-    /// Splices a member anew where the cycle gets shorter by that, and by more than `gain`, in µs.
-    fn redraw(&mut self, draft: &mut Draft<'_>, spare: &mut Spare, slot: Slot, gain: u64) {
-        let Some((p, q)) = self.neighbours(slot).filter(|_| self.is_movable(draft, slot)) else { return };
+    /// Splices a member anew where the cycle gets shorter by that, and by more than `gain`, in µs. False where somebody has no
+    /// link to spare for it just now.
+    fn redraw(&mut self, draft: &mut Draft<'_>, spare: &mut Spare, slot: Slot, gain: u64) -> bool {
+        let Some((p, q)) = self.neighbours(slot).filter(|_| self.is_movable(draft, slot)) else { return true };
         let before = self.detour(draft, slot);
-        if before <= gain || !spare.has(slot, MOVED) || !spare.has(p, RELINKED) || !spare.has(q, RELINKED) {
-            return;
+        if before <= gain {
+            return true;
+        }
+        if !spare.has(slot, MOVED) || !spare.has(p, RELINKED) || !spare.has(q, RELINKED) {
+            return false;
         }
         self.splice_out(draft, slot);
         let better = self.nearest_edge(draft, slot).filter(|(_, detour)| detour.saturating_add(gain) < before);
         let edge = better.map(|(r, _)| (r, self.next[r.index()]));
-        let Some((r, s)) = edge.filter(|(r, s)| spare.has(*r, RELINKED) && spare.has(*s, RELINKED)) else {
-            return self.splice_in(draft, slot, p);
-        };
-        self.splice_in(draft, slot, r);
-        spare.take(slot, MOVED);
-        [p, q, r, s].into_iter().for_each(|slot| spare.take(slot, RELINKED));
+        let may_move = edge.is_none_or(|(r, s)| spare.has(r, RELINKED) && spare.has(s, RELINKED));
+        match edge.filter(|_| may_move) {
+            Some((r, s)) => {
+                self.splice_in(draft, slot, r);
+                spare.take(slot, MOVED);
+                [p, q, r, s].into_iter().for_each(|slot| spare.take(slot, RELINKED));
+            }
+            None => self.splice_in(draft, slot, p),
+        }
+        may_move
     }
 
     /// How much longer the cycle is for a member of it.
