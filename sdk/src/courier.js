@@ -205,6 +205,9 @@ export class Courier {
       grant(core, old);
     }
     link.control.push(greeting(core, at));
+    const s = core.known({ origin: core.id, to: peer });
+    // Of what begins later HELLO does not tell, also where it is said again.
+    if (s !== undefined) link.ends(s).routed = true;
     core.list(at);
   }
 

@@ -422,6 +422,10 @@ impl Courier {
         }
         let hello = self.greeting(at);
         self.links[at].control.push_back(hello);
+        if let Some(s) = self.by_id.get(&StreamId::addressed(self.this, peer)) {
+            // Of what begins later HELLO does not tell, also where it is said again.
+            self.links[at].ends(*s).routed = true;
+        }
         self.list(at);
     }
 
@@ -593,9 +597,10 @@ impl Courier {
         self.vouched && self.plan.relayed
     }
 
-    /// Whether that is so of this one.
-    fn is_to_begin(&self, id: &StreamId) -> bool {
-        self.knows_beginnings() && !self.by_id.contains_key(id) && !self.has_departed(id.origin)
+    /// Whether a stream of which somebody has nothing has yet to begin.
+    fn is_to_begin(&self, id: &StreamId, kind: Kind) -> bool {
+        let is_new = !self.by_id.contains_key(id) && !self.has_departed(id.origin);
+        is_new && (kind == Kind::Sent || kind == Kind::Room && self.knows_beginnings())
     }
 
     fn has_departed(&self, id: MemberId) -> bool {

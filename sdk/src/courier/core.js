@@ -161,12 +161,14 @@ export class Core {
   }
 
   /**
-   * Whether that is so of this one.
+   * Whether a stream of which somebody has nothing has yet to begin.
    *
    * @param {StreamId} id
+   * @param {StreamKind} kind
    */
-  isToBegin(id) {
-    return this.knowsBeginnings && this.known(id) === undefined && !this.departed.has(id.origin);
+  isToBegin(id, kind) {
+    const isNew = this.known(id) === undefined && !this.departed.has(id.origin);
+    return isNew && (kind === "sent" || (kind === "room" && this.knowsBeginnings));
   }
 
   /**

@@ -38,11 +38,7 @@ export function greeting(core, at) {
     const stream = core.streams.at(s);
     const first = stream.hasBegun ? offered(core, link, s) : undefined;
     if (first === undefined) continue;
-    if (!link.open) {
-      const ends = link.ends(s);
-      ends.cursor = first;
-      ends.routed = true;
-    }
+    if (!link.open) link.ends(s).cursor = first;
     // Its origin is told what came, others what they can be given.
     const next = stream.id.origin === link.peer ? stream.next : Math.max(offer(core, s), first);
     holdings.push({ stream: stream.id, first, next });
@@ -166,7 +162,7 @@ export function hello(core, at, version, credit, isSure, holdings) {
     if (first > next) throw neverSent();
     const kind = kindOf(core, id, peer);
     // Of a stream that has yet to begin, its first chunk will tell.
-    if (kind === "room" && next <= 1 && core.isToBegin(id)) continue;
+    if (kind && next <= 1 && core.isToBegin(id, kind)) continue;
     const s = kind && core.stream(id, kind);
     if (s === undefined) {
       if (kind === "room") toldOfDeparted(core, at, id.origin, offers(link, id, first, next), next);

@@ -25,8 +25,7 @@ impl Courier {
                 _ => continue,
             };
             if !self.links[at].open {
-                let ends = self.links[at].ends(s);
-                (ends.cursor, ends.routed) = (first, true);
+                self.links[at].ends(s).cursor = first;
             }
             // Its origin is told what came, others what they can be given.
             let next = if stream.id.origin == peer { next } else { self.offer(s).max(first) };

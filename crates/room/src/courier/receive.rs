@@ -99,7 +99,7 @@ impl Courier {
                 Some(_) => continue,
             };
             // Of a stream that has yet to begin, its first chunk will tell.
-            if kind == Kind::Room && holding.next <= 1 && self.is_to_begin(&id) {
+            if holding.next <= 1 && self.is_to_begin(&id, kind) {
                 continue;
             }
             let Some(s) = self.stream(id, kind) else {
