@@ -195,7 +195,9 @@ export function settleGap(core, s) {
     const { floor } = link.endsOf(s);
     return link.vouches && floor > next && stream.mayBeginAt(floor);
   };
-  const late = core.links.things().some(elderLacks);
+  // Between two who met at a new hub nobody knows it but the origin, to whom a link may come.
+  const knowsBest = core.hopeful && stream.beginning === "anywhere";
+  const late = !knowsBest && core.links.things().some(elderLacks);
   // Of somebody who is gone, what nobody brings in time is lost without further ado.
   if (!late && (patient || stream.forgetAt !== undefined)) return false;
   let least = Infinity;

@@ -128,7 +128,9 @@ impl Courier {
             let floor = link.ends_of(s).floor;
             link.vouches && floor > next && stream.may_begin_at(floor)
         };
-        let late = self.links.iter().any(|(_, link)| elder_lacks(link));
+        // Between two who met at a new hub nobody knows it but the origin, to whom a link may come.
+        let knows_best = self.hopeful && stream.beginning == Beginning::Anywhere;
+        let late = !knows_best && self.links.iter().any(|(_, link)| elder_lacks(link));
         // Of somebody who is gone, what nobody brings in time is lost without further ado.
         if !late && (patient || stream.forget_at.is_some()) {
             return false;
