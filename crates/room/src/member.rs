@@ -473,3 +473,22 @@ impl Member {
 const OVER_TURN: &str = "relayed";
 /// What a call's number takes at most.
 const NUMBER_BYTES: usize = 8;
+
+#[cfg(test)]
+impl Member {
+    /// One of whom nothing matters but that it is a member.
+    fn plain() -> Member {
+        let config = Config {
+            secret: crate::id::Secret([1; 16]),
+            key: None,
+            name: String::new(),
+            attributes: Attributes::default(),
+            token: None,
+            topology: None,
+            agent: None,
+            relay: None,
+            seed: 1,
+        };
+        Member::new(config, Time(0))
+    }
+}

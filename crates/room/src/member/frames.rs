@@ -280,22 +280,10 @@ impl Member {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{id::Secret, member::Config, time::Time};
 
     #[test]
     fn what_comes_before_its_sender_is_bounded_in_number_and_bytes() {
-        let config = Config {
-            secret: Secret([1; 16]),
-            key: None,
-            name: String::new(),
-            attributes: Default::default(),
-            token: None,
-            topology: None,
-            agent: None,
-            relay: None,
-            seed: 1,
-        };
-        let mut member = Member::new(config, Time(0));
+        let mut member = Member::plain();
         let mut comes = |length: usize| {
             let head = Head { kind: Kind::Message, channel: "chat".to_owned() };
             let payload = Bytes::from(vec![0; length]);

@@ -390,26 +390,11 @@ pub(super) const MESH: &str = "mesh";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        id::Secret,
-        member::Config,
-        wire::signal::{Entered, Gone, LinkTo, Role},
-    };
+    use crate::wire::signal::{Entered, Gone, LinkTo, Role};
 
     /// A member, and another whose link to it is open.
     fn linked(relay: bool) -> (Member, MemberId) {
-        let config = Config {
-            secret: Secret([1; 16]),
-            key: None,
-            name: String::new(),
-            attributes: Default::default(),
-            token: None,
-            topology: None,
-            agent: None,
-            relay: None,
-            seed: 1,
-        };
-        let mut member = Member::new(config, Time(0));
+        let mut member = Member::plain();
         (member.session.state, member.session.topology) = (State::Joined, MESH.to_owned());
         let id = MemberId([7; 8]);
         let (name, attributes) = ("seven".to_owned(), Default::default());
