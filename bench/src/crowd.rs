@@ -2,12 +2,12 @@
 //! or out of order. Benchmarks and tests of whole rooms make their crowds of them.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use roomful::{Event, GoneReason, JoinError, LinkState, MemberId, Membership, Message, Payload, PinError, Room};
+use roomful::{Event, GoneReason, JoinError, Link, LinkState, MemberId, Membership, Message, Payload, PinError, Room};
 use serde::Serialize;
 use tokio::{
     sync::watch,
@@ -19,6 +19,8 @@ use tokio::{
 pub const CHANNEL: &str = "count";
 /// Faults of a member that are kept in words; more are only counted.
 const FAULTS_KEPT: usize = 16;
+/// What became of a member's links that is kept in words: the last of it.
+const TROUBLES_KEPT: usize = 16;
 /// Deliveries to a member whose times are kept.
 const SAMPLES_KEPT: usize = 100_000;
 
@@ -56,6 +58,8 @@ pub struct Book {
     pub faults: Vec<String>,
     /// How often it happened.
     pub faulty: u64,
+    /// The last of its links that fell silent or ended, and why, in words.
+    pub troubles: VecDeque<String>,
     /// Deliveries: when they came, and how long they took, both in µs.
     #[serde(skip)]
     pub samples: Vec<(u64, u64)>,
@@ -149,6 +153,13 @@ impl Crowd {
         }
     }
 
+    /// How long those deliveries took, in ms, that were on their way at any time between these, in µs since 1970.
+    pub fn delays(&self, since: u64, until: u64) -> Vec<u64> {
+        let on_its_way = |(came, took): &(u64, u64)| *came >= since && came - took <= until;
+        let of = |one: &One| one.book().samples.iter().filter(|sample| on_its_way(sample)).map(ms).collect::<Vec<_>>();
+        self.members.iter().flat_map(of).collect()
+    }
+
     /// What everybody said and heard so far.
     pub fn report(&self) -> Vec<Report> {
         self.members.iter().map(|one| report(&one.membership, &one.book)).collect()
@@ -193,6 +204,10 @@ impl One {
 fn report(membership: &Membership, book: &Mutex<Book>) -> Report {
     let me = membership.me();
     Report { id: me.id, name: me.name, topology: membership.topology(), book: open(book).clone() }
+}
+
+fn ms((_, took): &(u64, u64)) -> u64 {
+    took / 1_000
 }
 
 /// What a panic left is as good as before: plain data.
@@ -273,6 +288,7 @@ impl Book {
                     self.links_max = self.links_max.max(self.links.len());
                 } else {
                     self.links.remove(&link.member);
+                    self.trouble(&link);
                 }
             }
             Event::Gap { member, from_seq, to_seq, .. } => {
@@ -305,6 +321,15 @@ impl Book {
                 self.fault(format!("{number} of {from} {what}, after {last}"));
             }
         }
+    }
+
+    fn trouble(&mut self, link: &Link) {
+        let Some(reason) = &link.reason else { return };
+        if self.troubles.len() >= TROUBLES_KEPT {
+            self.troubles.pop_front();
+        }
+        let at_s = now_us() / 1_000_000 % 1_000;
+        self.troubles.push_back(format!("{at_s} s: {} {:?}: {reason}", link.member, link.state));
     }
 
     fn fault(&mut self, what: String) {

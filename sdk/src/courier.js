@@ -31,21 +31,22 @@
  */
 
 import { PacketWriter } from "./frame.js";
-import { ANNOUNCE_DELAY, PACKET_TARGET, RECEIVE_WINDOW } from "./limits.js";
+import { ANNOUNCE_DELAY, PACKET_TARGET, RECEIVE_WINDOW, STALL_LINKING } from "./limits.js";
 import { loseRoutes, route } from "./courier/addressed.js";
 import { Core, defaultPush, pushes } from "./courier/core.js";
-import { beginUnknown, greeting, settleBeginnings } from "./courier/greeting.js";
+import { askForDeparted, greeting, learnBeginnings, settleBeginnings } from "./courier/greeting.js";
 import { Link } from "./courier/link.js";
 import { consumed, fillOwn, hold, isFlushed, isPassedOn, publish, send } from "./courier/own.js";
 import { grant, take } from "./courier/receive.js";
 import { decline, nextFrame } from "./courier/send.js";
 import { Signing, forgetCovers, inCompany, keyOf, seal, sealAt, signed, unseal, verified, vouch } from "./courier/trust.js";
 import { forget, gone, sweep, trim } from "./courier/upkeep.js";
-import { bereave, detour, repairDue, settleGap, takeFromOrigins } from "./courier/ways.js";
+import { askForOrphans, bereave, detour, drain, hopeAnew, repairDue, repaired, settleGap, takeFromOrigins } from "./courier/ways.js";
 
 /** @import {Head} from "./frame.js" */
 /** @import {MemberId} from "./id.js" */
 /** @import {Counters, CourierEvent, LinkUp, Plan} from "./courier/core.js" */
+/** @import {Beginning} from "./courier/stream.js" */
 
 /** Reliable delivery to the whole room, for one member. Times are in µs. */
 export class Courier {
@@ -69,6 +70,7 @@ export class Courier {
    */
   metAll() {
     this.#core.metAll = true;
+    this.#core.metAt = this.#core.now;
     settleBeginnings(this.#core);
   }
 
@@ -112,18 +114,21 @@ export class Courier {
     for (const at of newlyEager) decline(core, at);
     unseal(core, core.own);
     if (wasRelayed && !plan.relayed) takeFromOrigins(core);
-    else if (!wasRelayed && plan.relayed && core.vouched) beginUnknown(core);
+    else if (!wasRelayed && plan.relayed) {
+      learnBeginnings(core);
+      hopeAnew(core);
+    }
   }
 
   /**
-   * A member is in the room, or there again after it was believed to be gone. `later`: it entered after this one, which so is
-   * owed all that it says.
+   * A member is in the room, or there again after it was believed to be gone. `beginning`: where its stream begins, unless that
+   * is known from before.
    *
    * @param {number} now
    * @param {MemberId} id
-   * @param {boolean} later
+   * @param {Beginning} beginning
    */
-  entered(now, id, later) {
+  entered(now, id, beginning) {
     const core = this.#core;
     core.now = now;
     core.namesMembers = true;
@@ -134,7 +139,9 @@ export class Courier {
     const resume = (/** @type {number | undefined} */ s, /** @type {number} */ next) => {
       if (s !== undefined) core.streams.at(s).resume(next);
     };
-    const { room, received, sent } = position ?? {};
+    const { offered, received, sent } = position ?? {};
+    // Links may have stayed when it was believed to be gone: what was said meanwhile is owed, whatever the hub says.
+    const room = position?.room ?? offered;
     if (room !== undefined) resume(core.stream({ origin: id }, "room"), room);
     if (received !== undefined) resume(core.stream({ origin: id, to: core.id }, "received"), received);
     if (sent !== undefined) resume(core.stream({ origin: core.id, to: id }, "sent"), sent);
@@ -142,7 +149,14 @@ export class Courier {
     if (s === undefined) return;
     const stream = core.streams.at(s);
     stream.isNamed = true;
-    if (later && core.plan.relayed && !position && !stream.hasBegun) stream.start(1);
+    stream.beginning = beginning;
+    // Others may have told of it before the hub did.
+    const isOpen = !stream.hasBegun || stream.isUntouched;
+    if (beginning !== "before" && core.plan.relayed && isOpen) {
+      stream.begin();
+      repaired(core, s);
+    }
+    askForDeparted(core, s);
   }
 
   /**
@@ -179,7 +193,6 @@ export class Courier {
   linkUp(now, peer, how) {
     const core = this.#core;
     this.linkDown(now, peer);
-    core.stream({ origin: core.id, to: peer }, "sent");
     const granted = Math.max(0, RECEIVE_WINDOW - (core.unconsumed.get(peer)?.cost ?? 0));
     const link = new Link(peer, core.plan.eager.has(peer), how, granted, core.vouched);
     const at = core.links.insert(link);
@@ -192,6 +205,9 @@ export class Courier {
       grant(core, old);
     }
     link.control.push(greeting(core, at));
+    const s = core.known({ origin: core.id, to: peer });
+    // Of what begins later HELLO does not tell, also where it is said again.
+    if (s !== undefined) link.ends(s).routed = true;
     core.list(at);
   }
 
@@ -209,6 +225,8 @@ export class Courier {
     core.byPeer.delete(peer);
     const link = core.links.at(at);
     core.links.remove(at);
+    // Where what came right behind HELLO was wrong, the link never opened.
+    core.events.retain((event) => event.type !== "open" || event.peer !== peer);
     if (link.open && core.expected.has(peer)) {
       core.expected.set(peer, { from: link.endsOf(core.own).theirs, since: now });
     }
@@ -238,7 +256,10 @@ export class Courier {
     const at = core.byPeer.get(peer);
     if (at === undefined || core.links.at(at).suspect === suspect) return;
     core.links.at(at).suspect = suspect;
-    if (!suspect) return;
+    if (!suspect) {
+      askForOrphans(core, at);
+      return;
+    }
     bereave(core, at);
     fillOwn(core);
   }
@@ -252,6 +273,39 @@ export class Courier {
   measured(peer, rtt) {
     const at = this.#core.byPeer.get(peer);
     if (at !== undefined) this.#core.links.at(at).measured(rtt);
+  }
+
+  /**
+   * Whether links are to come that are not open yet.
+   *
+   * @param {boolean} hopeful
+   */
+  hope(hopeful) {
+    this.#core.hopeful = hopeful;
+  }
+
+  /**
+   * A link is to go: whoever has a stream from it looks for another way, and nobody is to depend on it anew. Gives whether it is
+   * of use still: chunks are under way from here, or come by it that nobody else has.
+   *
+   * @param {number} now
+   * @param {MemberId} peer
+   */
+  drain(now, peer) {
+    const core = this.#core;
+    core.now = now;
+    const at = core.byPeer.get(peer);
+    return at !== undefined && core.links.at(at).isSound && drain(core, at);
+  }
+
+  /**
+   * A link that was to go stays.
+   *
+   * @param {MemberId} peer
+   */
+  drainNoMore(peer) {
+    const at = this.#core.byPeer.get(peer);
+    if (at !== undefined) this.#core.links.at(at).draining = false;
   }
 
   /**
@@ -377,22 +431,53 @@ export class Courier {
    * @param {MemberId} peer
    */
   expect(now, peer) {
-    const core = this.#core;
-    if (core.expected.has(peer)) return;
-    const at = core.byPeer.get(peer);
-    const isLinked = at !== undefined && core.links.at(at).open;
-    core.expected.set(peer, isLinked ? undefined : { from: core.streams.at(core.own).next, since: now });
+    this.#expectFrom(now, peer, this.next);
   }
 
   /**
-   * A member gets this one's stream from others where there is no link to it.
+   * The same of what was said since a time, or of all that is kept: it was to come by others, and may not have.
+   *
+   * @param {number} now
+   * @param {MemberId} peer
+   * @param {number} [since]
+   */
+  expectSince(now, peer, since) {
+    const { log } = this.#core.streams.at(this.#core.own);
+    this.#expectFrom(now, peer, since === undefined ? log.first : log.firstSince(since));
+  }
+
+  /**
+   * @param {number} now
+   * @param {MemberId} peer
+   * @param {number} from
+   */
+  #expectFrom(now, peer, from) {
+    const core = this.#core;
+    const known = core.expected.get(peer);
+    if (known) known.until = undefined;
+    if (core.expected.has(peer)) return;
+    const at = core.byPeer.get(peer);
+    const isLinked = at !== undefined && core.links.at(at).open;
+    core.expected.set(peer, isLinked ? undefined : { from, since: now });
+  }
+
+  /**
+   * A member gets this one's stream from others where there is no link to it. What it was owed until now, and had no link to get
+   * it by, is kept for a while: others may not have kept it.
    *
    * @param {number} now
    * @param {MemberId} peer
    */
   expectNoMore(now, peer) {
-    this.#core.now = now;
-    if (this.#core.expected.delete(peer)) fillOwn(this.#core);
+    const core = this.#core;
+    core.now = now;
+    const expected = core.expected.get(peer);
+    if (expected && expected.from < this.next) {
+      expected.until ??= now + STALL_LINKING;
+      core.sweepBy(expected.until);
+    } else if (core.expected.delete(peer)) {
+      fillOwn(core);
+    }
   }
 
   /** Lets go of all that waits; gives the tickets. */
@@ -598,6 +683,11 @@ export class Courier {
       repairDue(core, entry.s);
     }
     if (core.sweepAt !== undefined && core.sweepAt <= now) sweep(core);
+  }
+
+  /** The first chunk of its stream to the room that this member has not said yet. */
+  get next() {
+    return this.#core.streams.at(this.#core.own).next;
   }
 
   /** What was done so far. @returns {Readonly<Counters>} */

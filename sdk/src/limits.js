@@ -88,6 +88,16 @@ export const RETRY_MAX = secs(8);
 export const PING_AFTER = millis(500);
 /** Age of a round-trip sample after which a link is pinged although it is busy. */
 export const RTT_AFTER = secs(2);
+/** Others in a room up to whom nobody tells the hub how far they are: all are neighbours of each other. */
+export const DISTANCES_ABOVE = 8;
+/** Links of which a member tells the hub at once how far their other ends are. */
+export const DISTANCES_TOLD = 16;
+/** How long a member gathers what it has measured of its links before it tells the hub. */
+export const DISTANCES_AFTER = secs(2);
+/** How often it does at most. */
+export const DISTANCES_EVERY = secs(10);
+/** By how many ms, and a quarter of what was told, a link's round trip must have changed to be told again. */
+export const DISTANCE_NEWS_MS = 10;
 /** Silence on a link after which its peer is suspected. */
 export const SUSPECT_AFTER = millis(1_500);
 /** Silence after which the offerer restarts ICE. */
@@ -158,6 +168,8 @@ export const DEPARTED_MAX = 1_024;
 export const LATEST_CHANNELS = 64;
 /** The shortest wait before a `latest` value is sent again. */
 export const LATEST_RESEND = millis(100);
+/** The longest such wait, unless two round trips take longer. */
+export const LATEST_RESEND_MAX = secs(2);
 /** Bytes in a link's lossy buffer at which lossy messages are dropped or wait. */
 export const LOSSY_PAUSE = 64 * 1024;
 /** Bytes of lossy messages that the application has not consumed yet; beyond, they are dropped. */
@@ -192,8 +204,14 @@ export const GRAFT_MIN = millis(100);
 export const GRAFT_MAX = millis(500);
 /** How long somebody who was asked for a stream has to send it before somebody else is asked. */
 export const GRAFT_AGAIN = millis(250);
+/** How often that time is doubled where nobody sends it. */
+export const GRAFT_DOUBLINGS = 4;
+/** How long somebody who asks for the same again is not sent it again: it is on its way. */
+export const GRAFT_HEED = secs(8);
 /** How long a chunk that no neighbour has any more is waited for, where others may have it. */
 export const GAP_PATIENCE = secs(5);
+/** The same while links are to come: somebody may have it to whom there will be one. */
+export const GAP_PATIENCE_MAX = secs(30);
 /** What each link of a way costs beside its delay, in ms. */
 export const HOP_COST_MS = 25;
 /** The delay of a link that was not measured yet, one way. */
@@ -221,7 +239,7 @@ export const CACHE_BYTES = 4 * 1024 * 1024;
 /** Bytes of all streams that are so kept. */
 export const CACHE_TOTAL = 32 * 1024 * 1024;
 /** How long they are kept. */
-export const CACHE_AGE = secs(30);
+export const CACHE_AGE = secs(60);
 /** How long a stream is looked after whose origin has fallen silent: a lost way is mended at once. */
 export const ACTIVE_FOR = secs(30);
 /** How long the stream of a member that went is kept: what a survivor has, the others get. */
@@ -231,6 +249,8 @@ export const FIN_GRACE = secs(5);
  * offered that, too.
  */
 export const ENTRY_MARGIN = secs(1);
+/** The same where a relay is the newcomer: since the one before it fell silent nobody may have got anything, and is waiting. */
+export const RELAY_MARGIN = GAP_PATIENCE_MAX;
 /** How long a `latest` value of somebody else waits before it goes over links that its origin's stream does not take. */
 export const LATEST_LAZY = millis(500);
 /** `latest` values, of all members, that wait to go over one link. */
@@ -241,6 +261,12 @@ export const EARLY_MAX = 256;
 export const EARLY_BYTES = MESSAGE_MAX;
 /** How long what a member said before it went may still be on its way from link to link. */
 export const PARTING_WORDS = secs(1);
+/** How long a link that the plan gives up stays at most, for what one end has from the other only. */
+export const DRAIN_MAX = secs(60);
+/** How long such a link stays after the last chunk that nobody else could have brought. */
+export const DRAIN_QUIET = secs(3);
+/** How often it is looked whether such a link is of use still. */
+export const DRAIN_LOOK = millis(250);
 /** How often a way to a member is asked for while there is none. */
 export const ROUTE_EVERY = secs(1);
 /** How often caches and laggards are looked after. */

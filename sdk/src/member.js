@@ -23,13 +23,14 @@ import { Core } from "./member/core.js";
 import { askWays, buffered, consumed, hearCourier, packetCame, pump } from "./member/frames.js";
 import { close, connected, disconnected, giveUpEntering, gone, hubSaid, parted, pin, tellChange } from "./member/hub.js";
 import {
-  apply, carriedCame, failLink, faulty, isCurrent, isUp, linkUp, local, partLink, prove, tellParted,
+  apply, carriedCame, drain, failLink, faulty, isCurrent, isUp, linkUp, local, partLink, prove, tellParted, tellRtts,
 } from "./member/links.js";
 import { tellTraffic } from "./member/traffic.js";
 import { signed, verified } from "./member/vouch.js";
 import { LinkError } from "./courier/error.js";
 
 /** @import {Config, Input, Output} from "./member/io.js" */
+/** @import {Peer} from "./member/core.js" */
 
 /**
  * One member of a room.
@@ -85,7 +86,7 @@ export class Member {
    */
   pollOutput() {
     const core = this.#core;
-    while (core.outputs.isEmpty) {
+    while (core.outputs.isEmpty && core.session.state !== "closed") {
       // What was said in this turn is signed together.
       core.courier.seal(core.now);
       hearCourier(core);
@@ -110,10 +111,11 @@ export class Member {
     const consider = (/** @type {number | undefined} */ time) => {
       if (time !== undefined) due = Math.min(due, time);
     };
-    for (const { link, returning, parting, lossy } of core.peers.values()) {
+    for (const { link, returning, parting, draining, lossy } of core.peers.values()) {
       consider(link.timeout);
       consider(returning);
       consider(parting?.until);
+      consider(draining?.look);
       if (link.isOpen) consider(lossy.resendAt);
     }
     if (core.session.isJoined) for (const at of core.unrouted.values()) consider(at);
@@ -219,6 +221,9 @@ export class Member {
       core.outputs.push({ type: "disconnect" });
       disconnected(core, undefined, "the server has been silent for too long");
     }
+    const isAwaited = (/** @type {Peer} */ { link }) => link.role !== undefined && !link.isOpen;
+    core.courier.hope(!session.isJoined || [...core.peers.values()].some(isAwaited));
+    if (session.tellsRtts(core.now)) tellRtts(core);
     core.courier.tick(core.now);
     askWays(core);
     tellTraffic(core);
@@ -239,6 +244,7 @@ export class Member {
     if (isDue(lossy.resendAt)) core.dirty.add(id);
     if (isDue(peer.returning)) gone(core, id, "timeout");
     tellParted(core, id);
+    drain(core, id);
     apply(core, id, todo);
   }
 

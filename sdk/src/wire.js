@@ -27,7 +27,7 @@ import { SIGNAL_MAX, WELCOME_MAX } from "./limits.js";
 /** What the two ends of a link tell each other to connect. @typedef {{ offer: string } | { answer: string } | { candidate: Candidate }} Negotiation */
 /** @typedef {"left" | "crashed" | "unresponsive" | "timeout" | "replaced" | "removed"} GoneReason */
 /** Why a hub does not carry a link's frames. @typedef {"closed" | "away" | "not_linked" | "too_many" | "too_slow"} CarryEnd */
-/** What a returning member knows. @typedef {{ hub: string, topology?: string, pin?: string, up?: MemberId[], state?: Record<string, StateEntry> }} Resume */
+/** What a returning member knows. @typedef {{ hub: string, topology?: string, pin?: string, next?: number, up?: MemberId[], state?: Record<string, StateEntry> }} Resume */
 
 /** What a member says to the room, and its links over TURN, in percent. @typedef {{ kbps?: number, turn_percent?: number }} Traffic */
 
@@ -38,7 +38,8 @@ import { SIGNAL_MAX, WELCOME_MAX } from "./limits.js";
  *   | { type: "join", v: number, secret: string, key?: string, name: string, attributes?: Attributes, token?: string,
  *       topology?: string, agent?: string, relay?: RelayOffer, resume?: Resume }
  *   | { type: "signal", to: MemberId, attempt: number, data: Json }
- *   | { type: "links", up?: MemberId[], suspect?: MemberId[], down?: MemberId[], settled?: boolean, forged?: MemberId[] }
+ *   | { type: "links", up?: MemberId[], suspect?: MemberId[], down?: MemberId[], settled?: boolean, forged?: MemberId[],
+ *       rtt?: Record<MemberId, number> }
  *   | { type: "attributes", op: number, set: Record<string, string | null> }
  *   | { type: "state", op: number, key: string, value: Json }
  *   | { type: "ping" }
@@ -66,7 +67,7 @@ import { SIGNAL_MAX, WELCOME_MAX } from "./limits.js";
  *
  * @typedef {(
  *   | Welcome
- *   | ({ type: "member" } & MemberInfo)
+ *   | ({ type: "member", next?: number } & MemberInfo)
  *   | { type: "gone", id: MemberId, reason: GoneReason }
  *   | { type: "update", id: MemberId, attributes: Attributes, op: number }
  *   | { type: "links", open?: LinkTo[], close?: MemberId[], eager?: MemberId[], lazy?: MemberId[] }
@@ -274,11 +275,12 @@ const list = (item) => (value, path) => {
  * An object used as a map. Made with `Object.fromEntries`, to which `__proto__` is a key like any other.
  *
  * @param {Shape} item
+ * @param {Shape} [key]
  * @returns {Shape}
  */
-const map = (item) => (value, path) => {
+const map = (item, key = TEXT) => (value, path) => {
   if (!isRecord(value)) throw new MessageError("bad_message", `${path} is not an object`);
-  return Object.fromEntries(Object.entries(value).map(([key, entry]) => [TEXT(key, path), item(entry, path)]));
+  return Object.fromEntries(Object.entries(value).map(([name, entry]) => [key(name, path), item(entry, path)]));
 };
 
 /**
@@ -331,7 +333,10 @@ const STATE = map(object({ value: JSON_VALUE, version: NUMBER }));
 const LINK = object({ peer: ID, role: ROLE });
 const EMPTY = object({});
 
-const MEMBER = object({ id: ID, name: TEXT, "identity?": TEXT, attributes: ATTRIBUTES, "mute?": FLAG, "relay?": FLAG, "key?": KEY });
+const MEMBER_FIELDS = {
+  id: ID, name: TEXT, "identity?": TEXT, attributes: ATTRIBUTES, "mute?": FLAG, "relay?": FLAG, "key?": KEY,
+};
+const MEMBER = object(MEMBER_FIELDS);
 
 const NEGOTIATION = oneOf({
   offer: TEXT,
@@ -356,10 +361,17 @@ const CLIENT = new Map(
       "topology?": TEXT,
       "agent?": TEXT,
       "relay?": object({ "max_links?": NUMBER_16 }),
-      "resume?": object({ hub: TEXT, "topology?": TEXT, "pin?": TEXT, "up?": list(ID), "state?": STATE }),
+      "resume?": object({ hub: TEXT, "topology?": TEXT, "pin?": TEXT, "next?": NUMBER, "up?": list(ID), "state?": STATE }),
     }),
     signal: object({ to: ID, attempt: NUMBER_32, data: JSON_VALUE }),
-    links: object({ "up?": list(ID), "suspect?": list(ID), "down?": list(ID), "settled?": FLAG, "forged?": list(ID) }),
+    links: object({
+      "up?": list(ID),
+      "suspect?": list(ID),
+      "down?": list(ID),
+      "settled?": FLAG,
+      "forged?": list(ID),
+      "rtt?": map(NUMBER_32, ID),
+    }),
     attributes: object({ op: NUMBER, set: map(nullable(TEXT)) }),
     state: object({ op: NUMBER, key: TEXT, value: JSON_VALUE }),
     ping: EMPTY,
@@ -396,7 +408,7 @@ const SERVER = new Map(
       "carry?": NUMBER_32,
       ice: list(object({ urls: list(TEXT), "username?": TEXT, "credential?": TEXT })),
     }),
-    member: MEMBER,
+    member: object({ ...MEMBER_FIELDS, "next?": NUMBER }),
     gone: object({ id: ID, reason: REASON }),
     update: object({ id: ID, attributes: ATTRIBUTES, op: NUMBER }),
     links: object({ "open?": list(LINK), "close?": list(ID), "eager?": list(ID), "lazy?": list(ID) }),

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { Courier } from "../src/courier.js";
 import { FIN_GRACE, GAP_PATIENCE } from "../src/limits.js";
 import { Net, bytes, id } from "./net.js";
 
@@ -125,4 +126,15 @@ test("what is in no cache any more is a gap", () => {
   assert.deepEqual([origin, from], [1, 2]);
   assert.equal(heard.get(1).length + to + 1 - from, 402);
   assert.deepEqual(heard.get(1).at(-1), bytes("b"));
+});
+
+test("a link that fails with its first packet never opened", () => {
+  const [here, there] = [1, 2].map((member) => new Courier(id(member), 0));
+  here.linkUp(0, id(2), { vouches: false });
+  there.linkUp(0, id(1), { vouches: false });
+  const hello = there.nextFrame(0, id(1));
+  here.frame(0, id(2), hello);
+  assert.throws(() => here.frame(0, id(2), hello), "HELLO is said once");
+  here.linkDown(0, id(2));
+  assert.equal(here.pollEvent(), undefined, "nobody is told that it opened");
 });

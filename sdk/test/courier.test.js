@@ -127,6 +127,7 @@ test("a greeting that has no place for all streams names those between the two",
     const head = { kind: "message", channel: "c" };
     courier.frame(0, id(2), encodeFrame({ type: "data", stream, seq: 1, head, last: true, payload: Uint8Array.of(1) }));
   }
+  courier.send(0, id(3), undefined, { kind: "message", channel: "c" }, Uint8Array.of(1));
   courier.linkUp(0, id(3), { vouches: false });
   const hello = decodeFrame(courier.nextFrame(0, id(3)));
   assert.equal(hello.holdings.length, HOLDINGS_MAX);

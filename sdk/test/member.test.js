@@ -435,6 +435,21 @@ test("a member comes back to a full server, and gives up entering one with what 
   }
 });
 
+test("nothing is wanted of the edge once the room is closed", () => {
+  const member = new Member({ secret: "00".repeat(16), name: "Ada", key: "07".repeat(32) }, 0);
+  const others = ["Bob", "Eve"].map((name, n) => ({ id: `${n}123456789abcdef`, name, attributes: {} }));
+  member.handle(0, { type: "connected" });
+  member.handle(0, { type: "hub", message: { ...WELCOME, members: others } });
+  while (member.pollOutput());
+  // All of it before anything is done for the first: what is said would have to be signed.
+  member.handle(0, { type: "send", ticket: 1, channel: "chat", payload: Buffer.from("my last word") });
+  member.handle(0, { type: "hub", message: { type: "refused", code: "removed", message: "removed", hint: "", fatal: true } });
+  member.handle(0, { type: "disconnected", reason: "removed" });
+  const outputs = [];
+  for (let output; (output = member.pollOutput()); ) outputs.push(output);
+  assert.equal(outputs.at(-1).event?.type, "closed", JSON.stringify(outputs));
+});
+
 test("hostile packets end the link, not the member", () => {
   const [world, ada, bob] = meet("Ada", "Bob");
   const attempt = 1;

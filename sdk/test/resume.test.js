@@ -27,7 +27,7 @@ function joinOf(number, up, state, token) {
   );
   const join = { type: "join", v: 1, secret, name: "n".repeat(NAME_MAX), attributes };
   if (token) join.token = token;
-  const leftOut = resume(join, memberIdOf(fromHex(secret)), "00000000000000aa", { topology: "mesh" }, up, state);
+  const leftOut = resume(join, memberIdOf(fromHex(secret)), "00000000000000aa", { topology: "mesh" }, 1, up, state);
   return { join, leftOut, length: byteLength(encodeMessage(join)) };
 }
 

@@ -79,7 +79,7 @@ function takeInput(courier, at, input) {
     case "plan":
       return courier.plan(at, { ...body, eager: new Set(body.eager) });
     case "entered":
-      return courier.entered(at, body.id, body.later);
+      return courier.entered(at, body.id, body.later ? 1 : "before");
     case "gone":
       return courier.gone(at, body);
     case "forget":

@@ -99,6 +99,11 @@ impl Network {
         }
     }
 
+    /// Faults are over: from now on connections open where both ends want them.
+    pub(crate) fn mend(&mut self) {
+        self.config.connect_failures = 0.0;
+    }
+
     /// How a connection that both ends want fares: `Some`, the time until it opens; `None`, it never does.
     pub(crate) fn establish(&mut self, a: usize, b: usize) -> Option<Micros> {
         if self.is_cut(a, b) || self.dice.chance(self.config.connect_failures) {

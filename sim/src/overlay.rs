@@ -34,7 +34,7 @@ mod world;
 use std::{thread, time::Instant};
 
 pub use report::{Figures, Report};
-pub use scenario::{Bounds, Flash, HubAway, Massacre, Network, Scenario, Switch};
+pub use scenario::{Bounds, Distances, Flash, HubAway, Massacre, Network, Scenario, Switch};
 
 use self::{
     curve::Curve,

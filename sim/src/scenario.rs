@@ -51,7 +51,7 @@ pub struct Network {
     pub burst_starts: f64,
     /// What a member can send, in kbit/s; 0 is without bound.
     pub uplink_kbps: u64,
-    /// Part of the attempts at a link that never open.
+    /// Part of the attempts at a link that never open, while there is work to do.
     pub connect_failures: f64,
     /// Part of the closed connections whose other end is told.
     pub close_notices: f64,

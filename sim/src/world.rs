@@ -16,7 +16,7 @@ use std::{collections::BTreeMap, rc::Rc};
 use bytes::Bytes;
 use room::{
     hub::Hub,
-    id::MemberId,
+    id::{Key, MemberId, Signature},
     limits,
     member::{Event as MemberEvent, Input, Lane, Member, Output},
     time::{Micros, Time},
@@ -45,6 +45,9 @@ const SETTLE_STEP: Micros = Micros::from_millis(500);
 /// Turns that a machine may take without time going by. More, and it will never stop.
 const TURNS_MAX: u32 = 100_000;
 
+/// Signatures of which it is kept whether they are good.
+const VERDICTS_MAX: usize = 16 * 1024;
+
 /// The topology whose rooms need a relay.
 const STAR: &str = "star";
 
@@ -66,6 +69,8 @@ pub(crate) struct World {
     sockets: Vec<Socket>,
     hub: HubSide,
     partitions: u64,
+    /// Signatures that were verified.
+    verdicts: BTreeMap<[u8; 64], (Key, Bytes, bool)>,
     dice: Dice,
     pub(crate) checks: Checks,
     pub(crate) recorder: Option<Recorder>,
@@ -100,8 +105,8 @@ enum Event {
     Drained { conn: u64, end: usize, lane: Lane },
     /// A packet has left its sender's uplink.
     Depart { actor: usize, conn: u64, end: usize, lane: Lane, bytes: Bytes },
-    /// A packet reaches an end.
-    Arrive { conn: u64, end: usize, lane: Lane, bytes: Bytes },
+    /// A packet reaches an end, if its sender stood until `needs`.
+    Arrive { conn: u64, end: usize, lane: Lane, bytes: Bytes, needs: Time },
     /// A connection has found its way, or has not.
     Establish { conn: u64, opens: bool },
     /// ICE has found a new way for a connection.
@@ -155,6 +160,7 @@ impl World {
             sockets: Vec::new(),
             hub,
             partitions: 0,
+            verdicts: BTreeMap::new(),
             dice,
             checks: Checks::new(scenario),
             recorder: None,
@@ -167,6 +173,7 @@ impl World {
     /// Plays the whole schedule, lets the room settle, and checks what has become of it. Gives the time.
     pub(crate) fn run(&mut self) -> Time {
         self.run_until(self.end);
+        self.network.mend();
         let (mut progress, mut give_up) = (0, self.end + SETTLE_MAX);
         while !self.is_settled() && self.now < give_up {
             self.run_until(self.now + SETTLE_STEP);
@@ -255,7 +262,7 @@ impl World {
             }
             Event::Drained { conn, end, lane } => self.drained(conn, end, lane),
             Event::Depart { actor, conn, end, lane, bytes } => self.departed(actor, conn, end, lane, bytes),
-            Event::Arrive { conn, end, lane, bytes } => self.arrive(conn, end, lane, bytes),
+            Event::Arrive { conn, end, lane, bytes, needs } => self.arrive(conn, end, lane, bytes, needs),
             Event::Establish { conn, opens } => self.establish(conn, opens),
             Event::Repair { conn } => self.repair(conn),
             Event::Connected { socket } => self.socket_connected(socket),
@@ -441,13 +448,27 @@ impl World {
                 self.actors[actor].app.follow_ups.push_back(Input::Signed { token, signature });
             }
             Output::Verify { token, key, text, signature } => {
-                let good = signer::verify(&key, &text, &signature);
+                let good = self.verified(&key, &text, &signature);
                 self.actors[actor].app.follow_ups.push_back(Input::Verified { token, good });
             }
             Output::Carry { message } => self.carry(actor, message),
             Output::Event(event) => self.hear(actor, event),
             output => self.checks.violation(self.now, format!("an output that no edge knows: {output:?}")),
         }
+    }
+
+    /// Whether a signature is a key's, of a text. What one member passes on every other verifies: it is reckoned out once.
+    fn verified(&mut self, key: &Key, text: &Bytes, signature: &Signature) -> bool {
+        let is_same = |(known, said, _): &&(Key, Bytes, bool)| known == key && said == text;
+        if let Some((.., good)) = self.verdicts.get(&signature.0).filter(is_same) {
+            return *good;
+        }
+        if self.verdicts.len() >= VERDICTS_MAX {
+            self.verdicts.clear();
+        }
+        let good = signer::verify(key, text, signature);
+        self.verdicts.insert(signature.0, (*key, text.clone(), good));
+        good
     }
 
     fn plan_wake(&mut self, actor: usize, due: Option<Time>) {

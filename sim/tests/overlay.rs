@@ -3,7 +3,7 @@
 
 use std::{fs, path::PathBuf};
 
-use sim::overlay::{self, Bounds, Report, Scenario};
+use sim::overlay::{self, Bounds, Distances, Report, Scenario};
 
 /// A scenario of sim/scenarios for so many members and seconds.
 fn scenario(name: &str, members: usize, seconds: u64, bounds: Bounds) -> Scenario {
@@ -49,6 +49,19 @@ fn a_small_world_under_churn() {
     let report = good(&scenario("churn", 1_000, 20, bounds));
     let (flood, gossipsub) = (report.flood.expect("it was compared"), report.gossipsub.expect("it was compared"));
     assert!(flood.rmr > 3.5 && gossipsub.rmr > 3.5, "the comparisons are what they were");
+}
+
+#[test]
+fn ways_are_shorter_by_what_members_measure() {
+    let p50_ms = |distances| {
+        let churn = scenario("churn", 1_000, 20, Bounds::default());
+        good(&Scenario { compare: false, distances, ..churn }).ours.p50_ms
+    };
+    let [unknown, measured, known] = [Distances::Unknown, Distances::Measured, Distances::True].map(p50_ms);
+    assert!(
+        measured < 0.75 * unknown && measured < 1.35 * known,
+        "{measured} ms; {known} where all is known, else {unknown}"
+    );
 }
 
 #[test]

@@ -30,6 +30,16 @@ fn a_star_loses_nothing_while_members_come_and_go() {
 }
 
 #[test]
+fn a_star_whose_relays_crash_loses_nothing() {
+    for seed in 0..=40 {
+        let base = churning("star", seed);
+        let faults = Faults { relay_crashes_per_min: 4.0, ..base.faults.clone() };
+        let report = sim::run(&Scenario { faults, ..base });
+        assert!(report.is_good() && report.gaps == 0, "{report}");
+    }
+}
+
+#[test]
 fn rooms_that_are_moved_about_lose_nothing_while_members_come_and_go() {
     for seed in 1..=10 {
         let base = churning("auto", seed);

@@ -366,7 +366,7 @@ impl Driver {
             }
         };
         if let Err(input) = outcome {
-            self.caused.push_back(input);
+            self.caused.push_back(*input);
         }
     }
 

@@ -76,18 +76,18 @@ impl Links {
 
     // ---- what the machine asks for; what goes wrong at once is an input for it ------------------
 
-    pub(crate) fn open(&mut self, link: LinkId, role: Role) -> Result<(), Input> {
+    pub(crate) fn open(&mut self, link: LinkId, role: Role) -> Result<(), Box<Input>> {
         let role = match role {
             Role::Offer => rtc::Role::Offer,
             Role::Answer => rtc::Role::Answer,
         };
-        let peer = self.endpoint.connect(role).map_err(|error| down(link, error))?;
+        let peer = self.endpoint.connect(role).map_err(|error| Box::new(down(link, error)))?;
         self.peers.insert(link, peer);
         self.links.insert(peer, link);
         Ok(())
     }
 
-    pub(crate) fn remote(&mut self, link: LinkId, data: Negotiation) -> Result<(), Input> {
+    pub(crate) fn remote(&mut self, link: LinkId, data: Negotiation) -> Result<(), Box<Input>> {
         let Some(peer) = self.peers.get(&link).copied() else { return Ok(()) };
         let (signal, is_candidate) = match data {
             Negotiation::Offer(sdp) => (Signal::Offer(sdp), false),
@@ -123,7 +123,7 @@ impl Links {
         }
     }
 
-    pub(crate) fn send(&mut self, link: LinkId, lane: Lane, bytes: Bytes) -> Result<(), Input> {
+    pub(crate) fn send(&mut self, link: LinkId, lane: Lane, bytes: Bytes) -> Result<(), Box<Input>> {
         let Some(peer) = self.peers.get(&link).copied() else { return Ok(()) };
         match self.endpoint.send(peer, rtc::Lane(lane as u16), bytes) {
             Ok(()) => Ok(()),
@@ -138,10 +138,10 @@ impl Links {
         }
     }
 
-    fn fail(&mut self, link: LinkId, peer: PeerId, error: impl std::fmt::Display) -> Input {
+    fn fail(&mut self, link: LinkId, peer: PeerId, error: impl std::fmt::Display) -> Box<Input> {
         self.forget(link);
         self.endpoint.close(peer);
-        down(link, error)
+        Box::new(down(link, error))
     }
 
     fn forget(&mut self, link: LinkId) -> Option<PeerId> {

@@ -35,6 +35,7 @@ mod send;
 mod slab;
 mod stream;
 mod trust;
+mod upkeep;
 mod waiting;
 mod ways;
 pub(crate) mod window;
@@ -51,7 +52,7 @@ use self::{
     trust::Signing,
     window::Lost,
 };
-pub use self::{error::LinkError, window::Violation};
+pub use self::{error::LinkError, stream::Beginning, window::Violation};
 use crate::{
     id::{Key, MemberId, Signature},
     limits,
@@ -81,8 +82,12 @@ pub struct Courier {
     names_members: bool,
     /// Whether all who were in the room before have been named.
     met_all: bool,
+    /// When that was.
+    met_at: Option<Time>,
     /// Whether it is known where their streams begin.
     vouched: bool,
+    /// Whether links are to come, so that what no neighbour has may yet be had.
+    hopeful: bool,
     lateness: Lateness,
     /// Members that went, and where the streams from and to them stood; the oldest first.
     departed: VecDeque<(MemberId, Position)>,
@@ -115,8 +120,8 @@ pub struct Plan {
 /// How a new link stands to the room's history.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LinkUp {
-    /// Whether the other end was in the room before this member, so that where it says that streams begin is true for this
-    /// member too.
+    /// Whether where the other end says that streams begin is true for this member too: it was in the room before, or is a
+    /// relay.
     pub vouches: bool,
     /// Since when the other end is in the room, as this member knows; it is offered what came since. `None`: all there is.
     pub offer_from: Option<Time>,
@@ -128,6 +133,8 @@ struct Expected {
     /// The first chunk that it may lack.
     from: u64,
     since: Time,
+    /// Members pass on what others say by now: until then it is still kept for it.
+    until: Option<Time>,
 }
 
 /// Cost of messages that the application has not consumed, and the link that the last of them came by.
@@ -141,6 +148,8 @@ struct Unconsumed {
 #[derive(Clone, Copy, Debug, Default)]
 struct Position {
     room: Option<u64>,
+    /// From where on others have offered the one to the room since.
+    offered: Option<u64>,
     received: Option<u64>,
     sent: Option<u64>,
 }
@@ -258,7 +267,9 @@ impl Courier {
             plan: Plan::default(),
             names_members: false,
             met_all: false,
+            met_at: None,
             vouched: false,
+            hopeful: false,
             lateness: Lateness::new(),
             departed: VecDeque::new(),
             repairs: BTreeSet::new(),
@@ -278,6 +289,7 @@ impl Courier {
     /// first chunk.
     pub fn met_all(&mut self) {
         self.met_all = true;
+        self.met_at = Some(self.now);
         self.settle_beginnings();
     }
 
@@ -316,8 +328,9 @@ impl Courier {
         self.unseal(self.own);
         if was_relayed && !self.plan.relayed {
             self.take_from_origins();
-        } else if !was_relayed && self.plan.relayed && self.vouched {
-            self.begin_unknown();
+        } else if !was_relayed && self.plan.relayed {
+            self.learn_beginnings();
+            self.hope_anew();
         }
     }
 
@@ -332,9 +345,9 @@ impl Courier {
         }
     }
 
-    /// A member is in the room, or there again after it was believed to be gone. `later`: it entered after this one, which
-    /// so is owed all that it says.
-    pub fn entered(&mut self, now: Time, id: MemberId, later: bool) {
+    /// A member is in the room, or there again after it was believed to be gone. `beginning`: where its stream begins, unless
+    /// that is known from before.
+    pub fn entered(&mut self, now: Time, id: MemberId, beginning: Beginning) {
         self.now = now;
         self.names_members = true;
         if let Some(s) = self.by_id.get(&StreamId::room(id)) {
@@ -342,9 +355,10 @@ impl Courier {
         }
         let departed = self.departed.iter().position(|(departed, _)| *departed == id);
         let position = departed.and_then(|at| self.departed.remove(at)).map(|(_, position)| position);
-        let Position { room, received, sent } = position.unwrap_or_default();
+        // Links may have stayed when it was believed to be gone: what was said meanwhile is owed, whatever the hub says.
+        let Position { room, offered, received, sent } = position.unwrap_or_default();
         let streams = [
-            (StreamId::room(id), Kind::Room, room),
+            (StreamId::room(id), Kind::Room, room.or(offered)),
             (StreamId::addressed(id, self.this), Kind::Received, received),
             (StreamId::addressed(self.this, id), Kind::Sent, sent),
         ];
@@ -358,55 +372,37 @@ impl Courier {
         if let Some(s) = self.stream(StreamId::room(id), Kind::Room) {
             let stream = &mut self.streams[s];
             stream.is_named = true;
-            if later && self.plan.relayed && position.is_none() && !stream.has_begun() {
-                stream.start(1);
+            stream.beginning = beginning;
+            // Others may have told of it before the hub did.
+            let is_open = !stream.has_begun() || (stream.is_untouched && beginning != Beginning::Before);
+            if beginning != Beginning::Before && self.plan.relayed && is_open {
+                stream.begin();
+                self.repaired(s);
             }
+            self.ask_for_departed(s);
         }
     }
 
-    /// A member is gone: what a survivor has of its stream the others get, and then it is forgotten.
-    pub fn gone(&mut self, now: Time, id: MemberId) {
-        self.now = now;
-        let Some(s) = self.stream(StreamId::room(id), Kind::Room).filter(|s| *s != self.own) else { return };
-        self.streams[s].forget_at = Some(now + limits::FIN_GRACE);
+    /// Others have told of the stream of a member that had gone: what they have of it is wanted now.
+    fn ask_for_departed(&mut self, s: usize) {
+        let origin = self.streams[s].id.origin;
         for at in self.links.places() {
-            let link = &mut self.links[at];
-            if link.peer != id && link.open {
-                link.tell(s, now);
-                self.list(at);
+            let Some(theirs) = self.links[at].departed.remove(&origin) else { continue };
+            self.links[at].ends(s).has(theirs, self.now);
+            if self.streams[s].has_begun() && theirs > self.streams[s].next() {
+                self.want(at, s, theirs);
             }
         }
-        self.sweep_by(now + limits::FIN_GRACE);
     }
 
-    /// Forgets a member that is gone at once. Gives the tickets of messages to it that were not taken yet.
-    pub fn forget(&mut self, now: Time, id: MemberId) -> Vec<u64> {
-        self.now = now;
-        let mut position = Position::default();
-        let mut unsent = Vec::new();
-        for stream in [StreamId::room(id), StreamId::addressed(id, self.this), StreamId::addressed(self.this, id)] {
-            let Some(&s) = self.by_id.get(&stream).filter(|s| **s != self.own) else { continue };
-            let stream = &mut self.streams[s];
-            match stream.kind {
-                Kind::Room => position.room = stream.window.next(),
-                Kind::Received => position.received = stream.window.next(),
-                _ => position.sent = Some(stream.log.next()),
-            }
-            unsent.extend(stream.waiting.clear());
-            self.drop_stream(s);
+    /// The other end of a link has everything below `next` of the stream of a member that went, and offers it from `first` on.
+    fn told_of_departed(&mut self, at: usize, origin: MemberId, first: Option<u64>, next: u64) {
+        let position = self.departed.iter_mut().find(|(departed, _)| *departed == origin);
+        if let Some((_, position)) = position {
+            position.offered = position.offered.into_iter().chain(first).min();
+            let theirs = self.links[at].departed.entry(origin).or_default();
+            *theirs = next.max(*theirs);
         }
-        self.unconsumed.remove(&id);
-        self.expected.remove(&id);
-        self.forget_key(id);
-        if !self.departed.iter().any(|(departed, _)| *departed == id) {
-            if self.departed.len() >= limits::DEPARTED_MAX {
-                self.departed.pop_front();
-            }
-            self.departed.push_back((id, position));
-        }
-        self.settle_beginnings();
-        self.fill_own();
-        unsent
     }
 
     // ---- links ----------------------------------------------------------------------------------
@@ -414,7 +410,6 @@ impl Courier {
     /// A link can carry frames. HELLO is the first.
     pub fn link_up(&mut self, now: Time, peer: MemberId, how: LinkUp) {
         self.link_down(now, peer);
-        self.stream(StreamId::addressed(self.this, peer), Kind::Sent);
         let held = self.unconsumed.get(&peer).map_or(0, |unconsumed| unconsumed.cost);
         let granted = limits::RECEIVE_WINDOW.saturating_sub(held);
         let link = Link::new(peer, self.plan.eager.contains(&peer), how, granted, self.vouched);
@@ -427,17 +422,28 @@ impl Courier {
         }
         let hello = self.greeting(at);
         self.links[at].control.push_back(hello);
+        if let Some(s) = self.by_id.get(&StreamId::addressed(self.this, peer)) {
+            // Of what begins later HELLO does not tell, also where it is said again.
+            self.links[at].ends(*s).routed = true;
+        }
         self.list(at);
+    }
+
+    /// Whether links are to come that are not open yet.
+    pub fn hope(&mut self, hopeful: bool) {
+        self.hopeful = hopeful;
     }
 
     /// A link is no more.
     pub fn link_down(&mut self, now: Time, peer: MemberId) {
         self.now = now;
         let Some(at) = self.by_peer.remove(&peer) else { return };
-        let own = self.links[at].ends_of(self.own);
+        let own = *self.links[at].ends_of(self.own);
         let was_open = self.links.remove(at).is_some_and(|link| link.open);
+        // Where what came right behind HELLO was wrong, the link never opened.
+        self.events.retain(|event| !matches!(event, Event::Open { peer: opened } if *opened == peer));
         if was_open && let Some(expected) = self.expected.get_mut(&peer) {
-            *expected = Some(Expected { from: own.theirs, since: now });
+            *expected = Some(Expected { from: own.theirs, since: now, until: None });
         }
         for (_, stream) in self.streams.iter_mut() {
             if let Some(repair) = &mut stream.repair {
@@ -460,9 +466,14 @@ impl Courier {
     pub fn suspect(&mut self, now: Time, peer: MemberId, suspect: bool) {
         self.now = now;
         let Some(&at) = self.by_peer.get(&peer) else { return };
-        if std::mem::replace(&mut self.links[at].suspect, suspect) != suspect && suspect {
+        if std::mem::replace(&mut self.links[at].suspect, suspect) == suspect {
+            return;
+        }
+        if suspect {
             self.bereave(at);
             self.fill_own();
+        } else {
+            self.ask_for_orphans(at);
         }
     }
 
@@ -524,6 +535,11 @@ impl Courier {
         }
     }
 
+    /// The first chunk of its stream to the room that this member has not said yet.
+    pub fn next(&self) -> u64 {
+        self.streams[self.own].next()
+    }
+
     /// What was done so far.
     pub fn counters(&self) -> &Counters {
         &self.counters
@@ -562,18 +578,33 @@ impl Courier {
         if let Some(s) = self.by_id.get(&id) {
             return Some(*s);
         }
-        let went = |id: MemberId| self.departed.iter().any(|(departed, _)| *departed == id);
-        if self.by_id.len() >= limits::STREAMS_MAX || went(id.origin) {
+        if self.by_id.len() >= limits::STREAMS_MAX || self.has_departed(id.origin) {
             return None;
         }
         let mut stream = Stream::new(id, kind, self.now);
-        if kind == Kind::Room && self.vouched && self.plan.relayed {
-            // Whoever vouched did not know of it: it has only begun. In a mesh its origin says where.
-            stream.start(1);
+        if kind == Kind::Room && self.knows_beginnings() {
+            // Whoever vouched did not know of it: it has only begun, or the hub will tell. In a mesh its origin says where.
+            stream.beginning = Beginning::Anywhere;
+            stream.begin();
         }
         let s = self.streams.insert(stream);
         self.by_id.insert(id, s);
         Some(s)
+    }
+
+    /// Whether a stream that nobody has told of has yet to begin.
+    fn knows_beginnings(&self) -> bool {
+        self.vouched && self.plan.relayed
+    }
+
+    /// Whether a stream of which somebody has nothing has yet to begin.
+    fn is_to_begin(&self, id: &StreamId, kind: Kind) -> bool {
+        let is_new = !self.by_id.contains_key(id) && !self.has_departed(id.origin);
+        is_new && (kind == Kind::Sent || kind == Kind::Room && self.knows_beginnings())
+    }
+
+    fn has_departed(&self, id: MemberId) -> bool {
+        self.departed.iter().any(|(departed, _)| *departed == id)
     }
 
     /// Whether the other end of a link is to be sent a stream.
@@ -588,126 +619,6 @@ impl Courier {
                 Kind::Sent | Kind::Passing => stream.toward == Some(at),
                 Kind::Received => false,
             }
-    }
-
-    /// Looks after caches, laggards, lost routes and streams of those who went.
-    fn sweep(&mut self) {
-        self.sweep_at = None;
-        let cached = self.streams.iter().filter(|(_, stream)| !stream.log.is_empty()).count();
-        self.share = limits::CACHE_BYTES.min(limits::CACHE_TOTAL / cached.max(1));
-        for s in self.streams.places() {
-            let Some(stream) = self.streams.get(s) else { continue };
-            // Somebody who was gone before this member came, of whom others had not forgotten everything.
-            let stranger = self.names_members && stream.kind == Kind::Room && !stream.is_named;
-            if stream.forget_at.is_some_and(|due| due <= self.now) || (stranger && !stream.is_active(self.now)) {
-                let origin = stream.id.origin;
-                self.forget(self.now, origin);
-                continue;
-            }
-            self.drop_strangers(s);
-            self.pass_over_laggards(s);
-            self.trim(s);
-            self.doubt_route(s);
-            self.retire_route(s);
-        }
-        self.fill_own();
-        let is_kept =
-            |stream: &Stream| !stream.log.is_empty() || stream.forget_at.is_some() || stream.kind == Kind::Passing;
-        if self.streams.iter().any(|(_, stream)| is_kept(stream)) {
-            self.sweep_by(self.now + limits::SWEEP_EVERY);
-        }
-    }
-
-    fn drop_stream(&mut self, s: usize) {
-        let Some(stream) = self.streams.remove(s) else { return };
-        self.by_id.remove(&stream.id);
-        self.forget_proofs(s);
-        self.laden.remove(&s);
-        if let Some(repair) = stream.repair {
-            self.repairs.remove(&(repair.due, s));
-        }
-        for (_, link) in self.links.iter_mut() {
-            link.forget(s);
-        }
-        if let Some(parent) = stream.parent {
-            self.grant(parent);
-        }
-    }
-
-    /// Lets go of what everybody has whom it is pushed to: of a room's stream as far as it is too old or too much, of an
-    /// addressed one at once.
-    fn trim(&mut self, s: usize) {
-        let stream = &self.streams[s];
-        let followers = self.links.iter().filter(|(at, _)| self.pushes(*at, s)).map(|(_, link)| link.ends_of(s));
-        let floor = followers.filter(|ends| !ends.passed_over).map(|ends| ends.theirs).min();
-        let expected = || self.expected.values().flatten().map(|expected| expected.from).min();
-        let expected = if stream.kind == Kind::Own { expected() } else { None };
-        let now = self.now;
-        match stream.kind {
-            Kind::Own | Kind::Room => {
-                let floor = floor.into_iter().chain(expected).min().unwrap_or(u64::MAX);
-                self.streams[s].log.trim(floor, self.share, now);
-            }
-            Kind::Sent | Kind::Passing => self.streams[s].log.trim_to(floor.unwrap_or(0)),
-            Kind::Received => {}
-        }
-        let stream = &mut self.streams[s];
-        stream.proofs.trim(stream.log.first());
-        self.weigh(s);
-    }
-
-    /// Whoever has not got on for too long holds a stream back no longer.
-    fn pass_over_laggards(&mut self, s: usize) {
-        let stream = &self.streams[s];
-        let first = stream.log.first();
-        let full = match stream.kind {
-            Kind::Own => !stream.waiting.is_empty(),
-            Kind::Room => stream.log.overhang(self.share) > 0,
-            _ => false,
-        };
-        if !full {
-            return;
-        }
-        for at in self.links.places() {
-            let link = &self.links[at];
-            let ends = link.ends_of(s);
-            if ends.theirs > first || ends.passed_over || !self.pushes(at, s) {
-                continue;
-            }
-            let patience = ends.moved + limits::STALL_OPEN;
-            if link.suspect || patience <= self.now {
-                self.links[at].ends(s).passed_over = true;
-            } else {
-                self.sweep_by(patience);
-            }
-        }
-        if self.streams[s].kind == Kind::Own {
-            let now = self.now;
-            let end = |expected: &Expected| expected.since + limits::STALL_LINKING;
-            let waits = |expected: &Expected| expected.from > first || end(expected) > now;
-            self.expected.values_mut().for_each(|expected| *expected = expected.filter(waits));
-            let due = self.expected.values().flatten().filter(|expected| expected.from <= first).map(end).min();
-            due.into_iter().for_each(|due| self.sweep_by(due));
-        }
-    }
-
-    /// Notes whether a stream holds back whoever sends it, and lets that one know.
-    fn weigh(&mut self, s: usize) {
-        let heavy = self.weight(s) > 0;
-        let was_heavy = if heavy { !self.laden.insert(s) } else { self.laden.remove(&s) };
-        if was_heavy && let Some(parent) = self.streams[s].parent {
-            self.grant(parent);
-        }
-    }
-
-    /// What a stream keeps that has yet to go on, of what its parent sent.
-    fn weight(&self, s: usize) -> u64 {
-        let stream = &self.streams[s];
-        match stream.kind {
-            Kind::Room => stream.log.overhang(self.share),
-            Kind::Passing => stream.log.bytes() as u64,
-            _ => 0,
-        }
     }
 }
 

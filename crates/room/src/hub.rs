@@ -495,6 +495,11 @@ impl Hub {
                 self.doubted(peer);
             }
         }
+        if !report.rtt.is_empty() {
+            let way = |(peer, rtt_ms): (MemberId, u32)| (peer, Micros(u64::from(rtt_ms) * 500));
+            let ways: Vec<_> = report.rtt.into_iter().take(limits::DISTANCES_TOLD).map(way).collect();
+            self.planner.apply(&Event::Measured { id, ways: &ways }, &NoDistance);
+        }
         for peer in report.forged {
             if self.planner.linked(id, peer) && self.roster.accuse(id, peer) {
                 self.counters.forgeries += 1;

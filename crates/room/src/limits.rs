@@ -79,6 +79,16 @@ pub const RETRY_MAX: Micros = Micros::from_secs(8);
 pub const PING_AFTER: Micros = Micros::from_millis(500);
 /// Age of a round-trip sample after which a link is pinged although it is busy.
 pub const RTT_AFTER: Micros = Micros::from_secs(2);
+/// Others in a room up to whom nobody tells the hub how far they are: all are neighbours of each other.
+pub const DISTANCES_ABOVE: usize = 8;
+/// Links of which a member tells the hub at once how far their other ends are.
+pub const DISTANCES_TOLD: usize = 16;
+/// How long a member gathers what it has measured of its links before it tells the hub.
+pub const DISTANCES_AFTER: Micros = Micros::from_secs(2);
+/// How often it does at most.
+pub const DISTANCES_EVERY: Micros = Micros::from_secs(10);
+/// By how many ms, and a quarter of what was told, a link's round trip must have changed to be told again.
+pub const DISTANCE_NEWS_MS: u64 = 10;
 /// Silence on a link after which its peer is suspected.
 pub const SUSPECT_AFTER: Micros = Micros::from_millis(1_500);
 /// Silence after which the offerer restarts ICE.
@@ -147,6 +157,8 @@ pub const DEPARTED_MAX: usize = 1_024;
 pub const LATEST_CHANNELS: usize = 64;
 /// The shortest wait before a `latest` value is sent again.
 pub const LATEST_RESEND: Micros = Micros::from_millis(100);
+/// The longest such wait, unless two round trips take longer.
+pub const LATEST_RESEND_MAX: Micros = Micros::from_secs(2);
 /// Bytes in a link's lossy buffer at which lossy messages are dropped or wait.
 pub const LOSSY_PAUSE: usize = 64 * 1024;
 /// Bytes of lossy messages that the application has not consumed yet; beyond, they are dropped.
@@ -180,8 +192,14 @@ pub const GRAFT_MIN: Micros = Micros::from_millis(100);
 pub const GRAFT_MAX: Micros = Micros::from_millis(500);
 /// How long somebody who was asked for a stream has to send it before somebody else is asked.
 pub const GRAFT_AGAIN: Micros = Micros::from_millis(250);
+/// How often that time is doubled where nobody sends it.
+pub const GRAFT_DOUBLINGS: u32 = 4;
+/// How long somebody who asks for the same again is not sent it again: it is on its way.
+pub const GRAFT_HEED: Micros = Micros::from_secs(8);
 /// How long a chunk that no neighbour has any more is waited for, where others may have it.
 pub const GAP_PATIENCE: Micros = Micros::from_secs(5);
+/// The same while links are to come: somebody may have it to whom there will be one.
+pub const GAP_PATIENCE_MAX: Micros = Micros::from_secs(30);
 /// What each link of a way costs beside its delay, in ms.
 pub const HOP_COST_MS: u64 = 25;
 /// The delay of a link that was not measured yet, one way.
@@ -209,7 +227,7 @@ pub const CACHE_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of all streams that are so kept.
 pub const CACHE_TOTAL: usize = 32 * 1024 * 1024;
 /// How long they are kept.
-pub const CACHE_AGE: Micros = Micros::from_secs(30);
+pub const CACHE_AGE: Micros = Micros::from_secs(60);
 /// How long a stream is looked after whose origin has fallen silent: a lost way is mended at once.
 pub const ACTIVE_FOR: Micros = Micros::from_secs(30);
 /// How long the stream of a member that went is kept: what a survivor has, the others get.
@@ -217,6 +235,8 @@ pub const FIN_GRACE: Micros = Micros::from_secs(5);
 /// How long before a newcomer was heard of something may have been said by somebody who had heard of it already: it is
 /// offered that, too.
 pub const ENTRY_MARGIN: Micros = Micros::from_secs(1);
+/// The same where a relay is the newcomer: since the one before it fell silent nobody may have got anything, and is waiting.
+pub const RELAY_MARGIN: Micros = GAP_PATIENCE_MAX;
 /// How long a `latest` value of somebody else waits before it goes over links that its origin's stream does not take.
 pub const LATEST_LAZY: Micros = Micros::from_millis(500);
 /// `latest` values, of all members, that wait to go over one link.
@@ -227,6 +247,12 @@ pub const EARLY_MAX: usize = 256;
 pub const EARLY_BYTES: usize = MESSAGE_MAX;
 /// How long what a member said before it went may still be on its way from link to link.
 pub const PARTING_WORDS: Micros = Micros::from_secs(1);
+/// How long a link that the plan gives up stays at most, for what one end has from the other only.
+pub const DRAIN_MAX: Micros = Micros::from_secs(60);
+/// How long such a link stays after the last chunk that nobody else could have brought.
+pub const DRAIN_QUIET: Micros = Micros::from_secs(3);
+/// How often it is looked whether such a link is of use still.
+pub const DRAIN_LOOK: Micros = Micros::from_millis(250);
 /// How often a way to a member is asked for while there is none.
 pub const ROUTE_EVERY: Micros = Micros::from_secs(1);
 /// How often caches and laggards are looked after.
@@ -315,6 +341,16 @@ pub const REBALANCE_EVERY: Micros = Micros::from_secs(10);
 pub const REBALANCE_SAMPLES: usize = 64;
 /// Members below which nobody is moved: all are neighbours of each other anyway.
 pub const REBALANCE_MEMBERS: usize = 16;
+/// When time passes, one member in so many is moved where its place in a cycle is far from the best …
+pub const REDRAWN_SHARE: usize = 128;
+/// … and at most so many are looked at.
+pub const REDRAWN_MAX: usize = 256;
+/// Links of a member in excess of those of the plan, while some are changed for better ones …
+pub const SPARE_LINKS: usize = 2;
+/// … for so long: new links open meanwhile, and old ones go.
+pub const SPARE_FOR: Micros = Micros::from_secs(3);
+/// Newcomers whose first place in the cycles was drawn before it was known where they are, and who wait for a better one.
+pub const REDRAWN_WAITING: usize = 16 * 1024;
 /// Neighbours on either side in a cycle that a member is told.
 pub const RING_REACH: usize = 2;
 /// Members that an event looks at for a shallower place in the spanning tree.
@@ -345,9 +381,17 @@ pub const RELAY_FAN: u16 = 4;
 pub const RELAYS_COMPARED: usize = 64;
 /// Members that are looked after when time passes.
 pub const TICK_TENDED: usize = 16;
-/// How much nearer a relay must be for a member to move there, in µs one way.
+/// How much nearer a relay must be for a member to move there, or how much shorter a cycle for one to move within it.
 pub const NEARER: Micros = Micros::from_millis(20);
 /// The distance of members of whom it is not known, one way.
 pub const DISTANCE_UNKNOWN: Micros = Micros::from_millis(50);
+/// The longest way that is believed, one way.
+pub const DISTANCE_MAX: Micros = Micros::from_secs(1);
+/// When time passes, one member in so many is looked for where its neighbours have it now …
+pub const PLACES_SHARE: usize = 16;
+/// … and at most so many are.
+pub const PLACES_MAX: usize = 512;
+/// Members that are looked for after one that was found, by way of it.
+pub const PLACES_SPREAD: usize = 64;
 /// What a link over TURN costs beside its distance.
 pub const TURN_PENALTY: Micros = Micros::from_millis(100);

@@ -41,7 +41,7 @@ use self::{
     vouch::Vouching,
 };
 use crate::{
-    courier::{self, Courier, LinkError, LinkUp},
+    courier::{self, Beginning, Courier, LinkError, LinkUp},
     id::{MemberId, Signature},
     limits,
     time::{Micros, Time},
@@ -49,8 +49,9 @@ use crate::{
         carried::{Carried, Freight},
         frame::{self, Frame, Head, Kind, PacketReader, Stream},
         signal::{
-            Attributes, CarryEnd, CarryFrom, CarryTo, ClientMessage, GoneReason, Json, LinkPlan, Member as MemberInfo,
-            Negotiation, RefusalCode, Refused, RouteTo, ServerMessage, SetState, SignalTo, Welcome,
+            Attributes, CarryEnd, CarryFrom, CarryTo, ClientMessage, Entered, GoneReason, Json, LinkPlan, LinkReport,
+            Member as MemberInfo, Negotiation, RefusalCode, Refused, RouteTo, ServerMessage, SetState, SignalTo,
+            Welcome,
         },
     },
 };
@@ -101,6 +102,9 @@ struct Peer {
     returning: Option<Time>,
     /// It closed the link, for this reason. It may be leaving; until then the application is not told.
     parting: Option<(Time, String)>,
+    /// The plan has no link to it any more; the one that there is stays until then, while it is of use, and that is looked
+    /// at next at the other time.
+    draining: Option<(Time, Time)>,
     /// It was in the room before this member.
     elder: bool,
     /// When this member heard that it entered.
@@ -108,6 +112,20 @@ struct Peer {
     link: Link,
     lossy: LossyFlow,
     heard: Heard,
+}
+
+impl Peer {
+    /// Since when it is offered what there is; `None`: it may have everything.
+    fn offer_from(&self) -> Option<Time> {
+        let margin = if self.info.relay { limits::RELAY_MARGIN } else { limits::ENTRY_MARGIN };
+        (!self.elder).then_some(Time(self.since.0.saturating_sub(margin.0)))
+    }
+
+    /// Whether where it says that streams begin is true for this member: it was here before, or is a relay, which in a star may
+    /// be all the neighbours that there are.
+    fn vouches(&self) -> bool {
+        self.elder || self.info.relay
+    }
 }
 
 /// A member that is gone; the application is told when its last words have had time to come.
@@ -254,7 +272,7 @@ impl Member {
 
     /// The next thing to do. Packets are put together only here, so that what several inputs caused shares them.
     pub fn poll_output(&mut self) -> Option<Output> {
-        while self.outputs.is_empty() {
+        while self.outputs.is_empty() && self.session.state != State::Closed {
             // What was said in this turn is signed together.
             self.courier.seal(self.now);
             self.hear_courier();
@@ -281,6 +299,7 @@ impl Member {
                 peer.link.timeout(),
                 peer.returning,
                 peer.parting.as_ref().map(|(until, _)| *until),
+                peer.draining.map(|(_, look)| look),
                 if open { peer.lossy.resend_at() } else { None },
             ]
         });
@@ -320,6 +339,11 @@ impl Member {
                 self.disconnected(None, reason);
             }
         }
+        let is_awaited = |peer: &Peer| peer.link.role.is_some() && !peer.link.is_open();
+        self.courier.hope(!self.session.is_joined() || self.peers.values().any(is_awaited));
+        if self.session.tells_rtts(self.now) {
+            self.tell_rtts();
+        }
         self.courier.tick(self.now);
         self.ask_ways();
         self.tell_traffic();
@@ -340,6 +364,7 @@ impl Member {
                 self.gone(id, GoneReason::Timeout);
             }
             self.tell_parted(id);
+            self.drain_link(id);
             self.apply(id, todo);
         }
     }
@@ -448,3 +473,22 @@ impl Member {
 const OVER_TURN: &str = "relayed";
 /// What a call's number takes at most.
 const NUMBER_BYTES: usize = 8;
+
+#[cfg(test)]
+impl Member {
+    /// One of whom nothing matters but that it is a member.
+    fn plain() -> Member {
+        let config = Config {
+            secret: crate::id::Secret([1; 16]),
+            key: None,
+            name: String::new(),
+            attributes: Attributes::default(),
+            token: None,
+            topology: None,
+            agent: None,
+            relay: None,
+            seed: 1,
+        };
+        Member::new(config, Time(0))
+    }
+}

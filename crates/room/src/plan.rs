@@ -20,11 +20,14 @@ mod forest;
 mod links;
 mod members;
 mod mesh;
+mod place;
 mod small_world;
 mod span;
 mod star;
 mod stripe;
 mod topology;
+
+use std::collections::VecDeque;
 
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
@@ -33,6 +36,7 @@ use self::{
     draft::Draft,
     links::{Links, Tag},
     members::{Members, Slot},
+    place::{Place, Tie, Ties, Way},
     topology::Plan,
 };
 pub use self::{
@@ -40,7 +44,11 @@ pub use self::{
     members::{Distance, NoDistance, Profile},
     topology::{Topology, UnknownTopology},
 };
-use crate::{id::MemberId, limits, time::Time};
+use crate::{
+    id::MemberId,
+    limits,
+    time::{Micros, Time},
+};
 
 /// How a room is planned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +112,13 @@ pub enum Event<'a> {
     /// A member will leave soon: nobody is to depend on it any more. Whoever did is linked elsewhere; the old links stay
     /// until [`Planner::retire`].
     Drain(MemberId),
+    /// How long a message takes over some of a member's links, one way, as it has measured.
+    Measured {
+        /// Who has.
+        id: MemberId,
+        /// The other ends; whom the plan does not link it to are ignored. At most [`limits::DISTANCES_TOLD`] count.
+        ways: &'a [(MemberId, Micros)],
+    },
     /// What the room's traffic is like.
     Stats(Stats),
     /// The topology that is wanted, whatever the room is like; `None`: the one that fits.
@@ -127,8 +142,9 @@ pub struct Stats {
     pub turn_percent: u32,
 }
 
-/// What is to be done to a link. An event's openings come before its closings: whoever carries them out closes when
-/// what replaces a link is up.
+/// What is to be done to a link. An event's openings come before its closings, and members are told of both at once: they
+/// keep a link that is to be closed while it is of use, at most for [`limits::DRAIN_MAX`], so that what replaces it has time to
+/// open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkOp {
     /// Connect two members. The link is lazy until it is said to be eager.
@@ -218,6 +234,10 @@ impl Planner {
                 planner.members.drain(slot);
                 planner.each(distance, &[], |plan, draft| plan.drain(draft, slot))
             }),
+            Event::Measured { id, ways } => self.with_slot(id, |planner, slot| {
+                planner.measured(slot, ways);
+                Vec::new()
+            }),
             Event::Stats(stats) => {
                 self.choice.stats = stats;
                 for plan in self.plans() {
@@ -233,6 +253,7 @@ impl Planner {
             }
             Event::Tick(now) => {
                 self.choice.tick(&self.members, self.topology(), self.config.degree, now);
+                self.settle_some();
                 self.each(distance, &[], |plan, draft| plan.tick(draft, now))
             }
         }
@@ -419,6 +440,58 @@ impl Planner {
         matches!(self.plan, Plan::Forest(_)).then(|| self.plan.depth(slot, stripe))?
     }
 
+    /// A member has measured some of its links.
+    fn measured(&mut self, slot: Slot, ways: &[(MemberId, Micros)]) {
+        for (peer, way) in ways.iter().take(limits::DISTANCES_TOLD) {
+            if let Some(peer) = self.members.slot(*peer).filter(|peer| *peer != slot) {
+                self.links.measured(slot, peer, Way::of(*way));
+            }
+        }
+        self.settle(slot);
+    }
+
+    /// Looks anew where some members are, since their neighbours are known better by now.
+    fn settle_some(&mut self) {
+        let count = self.members.live.len().div_ceil(limits::PLACES_SHARE).min(limits::PLACES_MAX);
+        let mut rng = rng(self.seed, self.events, 1);
+        for _ in 0..count {
+            if let Some(slot) = self.members.draw(&mut rng) {
+                self.settle(slot);
+            }
+        }
+    }
+
+    /// Finds where a member is. Where that was not known before it may be the first neighbour of others by which they are
+    /// found, and so on.
+    fn settle(&mut self, slot: Slot) {
+        let mut todo = VecDeque::from([slot]);
+        for _ in 0..limits::PLACES_SPREAD {
+            let Some(slot) = todo.pop_front() else { break };
+            if self.find(slot) {
+                let lost = |peer: &Slot| !self.members.place(*peer).is_known();
+                todo.extend(self.links.measured_by(slot).filter(lost).take(limits::PLACES_SPREAD));
+            }
+        }
+    }
+
+    /// Finds where a member is from what it has measured, and says whether nothing was known of that before.
+    fn find(&mut self, slot: Slot) -> bool {
+        let before = self.members.place(slot);
+        let tie = |(peer, mine, theirs)| Tie::new(self.members.place(peer), mine, theirs);
+        let ties: Ties = self.links.ways(slot).filter_map(tie).take(limits::DISTANCES_TOLD).collect();
+        let after = if self.members.placed == 0 && self.links.ways(slot).next().is_some() {
+            // Somebody has to be the first.
+            Place::MIDDLE
+        } else {
+            before.settled(&ties, self.events.wrapping_mul(31).wrapping_add(u64::from(slot.0)))
+        };
+        self.members.set_place(slot, after);
+        if !before.is_found() && after.is_found() {
+            self.plans().for_each(|plan| plan.placed(slot));
+        }
+        !before.is_known() && after.is_known()
+    }
+
     fn plans(&mut self) -> impl Iterator<Item = &mut Plan> {
         let other = match &mut self.switch {
             Switch::None => None,
@@ -450,10 +523,17 @@ fn draft_of<'a>(
     distance: &'a dyn Distance,
     held: &'a [Slot],
 ) -> Draft<'a> {
+    let (knows_distances, rng) = (distance.knows_any(), rng(seed, event, 0));
+    Draft { members, links, distance, knows_distances, rng, held }
+}
+
+/// Numbers drawn for an event, and a part of what is done for it.
+fn rng(seed: u64, event: u64, part: u8) -> ChaCha8Rng {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
     key[8..16].copy_from_slice(&event.to_le_bytes());
-    Draft { members, links, distance, rng: ChaCha8Rng::from_seed(key), held }
+    key[16] = part;
+    ChaCha8Rng::from_seed(key)
 }
 
 #[cfg(test)]
@@ -511,7 +591,7 @@ mod tests {
         assert_eq!(ops, [LinkOp::Close(id(2), id(1)), LinkOp::Close(id(2), id(3))]);
         assert_eq!(planner.links_of(id(2)).count(), 0);
         assert_eq!(join(&mut planner, 4).len(), 2);
-        assert_eq!(planner.members.slab.len(), 3);
+        assert_eq!(planner.members.spots.len(), 3);
         assert!(planner.links_of(id(4)).all(|(_, offers)| !offers));
     }
 

@@ -9,8 +9,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use room::{
     id::Secret,
     wire::signal::{
-        ClientMessage, GoneReason, Join, Json, Member as Listed, Negotiation, RefusalCode, Resume, Role, ServerMessage,
-        SetAttributes, SignalTo, StateEntry, Token,
+        ClientMessage, Entered, GoneReason, Join, Json, Member as Listed, Negotiation, RefusalCode, Resume, Role,
+        ServerMessage, SetAttributes, SignalTo, StateEntry, Token,
     },
 };
 use server::{
@@ -33,7 +33,7 @@ async fn newcomer_gets_the_roster_and_the_others_hear_of_it() {
     let names: Vec<_> = welcome.members.iter().map(|member| member.name.as_str()).collect();
     assert_eq!(names, ["Ada"]);
     assert_eq!((welcome.links[0].peer, welcome.links[0].role), (ada.id(), Role::Answer));
-    let ServerMessage::Member(Listed { id, name, .. }) = ada.next().await else { panic!() };
+    let ServerMessage::Member(Entered { member: Listed { id, name, .. }, .. }) = ada.next().await else { panic!() };
     assert_eq!((id, name.as_str()), (bob.id(), "Bob"));
     assert!(matches!(ada.next().await, ServerMessage::Links(plan) if plan.open[0].role == Role::Offer));
 

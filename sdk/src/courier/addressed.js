@@ -54,6 +54,21 @@ export function route(core, to, [first, ...rest]) {
 }
 
 /**
+ * The stream to a member, which begins when something is said to it: most members say nothing to most others.
+ *
+ * @param {Core} core
+ * @param {MemberId} to
+ */
+export function addressedTo(core, to) {
+  const id = { origin: core.id, to };
+  const known = core.known(id);
+  if (known !== undefined) return known;
+  const s = core.stream(id, "sent");
+  if (s !== undefined) route(core, to, [to]);
+  return s;
+}
+
+/**
  * Something is to go to a member to whom there is no way.
  *
  * @param {Core} core

@@ -55,9 +55,19 @@ import { Lateness, Stream } from "./stream.js";
  *   | { type: "gap", origin: MemberId, addressed: boolean, from: number, to: number }
  * )} CourierEvent
  */
-/** Somebody who is owed what this member says, and has no link to get it by: the first chunk that it may lack. @typedef {{ from: number, since: number }} Expected */
+/**
+ * Somebody who is owed what this member says, and has no link to get it by: the first chunk that it may lack. `until`: members pass
+ * on what others say by now; until then it is still kept for it.
+ *
+ * @typedef {{ from: number, since: number, until?: number }} Expected
+ */
 /** Cost of messages that the application has not consumed, and the link that the last of them came by. @typedef {{ cost: number, link: number }} Unconsumed */
-/** Where the streams between two members stood when one of them went. @typedef {{ room?: number, received?: number, sent?: number }} Position */
+/**
+ * Where the streams between two members stood when one of them went; `offered`: from where on others have offered the one to the
+ * room since.
+ *
+ * @typedef {{ room?: number, offered?: number, received?: number, sent?: number }} Position
+ */
 
 /** What a courier has done so far. */
 export class Counters {
@@ -109,8 +119,12 @@ export class Core {
   namesMembers = false;
   /** Whether all who were in the room before have been named. */
   metAll = false;
+  /** When that was. @type {number | undefined} */
+  metAt = undefined;
   /** Whether it is known where their streams begin. */
   vouched = false;
+  /** Whether links are to come, so that what no neighbour has may yet be had. */
+  hopeful = false;
   lateness = new Lateness();
   /** Members that went, and where the streams from and to them stood; the oldest first. @type {Map<MemberId, Position>} */
   departed = new Map();
@@ -141,6 +155,22 @@ export class Core {
     this.byId.set(id, this.own);
   }
 
+  /** Whether a stream that nobody has told of has yet to begin. */
+  get knowsBeginnings() {
+    return this.vouched && this.plan.relayed;
+  }
+
+  /**
+   * Whether a stream of which somebody has nothing has yet to begin.
+   *
+   * @param {StreamId} id
+   * @param {StreamKind} kind
+   */
+  isToBegin(id, kind) {
+    const isNew = this.known(id) === undefined && !this.departed.has(id.origin);
+    return isNew && (kind === "sent" || (kind === "room" && this.knowsBeginnings));
+  }
+
   /**
    * The place of a stream; made where it is new and there is room. Undefined beyond that, and for members that went.
    *
@@ -153,8 +183,11 @@ export class Core {
     if (known !== undefined) return known;
     if (this.byId.size >= STREAMS_MAX || this.departed.has(id.origin)) return undefined;
     const stream = new Stream(id, kind, this.now);
-    // Whoever vouched did not know of it: it has only begun. In a mesh its origin says where.
-    if (kind === "room" && this.vouched && this.plan.relayed) stream.start(1);
+    if (kind === "room" && this.knowsBeginnings) {
+      // Whoever vouched did not know of it: it has only begun, or the hub will tell. In a mesh its origin says where.
+      stream.beginning = "anywhere";
+      stream.begin();
+    }
     const s = this.streams.insert(stream);
     this.byId.set(key, s);
     return s;
@@ -206,6 +239,7 @@ export class Core {
     if (this.departed.size >= DEPARTED_MAX) {
       for (const oldest of this.departed.keys()) {
         this.departed.delete(oldest);
+        for (const link of this.links.things()) link.departed.delete(oldest);
         break;
       }
     }

@@ -6,7 +6,7 @@
  */
 
 import { VERSION } from "../frame.js";
-import { ANNOUNCE_DELAY, HOLDINGS_MAX } from "../limits.js";
+import { ANNOUNCE_DELAY, GAP_PATIENCE, HOLDINGS_MAX } from "../limits.js";
 import { pushes } from "./core.js";
 import { ORIGIN } from "./distance.js";
 import { LinkError, helloOutOfPlace, neverSent } from "./error.js";
@@ -21,7 +21,7 @@ import { want } from "./ways.js";
 /** @import {MemberId} from "../id.js" */
 /** @import {Core} from "./core.js" */
 /** @import {Link} from "./link.js" */
-/** @import {Stream, StreamKind} from "./stream.js" */
+/** @import {StreamKind} from "./stream.js" */
 
 /**
  * What this member has, and where it can begin to supply it.
@@ -36,7 +36,7 @@ export function greeting(core, at) {
   const holdings = [];
   for (const s of core.streams.places()) {
     const stream = core.streams.at(s);
-    const first = stream.hasBegun ? offered(core, link, stream) : undefined;
+    const first = stream.hasBegun ? offered(core, link, s) : undefined;
     if (first === undefined) continue;
     if (!link.open) link.ends(s).cursor = first;
     // Its origin is told what came, others what they can be given.
@@ -56,16 +56,18 @@ export function greeting(core, at) {
  *
  * @param {Core} core
  * @param {Link} link
- * @param {Stream} stream
+ * @param {number} s
  */
-function offered(core, { peer, offerFrom }, { kind, id, log, next }) {
+function offered(core, { peer, offerFrom }, s) {
+  const { kind, id, log, next } = core.streams.at(s);
   const since = () => (offerFrom === undefined ? log.first : log.firstSince(offerFrom));
   switch (kind) {
     case "own":
       return Math.max(core.expected.get(peer)?.from ?? since(), log.first);
     case "room":
-      // Whoever is not told of a stream knows that it has yet to begin.
-      return next <= 1 ? undefined : since();
+      // Whoever is not told of a stream knows that it has yet to begin. Of one that others have heard of, and this member has
+      // not, somebody else must say where it begins.
+      return next <= 1 && !isHeardOf(core, s) ? undefined : since();
     case "sent":
       return id.to === peer ? log.first : undefined;
     case "received":
@@ -73,6 +75,16 @@ function offered(core, { peer, offerFrom }, { kind, id, log, next }) {
     case "passing":
       return undefined;
   }
+}
+
+/**
+ * Whether a neighbour has some of a stream.
+ *
+ * @param {Core} core
+ * @param {number} s
+ */
+function isHeardOf(core, s) {
+  return core.links.things().some((link) => link.endsOf(s).theirs > 1);
 }
 
 /**
@@ -94,7 +106,7 @@ export function settleBeginnings(core) {
  */
 export function beginUnknown(core) {
   core.vouched = true;
-  for (const stream of core.streams.things()) if (stream.kind === "room" && !stream.hasBegun) stream.start(1);
+  for (const stream of core.streams.things()) if (stream.kind === "room" && !stream.hasBegun) stream.begin();
   for (const at of core.links.places()) {
     const link = core.links.at(at);
     if (link.vouchedFor) continue;
@@ -124,7 +136,14 @@ export function hello(core, at, version, credit, isSure, holdings) {
   link.open = true;
   link.opened = core.now;
   link.credit = credit;
-  if (core.expected.has(peer)) core.expected.set(peer, undefined);
+  const owed = core.expected.get(peer);
+  if (owed && core.plan.relayed) {
+    core.expected.delete(peer);
+    // It never had a link while it was owed this, and nobody else may have kept all of it.
+    link.ends(core.own).wanted = true;
+  } else if (owed) {
+    core.expected.set(peer, undefined);
+  }
   core.events.push({ type: "open", peer });
   const to = core.known({ origin: self, to: peer });
   if (to !== undefined) {
@@ -133,18 +152,28 @@ export function hello(core, at, version, credit, isSure, holdings) {
     stream.bereft = false;
     stream.route = [];
     const ends = link.ends(to);
-    ends.routed = true;
+    // It may be newer than this end's HELLO.
+    ends.cursor = Math.max(ends.cursor, stream.log.first);
     ends.moved = now;
   }
+  // Caches may have let go of what there was when this member entered.
+  const isLate = core.metAt !== undefined && now - core.metAt > GAP_PATIENCE;
   for (const { stream: id, first, next } of holdings) {
     if (first > next) throw neverSent();
     const kind = kindOf(core, id, peer);
+    // Of a stream that has yet to begin, its first chunk will tell.
+    if (kind && next <= 1 && core.isToBegin(id, kind)) continue;
     const s = kind && core.stream(id, kind);
-    if (s === undefined) continue;
+    if (s === undefined) {
+      if (kind === "room") toldOfDeparted(core, at, id.origin, offers(link, id, first, next), next);
+      continue;
+    }
     const stream = core.streams.at(s);
     if (stream.isOwn && next > stream.next) throw neverSent();
     const ends = link.ends(s);
     ends.offered = first;
+    const isOrigin = kind === "room" && id.origin === peer;
+    if (kind === "room" && link.vouches && !isOrigin && next > 1) stream.offer(first, isLate);
     if (kind === "received") {
       stream.parent = at;
       lost(core, s, stream.start(first));
@@ -153,9 +182,14 @@ export function hello(core, at, version, credit, isSure, holdings) {
     ends.has(next, now);
     ends.cursor = next;
     // An origin knows best where it begins.
-    if (kind === "room" && id.origin === peer && !stream.hasBegun) stream.start(first);
+    if (isOrigin && !stream.hasBegun) stream.start(first);
+    else if (isOrigin && stream.isUntouched && first > stream.next) {
+      // In a mesh it has kept what it owes; else it may have let go of that, and what the hub has yet to tell of begins with its
+      // first chunk.
+      if (!core.plan.relayed || (stream.isNamed && stream.mayBeginAt(first))) stream.beginAt(first);
+    }
   }
-  if (link.vouches && isSure) vouchedBy(core, at, holdings);
+  if (link.vouches && isSure) vouchedBy(core, at);
   settleBeginnings(core);
   greet(core, at);
   fillOwn(core);
@@ -174,41 +208,101 @@ export function helloAgain(core, at, isSure, holdings) {
   const link = core.links.at(at);
   if (!isSure || !link.isUnsure) throw helloOutOfPlace();
   link.isUnsure = false;
-  if (link.vouches) vouchedBy(core, at, holdings);
+  for (const { stream: id, first, next } of holdings) {
+    if (id.to !== undefined) continue;
+    const s = core.stream(id, "room");
+    if (s === undefined) {
+      toldOfDeparted(core, at, id.origin, offers(link, id, first, next), next);
+      continue;
+    }
+    link.ends(s).offered = first;
+    if (link.vouches && next > 1) core.streams.at(s).offer(first, true);
+  }
+  if (link.vouches) vouchedBy(core, at);
 }
 
 /**
- * Somebody who was here before, and knows where streams begin, says so.
+ * From where on somebody who was here before offers a stream that is not its own, and has some of it.
+ *
+ * @param {Link} link
+ * @param {StreamId} id
+ * @param {number} first
+ * @param {number} next
+ */
+function offers(link, { origin }, first, next) {
+  return link.vouches && origin !== link.peer && next > 1 ? first : undefined;
+}
+
+/**
+ * The other end of a link has everything below `next` of the stream of a member that went, and offers it from `first` on.
  *
  * @param {Core} core
  * @param {number} at
- * @param {Holding[]} holdings
+ * @param {MemberId} origin
+ * @param {number | undefined} first
+ * @param {number} next
  */
-function vouchedBy(core, at, holdings) {
-  if (core.vouched) return;
-  for (const { stream: id, first } of holdings) {
-    const s = id.to === undefined ? core.stream(id, "room") : undefined;
-    if (s !== undefined) meet(core.streams.at(s), first);
+export function toldOfDeparted(core, at, origin, first, next) {
+  const position = core.departed.get(origin);
+  if (!position) return;
+  if (first !== undefined) position.offered = Math.min(position.offered ?? first, first);
+  const { departed } = core.links.at(at);
+  departed.set(origin, Math.max(departed.get(origin) ?? 0, next));
+}
+
+/**
+ * Others have told of the stream of a member that had gone: what they have of it is wanted now.
+ *
+ * @param {Core} core
+ * @param {number} s
+ */
+export function askForDeparted(core, s) {
+  const { origin } = core.streams.at(s).id;
+  for (const at of core.links.places()) {
+    const link = core.links.at(at);
+    const theirs = link.departed.get(origin);
+    if (theirs === undefined) continue;
+    link.departed.delete(origin);
+    link.ends(s).has(theirs, core.now);
+    const stream = core.streams.at(s);
+    if (stream.hasBegun && theirs > stream.next) want(core, at, s, theirs);
+  }
+}
+
+/**
+ * Members pass on what others say from now on: where streams begin, that no origin has said, those know who were here before.
+ *
+ * @param {Core} core
+ */
+export function learnBeginnings(core) {
+  const elder = core.links.places().find((at) => {
+    const link = core.links.at(at);
+    return link.vouches && link.open && !link.isUnsure;
+  });
+  if (core.vouched) beginUnknown(core);
+  else if (elder !== undefined) vouchedBy(core, elder);
+}
+
+/**
+ * Somebody who was here before, and knows where streams begin, said so in its HELLO.
+ *
+ * @param {Core} core
+ * @param {number} at
+ */
+function vouchedBy(core, at) {
+  if (core.vouched || !core.plan.relayed) return;
+  const link = core.links.at(at);
+  for (const s of core.streams.places()) {
+    const stream = core.streams.at(s);
+    const isKnown = stream.offered !== undefined || link.endsOf(s).offered > 0;
+    if (stream.kind === "room" && !stream.hasBegun && isKnown) stream.meet();
   }
   beginUnknown(core);
-  const link = core.links.at(at);
   for (const s of core.streams.places()) {
     const { theirs } = link.endsOf(s);
     const stream = core.streams.at(s);
     if (stream.kind === "room" && theirs > stream.next) want(core, at, s, theirs);
   }
-}
-
-/**
- * A stream begins in the middle, unless it has begun already.
- *
- * @param {Stream} stream
- * @param {number} first
- */
-function meet(stream, first) {
-  if (stream.hasBegun) return;
-  stream.start(first);
-  stream.isUntouched = true;
 }
 
 /**

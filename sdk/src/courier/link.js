@@ -24,6 +24,8 @@ export class Ends {
   theirs = 0;
   /** The next chunk to push. */
   cursor = 0;
+  /** What it asked for last, if it has not asked for the opposite since, and when. @type {{ next: number, at: number } | undefined} */
+  asked = undefined;
   /** How far from its origin the other end is, as it said last. @type {Distance} */
   far = UNKNOWN;
   /** What it was told last of how far this end is. @type {Distance} */
@@ -46,7 +48,7 @@ export class Ends {
   passedOver = false;
   /** Where the range begins that it was shown last whose chunks are. */
   proved = 0;
-  /** It knows what to do with this addressed stream. */
+  /** It was told where this addressed stream goes, and from where on. */
   routed = false;
   inReady = false;
   inTelling = false;
@@ -83,10 +85,14 @@ export class Link {
   suspect = false;
   /** How long a chunk takes over it; undefined where that was not measured. @type {number | undefined} */
   delay = undefined;
+  /** Whether the plan has it no more. */
+  draining = false;
   /** Whether the plan wants streams of which nothing was said to go over it. */
   eager;
-  /** Whether the other end was in the room before this member: its HELLO says where streams begin for us. */
+  /** Whether its HELLO says where streams begin for us: the other end was in the room before this member, or is a relay. */
   vouches;
+  /** The other end has everything below of what these say to the room, who went. @type {Map<MemberId, number>} */
+  departed = new Map();
   /** Since when the other end is offered what there is. @type {number | undefined} */
   offerFrom;
   /** Whether the other end was told where streams begin, by a member that knew. */

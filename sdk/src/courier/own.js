@@ -6,7 +6,7 @@
  */
 
 import { LEAVE_LINGER, OUTBOX_MAX, SWEEP_EVERY } from "../limits.js";
-import { wantRoute } from "./addressed.js";
+import { addressedTo, wantRoute } from "./addressed.js";
 import { pushes } from "./core.js";
 import { cost } from "./log.js";
 import { grant } from "./receive.js";
@@ -89,7 +89,7 @@ export function isPassedOn(core, now, until) {
  * @param {Uint8Array} payload
  */
 export function send(core, to, ticket, head, payload) {
-  const s = to === undefined ? core.own : core.stream({ origin: core.id, to }, "sent");
+  const s = to === undefined ? core.own : addressedTo(core, to);
   if (s === undefined) return;
   core.streams.at(s).waiting.push(ticket, head, payload);
   fill(core, s);

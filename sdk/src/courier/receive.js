@@ -6,11 +6,11 @@
  */
 
 import { FrameError, decodeFrame } from "../frame.js";
-import { RECEIVE_WINDOW, SWEEP_EVERY } from "../limits.js";
+import { GRAFT_HEED, RECEIVE_WINDOW, SWEEP_EVERY } from "../limits.js";
 import { acknowledged, broken, pass, routed } from "./addressed.js";
 import { Distance, UNKNOWN } from "./distance.js";
 import { LinkError, forged, helloOutOfPlace, neverSent } from "./error.js";
-import { hello, helloAgain } from "./greeting.js";
+import { hello, helloAgain, toldOfDeparted } from "./greeting.js";
 import { cost } from "./log.js";
 import { fillOwn } from "./own.js";
 import { acknowledge, prune, spread } from "./send.js";
@@ -123,16 +123,17 @@ export function charge(core, at, frame) {
  * @param {number} seq
  */
 function isNews(core, at, s, seq) {
-  const { kind, hasBegun, next, parent } = core.streams.at(s);
-  switch (kind) {
+  const stream = core.streams.at(s);
+  switch (stream.kind) {
     case "own":
     case "sent":
       return false;
     case "room":
+      return stream.begins() && seq >= stream.next;
     case "received":
-      return hasBegun && seq >= next;
+      return stream.hasBegun && seq >= stream.next;
     case "passing":
-      return parent === at;
+      return stream.parent === at;
   }
 }
 
@@ -184,6 +185,7 @@ function roomChunk(core, at, s, data, bytes) {
     stream.log.push(bytes, 0, core.now);
     stream.freshAt = core.now;
     stream.isUntouched = false;
+    stream.gaveUp = false;
     cameBy(core, at, s);
     deliver(core, at, s, seq, accepted);
     spread(core, s, at);
@@ -293,7 +295,10 @@ function unwanted(core, at, s) {
  */
 function have(core, at, { origin, next, hop, delayMs }) {
   const s = core.stream({ origin }, "room");
-  if (s === undefined) return;
+  if (s === undefined) {
+    toldOfDeparted(core, at, origin, undefined, next);
+    return;
+  }
   const [stream, ends] = [core.streams.at(s), core.links.at(at).ends(s)];
   ends.far = new Distance(hop, delayMs);
   const gotOn = ends.has(next, core.now);
@@ -307,7 +312,7 @@ function have(core, at, { origin, next, hop, delayMs }) {
     core.list(at);
     if (stream.isOwn) fillOwn(core);
   }
-  if (stream.isOwn || !stream.hasBegun) return;
+  if (stream.isOwn || !stream.begins()) return;
   if (next > stream.next) {
     if (stream.parent !== at) ahead(core, at, s);
     want(core, at, s, next);
@@ -331,10 +336,14 @@ function grafted(core, at, origin, next) {
   const ends = link.ends(s);
   ends.wanted = true;
   ends.has(next, core.now);
-  ends.cursor = ends.theirs;
-  ends.moved = core.now;
+  // Whoever asks again for the same is impatient: it is on its way.
+  if (ends.asked?.next !== next || ends.asked.at + GRAFT_HEED <= core.now) {
+    ends.asked = { next, at: core.now };
+    ends.cursor = ends.theirs;
+    ends.moved = core.now;
+    ends.proved = stream.kind === "own" ? stream.proofs.lastBelow(ends.theirs) : 0;
+  }
   ends.told = UNKNOWN;
-  ends.proved = stream.kind === "own" ? stream.proofs.lastBelow(ends.theirs) : 0;
   link.ready(s);
   core.list(at);
   // Whom it came from has lost its own way.
@@ -352,7 +361,9 @@ function grafted(core, at, origin, next) {
 function pruned(core, at, origin) {
   const s = core.stream({ origin }, "room");
   if (s === undefined) return;
-  core.links.at(at).ends(s).wanted = false;
+  const ends = core.links.at(at).ends(s);
+  ends.wanted = false;
+  ends.asked = undefined;
   trim(core, s);
 }
 
@@ -379,6 +390,8 @@ function skipped(core, at, id, upto) {
     // Where nobody else has it, it is lost in the end; until then this one is of no use.
     if (settleGap(core, s)) return;
     prune(core, at, s);
+    // Whoever passed it on before the room became a mesh may have it still.
+    if (!core.plan.relayed && stream.parent === undefined) adopt(core, s, at);
     want(core, at, s, upto);
   } else if (stream.kind === "received") {
     lost(core, s, stream.start(upto));
@@ -395,7 +408,7 @@ function skipped(core, at, id, upto) {
  */
 export function giveUpBelow(core, s, upto) {
   const stream = core.streams.at(s);
-  if (stream.isUntouched) stream.beginAt(upto);
+  if (stream.mayBeginAt(upto)) stream.beginAt(upto);
   else lost(core, s, stream.start(upto));
   spread(core, s);
 }

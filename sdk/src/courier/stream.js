@@ -23,10 +23,24 @@ import { Window } from "./window.js";
  * @typedef {"own" | "room" | "sent" | "received" | "passing"} StreamKind
  */
 /**
- * Somebody has announced chunks that are missing here: they have everything below `upto`; `due`: when (the next) one is
- * asked for them; `asked`: links that were.
+ * Where a member's stream begins for another, as far as those two heard of each other by the hub. `before`: it was in the room
+ * before: others know. A number: it entered later, or came back to a hub that did not know it, and has said what comes before
+ * to others only. `anywhere`: the two meet at a hub that neither was welcomed by before the other: nothing is owed of what was
+ * said until then.
  *
- * @typedef {{ upto: number, since: number, due: number, asked: number[] }} Repair
+ * @typedef {"before" | "anywhere" | number} Beginning
+ */
+/**
+ * Somebody has announced chunks that are missing here: they have everything below `upto`; `due`: when (the next) one is
+ * asked for them; `asked`: links that were; `tries`: how often somebody was asked in vain.
+ *
+ * @typedef {{ upto: number, since: number, due: number, asked: number[], tries: number }} Repair
+ */
+/**
+ * Where a stream was offered to a newcomer: somewhere between the two it begins, as caches and those who entered shortly before
+ * the newcomer offer less than there is.
+ *
+ * @typedef {{ least: number, most: number }} Offered
  */
 
 export class Stream {
@@ -41,13 +55,17 @@ export class Stream {
   /** Whether a signature is awaited. */
   sealing = false;
   /** What puts messages together, of streams of others that are for this member too. */
-  window = new Window();
+  window;
   /** What waits for room in the log, of one's own. */
   waiting = new Waiting();
   /** Its origin is known to be in the room. */
   isNamed = false;
+  /** Where it begins, as far as the hub's word tells. @type {Beginning} */
+  beginning = "before";
   /** It was met in the middle, and nothing of it came yet. */
   isUntouched = false;
+  /** Where those offered it that were in the room before this member. @type {Offered | undefined} */
+  offered = undefined;
   /** The link that it comes by. @type {number | undefined} */
   parent = undefined;
   /** It had a parent, and lost it. */
@@ -56,6 +74,8 @@ export class Stream {
   far;
   /** When the last chunk came. */
   freshAt;
+  /** What was missing was given up, and nothing came since. */
+  gaveUp = false;
   /** Others have what is missing here. @type {Repair | undefined} */
   repair = undefined;
   /** Until when the way that it comes by is kept, although another looks better. */
@@ -75,6 +95,8 @@ export class Stream {
   constructor(id, kind, now) {
     this.id = id;
     this.kind = kind;
+    // Who says something to this member alone begins with the first chunk: others know nothing of it.
+    this.window = new Window(kind === "received" ? 1 : 0);
     this.far = kind === "own" || kind === "sent" ? ORIGIN : UNKNOWN;
     this.freshAt = now;
     this.settledUntil = now;
@@ -91,7 +113,7 @@ export class Stream {
 
   /** Whether it is known where the stream begins for this member. */
   get hasBegun() {
-    return (this.kind !== "room" && this.kind !== "received") || this.window.next !== undefined;
+    return this.kind !== "room" || this.window.next !== undefined;
   }
 
   /** The first chunk that is missing. */
@@ -109,6 +131,53 @@ export class Stream {
     const lost = this.window.start(next);
     if (next > this.log.next || this.log.isEmpty) this.log.restart(this.window.next ?? next);
     return lost;
+  }
+
+  /** Begins where the hub's word says; with its first chunk where that says nothing. */
+  begin() {
+    this.beginAt(Math.max(typeof this.beginning === "number" ? this.beginning : 1, this.next));
+    this.isUntouched = this.beginning === "anywhere";
+  }
+
+  /**
+   * Whether it has begun, now that somebody has some of it. In a mesh its origin says where it begins; when others come to bring
+   * it, as in a room that has moved while the hub was out of reach, the hub's word must do.
+   */
+  begins() {
+    if (!this.hasBegun && typeof this.beginning === "number") this.begin();
+    return this.hasBegun;
+  }
+
+  /**
+   * Somebody who was here before offers it from `first` on. `late`: that one may have had more.
+   *
+   * @param {number} first
+   * @param {boolean} late
+   */
+  offer(first, late) {
+    this.offered ??= { least: first, most: first };
+    this.offered.least = Math.min(this.offered.least, first);
+    if (!late) this.offered.most = Math.max(this.offered.most, first);
+  }
+
+  /**
+   * Whether it may begin as late as at `next`, as nothing of it came yet.
+   *
+   * @param {number} next
+   */
+  mayBeginAt(next) {
+    return this.isUntouched && (this.offered === undefined || next <= this.offered.most);
+  }
+
+  /** Where it is to begin that has not begun yet, as far as that is known. */
+  get first() {
+    return typeof this.beginning === "number" ? this.beginning : this.offered?.least;
+  }
+
+  /** Begins where those who were here before offered it; with its first chunk, or later, where they know only that it has begun. */
+  meet() {
+    this.start(this.offered?.least ?? 1);
+    this.isUntouched = true;
   }
 
   /**
@@ -129,6 +198,7 @@ export class Stream {
   resume(next) {
     this.window = new Window(next);
     this.log.restart(next);
+    this.isUntouched = false;
   }
 
   /**

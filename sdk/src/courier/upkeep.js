@@ -8,7 +8,7 @@
 import { CACHE_BYTES, CACHE_TOTAL, FIN_GRACE, STALL_LINKING, STALL_OPEN, SWEEP_EVERY } from "../limits.js";
 import { doubtRoute, retireRoute } from "./addressed.js";
 import { pushes } from "./core.js";
-import { settleBeginnings } from "./greeting.js";
+import { settleBeginnings, toldOfDeparted } from "./greeting.js";
 import { fillOwn } from "./own.js";
 import { grant } from "./receive.js";
 import { dropStrangers, forgetProofs } from "./trust.js";
@@ -47,12 +47,16 @@ export function forget(core, id) {
   const position = {};
   /** @type {number[]} */
   const unsent = [];
+  /** @type {[number, number][]} */
+  let theirs = [];
   for (const name of [{ origin: id }, { origin: id, to: core.id }, { origin: core.id, to: id }]) {
     const s = core.known(name);
     if (s === undefined || s === core.own) continue;
     const stream = core.streams.at(s);
-    if (stream.kind === "room") position.room = stream.window.next;
-    else if (stream.kind === "received") position.received = stream.window.next;
+    if (stream.kind === "room") {
+      position.room = stream.window.next ?? stream.first;
+      theirs = core.links.places().map((at) => [at, core.links.at(at).endsOf(s).theirs]);
+    } else if (stream.kind === "received") position.received = stream.window.next;
     else position.sent = stream.log.next;
     unsent.push(...stream.waiting.clear());
     dropStream(core, s);
@@ -60,7 +64,10 @@ export function forget(core, id) {
   core.unconsumed.delete(id);
   core.expected.delete(id);
   core.signing?.keys.delete(id);
-  core.depart(id, position);
+  if (!core.departed.has(id)) {
+    core.depart(id, position);
+    for (const [at, next] of theirs) toldOfDeparted(core, at, id, undefined, next);
+  }
   settleBeginnings(core);
   fillOwn(core);
   return unsent;
@@ -89,6 +96,9 @@ export function sweep(core) {
     trim(core, s);
     doubtRoute(core, s);
     retireRoute(core, s);
+  }
+  for (const [peer, expected] of core.expected) {
+    if (expected?.until !== undefined && expected.until <= core.now) core.expected.delete(peer);
   }
   fillOwn(core);
   const isKept = (/** @type {Stream} */ { kind, log, forgetAt }) =>

@@ -8,12 +8,17 @@
 import {
   AHEAD_COUNT,
   COST_NEWS_DELAY,
+  DRAIN_QUIET,
   GAP_PATIENCE,
+  GAP_PATIENCE_MAX,
   GRAFT_AGAIN,
+  GRAFT_DOUBLINGS,
+  GRAFT_MAX,
   IMPROVE_AFTER,
   IMPROVE_BY_MS,
   SLOW_DOUBLINGS,
   SLOW_FOR,
+  STALL_OPEN,
 } from "../limits.js";
 import { pushes } from "./core.js";
 import { giveUpBelow, measure } from "./receive.js";
@@ -41,12 +46,15 @@ export function want(core, at, s, upto) {
   // Whoever was asked for a part of it was asked for all of it.
   if (stream.repair && (way || stream.repair.asked.length > 0)) return;
   if (way) {
-    repair(core, s, { upto, since: now, due: now + core.lateness.patience, asked: [] });
+    // Before anything of a stream has come, it is not known how long the plan's tree takes: whoever asks too early is
+    // brought it twice, and so is everybody below.
+    const patience = stream.parent === undefined ? GRAFT_MAX : core.lateness.patience;
+    repair(core, s, { upto, since: now, due: now + patience, asked: [], tries: 0 });
   } else if (link.isSound && link.endsOf(s).floor <= stream.next) {
     graft(core, at, s);
-    repair(core, s, { upto, since: now, due: now + GRAFT_AGAIN, asked: [at] });
+    repair(core, s, { upto, since: now, due: now + GRAFT_AGAIN, asked: [at], tries: 0 });
   } else {
-    repair(core, s, { upto, since: now, due: now, asked: [] });
+    repair(core, s, { upto, since: now, due: now, asked: [], tries: 0 });
   }
 }
 
@@ -100,7 +108,7 @@ export function repaired(core, s) {
   // Others may have got on meanwhile.
   let upto = 0;
   for (const link of core.links.things()) if (link.isSound) upto = Math.max(upto, link.endsOf(s).theirs);
-  if (upto > next) repair(core, s, { upto, since: now, due: now + core.lateness.patience, asked: [] });
+  if (upto > next) repair(core, s, { upto, since: now, due: now + core.lateness.patience, asked: [], tries: 0 });
 }
 
 /**
@@ -155,7 +163,9 @@ export function repairDue(core, s) {
   }
   graft(core, nearest, s);
   due.asked.push(nearest);
-  due.due = core.now + GRAFT_AGAIN;
+  // Over narrow links what was asked for may take its time: whoever asks everybody gets it from everybody.
+  due.due = core.now + GRAFT_AGAIN * 2 ** due.tries;
+  due.tries = Math.min(due.tries + 1, GRAFT_DOUBLINGS);
   repair(core, s, due);
 }
 
@@ -174,16 +184,31 @@ export function settleGap(core, s) {
   if (originMay && !core.links.things().some(originLacks)) return false;
   // Somebody may have it to whom there will be a link: whoever has left its neighbours behind gets others.
   const since = stream.repair?.since ?? core.now;
-  const patient = core.plan.relayed && core.now < since + GAP_PATIENCE;
-  if (patient && !stream.isUntouched && stream.forgetAt === undefined) return false;
+  // So may a neighbour that is no farther itself. In a mesh nobody else need have kept it.
+  const mayGet = core.links.things().some((link) => link.isSound && link.endsOf(s).floor <= next);
+  let patience = GAP_PATIENCE;
+  if (core.plan.relayed && (core.hopeful || mayGet)) patience = GAP_PATIENCE_MAX;
+  else if (!core.plan.relayed && !mayGet) patience = 0;
+  const patient = !stream.gaveUp && core.now < since + patience;
+  // Where a stream begins for a newcomer those know who were here before: who lacks it came too late for that.
+  const elderLacks = (/** @type {Link} */ link) => {
+    const { floor } = link.endsOf(s);
+    return link.vouches && floor > next && stream.mayBeginAt(floor);
+  };
+  // Between two who met at a new hub nobody knows it but the origin, to whom a link may come.
+  const knowsBest = core.hopeful && stream.beginning === "anywhere";
+  const late = !knowsBest && core.links.things().some(elderLacks);
+  // Of somebody who is gone, what nobody brings in time is lost without further ado.
+  if (!late && (patient || stream.forgetAt !== undefined)) return false;
   let least = Infinity;
   for (const at of core.links.places()) {
     const link = core.links.at(at);
     const { theirs, floor } = link.endsOf(s);
     // The parent may be about to bring it.
-    if (link.open && (theirs > next || (core.plan.relayed && stream.parent === at))) least = Math.min(least, floor);
+    if (link.open && (theirs > next || stream.parent === at)) least = Math.min(least, floor);
   }
   if (least === Infinity || least <= next) return false;
+  stream.gaveUp = true;
   giveUpBelow(core, s, least);
   dropRepair(core, s);
   for (const at of core.links.places()) {
@@ -203,13 +228,95 @@ export function settleGap(core, s) {
  * @param {number} at
  */
 export function bereave(core, at) {
+  for (const s of core.streams.places()) if (core.streams.at(s).parent === at) orphan(core, at, s);
+}
+
+/**
+ * In a mesh nobody announces anything: a neighbour that could not be asked when streams lost their parents, as it was silent
+ * itself, is asked when it is heard again.
+ *
+ * @param {Core} core
+ * @param {number} at
+ */
+export function askForOrphans(core, at) {
+  if (core.plan.relayed) return;
+  const link = core.links.at(at);
+  for (const s of core.streams.places()) {
+    const { kind, bereft, parent, id, next } = core.streams.at(s);
+    const isLost = kind === "room" && bereft && parent === undefined;
+    if (isLost && id.origin !== link.peer && link.isSound && link.endsOf(s).floor <= next) graft(core, at, s);
+  }
+}
+
+/**
+ * Members tell from now on what they have: how long it was missing before, when nobody did, does not count.
+ *
+ * @param {Core} core
+ */
+export function hopeAnew(core) {
+  for (const s of core.streams.places()) {
+    const { repair } = core.streams.at(s);
+    if (repair) repair.since = core.now;
+  }
+}
+
+/**
+ * A stream has lost its parent.
+ *
+ * @param {Core} core
+ * @param {number} at
+ * @param {number} s
+ */
+function orphan(core, at, s) {
+  const stream = core.streams.at(s);
+  stream.parent = undefined;
+  stream.bereft = true;
+  if (stream.kind === "room" && stream.isActive(core.now)) adopt(core, s, at);
+}
+
+/**
+ * Whether somebody else has what this member has of a stream, not from here, so that what follows can come from there.
+ *
+ * @param {Core} core
+ * @param {number} at
+ * @param {number} s
+ */
+function hasOtherWay(core, at, s) {
+  const { next } = core.streams.at(s);
+  return core.links.places().some((other) => {
+    const link = core.links.at(other);
+    const { theirs, floor, offered } = link.endsOf(s);
+    const stays = other !== at && link.isSound && !link.draining;
+    // A newcomer has what came last, and not what is missing here.
+    return stays && theirs >= next && Math.max(floor, offered) <= next && !pushes(core, other, s);
+  });
+}
+
+/**
+ * A link is to go; gives whether it is of use still.
+ *
+ * @param {Core} core
+ * @param {number} at
+ */
+export function drain(core, at) {
+  const link = core.links.at(at);
+  link.draining = true;
+  let isUsed = false;
   for (const s of core.streams.places()) {
     const stream = core.streams.at(s);
-    if (stream.parent !== at) continue;
-    stream.parent = undefined;
-    stream.bereft = true;
-    if (stream.kind === "room" && stream.isActive(core.now)) adopt(core, s, at);
+    const { theirs, moved, passedOver } = link.endsOf(s);
+    if (stream.kind === "room" && stream.parent === at) {
+      if (hasOtherWay(core, at, s)) {
+        prune(core, at, s);
+        orphan(core, at, s);
+      } else {
+        isUsed ||= core.now - stream.freshAt < DRAIN_QUIET;
+      }
+    } else if (stream.isOfRoom && pushes(core, at, s) && !passedOver) {
+      isUsed ||= Math.max(theirs, 1) < stream.next && core.now - moved < STALL_OPEN;
+    }
   }
+  return isUsed;
 }
 
 /**
@@ -227,10 +334,12 @@ export function adopt(core, s, but) {
   let nearest;
   /** Who has most, of those who have more than there is here. @type {number | undefined} */
   let holder;
-  let upto = stream.next;
+  const { next } = stream;
+  let upto = next;
+  const hasIt = (/** @type {Link} */ link) => link.isSound && !link.draining && link.endsOf(s).floor <= next;
   for (const at of core.links.places()) {
     const link = core.links.at(at);
-    if (at === but || !link.isSound) continue;
+    if (at === but || !hasIt(link)) continue;
     const { theirs, far } = link.endsOf(s);
     if (theirs > upto || (theirs === upto && holder !== undefined)) [holder, upto] = [at, theirs];
     const near = link.peer === origin || !core.plan.relayed || (far.isKnown && far.cost <= stream.far.cost);
@@ -240,7 +349,12 @@ export function adopt(core, s, but) {
   if (!core.plan.relayed && (nearest === undefined || core.links.at(nearest).peer !== origin)) {
     // Nobody announces anything in a mesh, and any of them may have lost its own link to the origin: all are asked, and all
     // but the first who sends something are told that they need not.
-    for (const at of core.links.places()) if (at !== but && core.links.at(at).isSound) graft(core, at, s);
+    const asked = core.links.places().filter((at) => at !== but && hasIt(core.links.at(at)));
+    for (const at of asked) graft(core, at, s);
+    // Where none of them has it, it is lost.
+    let theirs = 0;
+    for (const link of core.links.things()) theirs = Math.max(theirs, link.endsOf(s).theirs);
+    if (theirs > next) repair(core, s, { upto: theirs, since: core.now, due: core.now + GRAFT_AGAIN, asked, tries: 0 });
     return;
   }
   if (nearest === undefined) {
@@ -249,7 +363,7 @@ export function adopt(core, s, but) {
   }
   graft(core, nearest, s);
   if (holder === undefined) return;
-  repair(core, s, { upto, since: core.now, due: core.now + GRAFT_AGAIN, asked: [nearest] });
+  repair(core, s, { upto, since: core.now, due: core.now + GRAFT_AGAIN, asked: [nearest], tries: 0 });
 }
 
 /**
@@ -274,13 +388,15 @@ function isBetter(link, other, s, origin) {
  * @param {MemberId} origin
  */
 export function detour(core, origin) {
-  const s = core.stream({ origin }, "room");
+  const s = core.known({ origin });
   if (s === undefined) return;
   const stream = core.streams.at(s);
   if (!stream.hasBegun) {
-    const elder = core.links.things().find((link) => link.vouches && link.isSound && link.endsOf(s).offered > 0);
-    if (!elder) return;
-    stream.start(elder.endsOf(s).offered);
+    // Where one who knows lists what it has, and this stream is not there, that has yet to begin.
+    const isKnown = core.links.things().some((link) => link.vouches && link.isSound && !link.isUnsure);
+    if (stream.beginning !== "before") stream.begin();
+    else if (stream.offered !== undefined || isKnown) stream.meet();
+    else return;
   }
   if (stream.parent === undefined) adopt(core, s);
 }

@@ -8,6 +8,7 @@
 import { Courier } from "../courier.js";
 import { Queue } from "../courier/queue.js";
 import { fromHex, memberIdOf } from "../id.js";
+import { ENTRY_MARGIN, RELAY_MARGIN } from "../limits.js";
 import { Calls } from "./call.js";
 import { Link } from "./link.js";
 import { Heard, LossyFlow, Published } from "./lossy.js";
@@ -38,6 +39,13 @@ export class Peer {
    * @type {{ until: number, reason: string } | undefined}
    */
   parting;
+  /**
+   * The plan has no link to it any more; the one that there is stays until then, while it is of use, which is looked at next at
+   * the other time.
+   *
+   * @type {{ until: number, look: number } | undefined}
+   */
+  draining;
   /** It was in the room before this member. */
   elder;
   /** When this member heard that it entered. */
@@ -60,6 +68,20 @@ export class Peer {
     // The other side may still have its end of the last connection, and takes none that is older.
     this.link.attempt = known?.attempt ?? 0;
     this.heard = known?.heard ?? new Heard();
+  }
+
+  /** Since when it is offered what there is; undefined: it may have everything. */
+  get offerFrom() {
+    const margin = this.info.relay ? RELAY_MARGIN : ENTRY_MARGIN;
+    return this.elder ? undefined : Math.max(0, this.since - margin);
+  }
+
+  /**
+   * Whether where it says that streams begin is true for this member: it was here before, or is a relay, which in a star may be
+   * all the neighbours that there are.
+   */
+  get vouches() {
+    return this.elder || this.info.relay === true;
   }
 }
 

@@ -11,7 +11,7 @@ import { encodeFrame, framesIn, framesOf } from "../frame.js";
 import { CONNECT_TIMEOUT, EARLY_BYTES, EARLY_MAX, ROUTE_EVERY, ROUTE_MAX } from "../limits.js";
 import { passOn } from "./app.js";
 import { trySplit } from "./call.js";
-import { apply, faulty, isUp, linkEvent } from "./links.js";
+import { apply, faulty, isUp, linkEvent, lookForRttNews } from "./links.js";
 import { isOverTurn } from "./traffic.js";
 import { lossySaid } from "./vouch.js";
 
@@ -76,8 +76,7 @@ export function hearCourier(core) {
         break;
       }
       case "unroutable":
-        // In a mesh there will be a link.
-        if (!core.isRelayed) break;
+        // Where the plan has a link there will be one, mostly.
         core.unrouted.set(event.to, core.now + (isPlanned(core, event.to) ? CONNECT_TIMEOUT : 0));
         askWays(core);
         break;
@@ -152,6 +151,7 @@ function lossyFrame(core, id, frame) {
     case "pong":
       if (!peer.link.ponged(frame.token, core.now)) return;
       if (peer.link.rtt !== undefined) core.courier.measured(id, peer.link.rtt);
+      lookForRttNews(core, id);
       linkEvent(core, id, "open");
       return;
     case "seen":

@@ -10,18 +10,19 @@ import { mayReturn } from "../wire.js";
 import { callFailed, publishAll } from "./app.js";
 import { Peer } from "./core.js";
 import { hearEarly, routed } from "./frames.js";
-import { carry, closeConnections, loseCarriages, planCourier, planned, signal } from "./links.js";
+import { carry, closeConnections, forgetToldRtts, linkEvent, loseCarriages, planCourier, planned, signal } from "./links.js";
 import { sortedEntries } from "./order.js";
 
 /** @import {MemberId} from "../id.js" */
 /** @import {Attributes, ClientMessage, GoneReason, Json, MemberInfo, RefusalCode, Refused, ServerMessage, Welcome} from "../wire.js" */
 /** @import {Core} from "./core.js" */
+/** @import {Beginning} from "../courier/stream.js" */
 
 /** @param {Core} core */
 export function connected(core) {
   if (core.session.state !== "connecting") return;
-  const open = core.sortedPeers().filter(([, { link }]) => link.isOpen && !link.suspect);
-  core.tell(core.session.join(core.id, open.map(([id]) => id), core.now));
+  const open = core.sortedPeers().filter(([, { link, draining }]) => link.isOpen && !link.suspect && !draining);
+  core.tell(core.session.join(core.id, open.map(([id]) => id), core.courier.next, core.now));
 }
 
 /**
@@ -78,8 +79,8 @@ export function hubSaid(core, message) {
       if (session.state === "joining") welcomed(core, message);
       break;
     case "member": {
-      const { type: _, ...info } = message;
-      entered(core, info, false);
+      const { type: _, next, ...info } = message;
+      entered(core, info, next ?? 1);
       break;
     }
     case "gone":
@@ -145,6 +146,7 @@ function welcomed(core, welcome) {
   core.self = welcome.self;
   if (before === undefined) joined(core, welcome);
   else rejoined(core, welcome, before === welcome.hub);
+  forgetToldRtts(core);
   core.eager.clear();
   planned(core, { open: welcome.links, eager: welcome.eager });
   for (const message of again) core.tell(message);
@@ -160,7 +162,7 @@ function joined(core, { self, room, members, topology, pin, admin, state }) {
   core.session.topology = topology;
   core.session.wanted = pin;
   core.session.roomState = new Map(Object.entries(state));
-  for (const info of members) entered(core, info, true);
+  for (const info of members) entered(core, info, "before");
   core.courier.metAll();
   const people = members.filter(({ relay }) => !relay);
   core.event({ type: "joined", self, members: people, topology, ...(pin !== undefined && { pin }), ...(admin && { admin }), state });
@@ -185,7 +187,8 @@ function rejoined(core, welcome, sameHub) {
     else if (peer.link.wasCarried) peer.returning ??= core.now + CARRIED_RETURN;
     else gone(core, id, "crashed");
   }
-  for (const info of welcome.members) entered(core, info, false);
+  // To a hub that knew this member, whoever entered meanwhile has said everything to this member, too.
+  for (const info of welcome.members) entered(core, info, sameHub ? 1 : "anywhere");
   const unwanted = core
     .sortedPeers()
     .filter(([id, { link }]) => listed.has(id) && !wanted.has(id) && link.role !== undefined);
@@ -213,11 +216,13 @@ function learnState(core, state) {
 }
 
 /**
+ * Somebody is in the room. Who was there before this member is part of what it finds, and no news.
+ *
  * @param {Core} core
  * @param {MemberInfo} info
- * @param {boolean} quietly
+ * @param {Beginning} beginning
  */
-function entered(core, info, quietly) {
+function entered(core, info, beginning) {
   const { id, key } = info;
   if (id === core.id) return;
   const peer = core.peers.get(id);
@@ -233,12 +238,12 @@ function entered(core, info, quietly) {
   const known = core.departed.get(id);
   core.departed.delete(id);
   parted(core, id);
-  core.courier.entered(core.now, id, !quietly);
-  core.peers.set(id, new Peer(core, info, quietly, known));
+  core.courier.entered(core.now, id, beginning);
+  core.peers.set(id, new Peer(core, info, beginning === "before", known));
   if (key !== undefined) core.courier.key(core.now, id, key);
   if (core.peers.size > 1) core.courier.inCompany();
   if (!core.isRelayed && !info.relay) core.courier.expect(core.now, id);
-  if (!quietly && !info.relay) core.event({ type: "member_join", member: info });
+  if (beginning !== "before" && !info.relay) core.event({ type: "member_join", member: info });
   hearEarly(core, id);
 }
 
@@ -250,6 +255,10 @@ function entered(core, info, quietly) {
 export function gone(core, id, reason) {
   const peer = core.peers.get(id);
   if (!peer) return;
+  if (peer.info.relay && (peer.link.role !== undefined || peer.draining)) {
+    // Applications are told of a relay's link, and not that the relay is gone.
+    linkEvent(core, id, "closed", "the relay is gone");
+  }
   core.peers.delete(id);
   if (core.departed.size >= DEPARTED_MAX) {
     const [oldest] = core.departed.keys();

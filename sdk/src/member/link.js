@@ -17,7 +17,7 @@
  */
 
 import {
-  CANDIDATES_MAX, CARRY_AFTER, CONNECT_BESIDE, CONNECT_TIMEOUT, FORGED_REST, PING_AFTER, RELINK_AFTER, RESTART_AFTER, RETRY_MAX,
+  CANDIDATES_MAX, CARRY_AFTER, CONNECT_BESIDE, CONNECT_TIMEOUT, DISTANCE_NEWS_MS, FORGED_REST, PING_AFTER, RELINK_AFTER, RESTART_AFTER, RETRY_MAX,
   RETRY_MIN, RTT_AFTER, SUSPECT_AFTER,
 } from "../limits.js";
 import { Carriage } from "./carriage.js";
@@ -79,6 +79,10 @@ export class Link {
   #rttAt;
   /** Round-trip time, where measured. @type {number | undefined} */
   rtt;
+  /** The shortest round trip of late: how far the other end is, whatever was late just now. @type {number | undefined} */
+  #least;
+  /** What the hub was told of that, in ms. @type {number | undefined} */
+  toldMs;
   suspect = false;
   #restarted = false;
   /** @type {string | undefined} */
@@ -274,6 +278,7 @@ export class Link {
   #down() {
     this.suspect = false;
     this.rtt = undefined;
+    this.#least = undefined;
     return { type: "down" };
   }
 
@@ -483,9 +488,25 @@ export class Link {
    */
   ponged(token, now) {
     if (token > now || now - token > RELINK_AFTER) return false;
-    this.rtt = now - token;
+    const rtt = now - token;
+    this.rtt = rtt;
     this.#rttAt = now;
+    const least = this.#least ?? rtt;
+    this.#least = Math.min(rtt, least + Math.floor(Math.max(0, rtt - least) / 16));
     return true;
+  }
+
+  /**
+   * How far the other end is, in ms there and back, where the hub would plan otherwise than by what it was told. What goes over
+   * the hub says nothing of that.
+   *
+   * @returns {number | undefined}
+   */
+  get rttNews() {
+    if (this.#least === undefined || !this.isOpen || this.isCarried) return undefined;
+    const ms = Math.floor((this.#least + 500) / 1_000);
+    const { toldMs } = this;
+    return toldMs === undefined || Math.abs(ms - toldMs) > DISTANCE_NEWS_MS + Math.floor(toldMs / 4) ? ms : undefined;
   }
 
   /**

@@ -8,7 +8,9 @@
 import { decodeCarried, encodeCarried, readAddress } from "../carried.js";
 import { Forged, LinkError, neverSent } from "../courier/error.js";
 import { FrameError, PacketWriter, encodeFrame } from "../frame.js";
-import { CARRY_AFTER, CARRY_AGAIN, DESCRIPTION_MAX, ENTRY_MARGIN, PARTING_GRACE } from "../limits.js";
+import {
+  CARRY_AFTER, CARRY_AGAIN, DESCRIPTION_MAX, DISTANCES_ABOVE, DISTANCES_TOLD, DRAIN_LOOK, DRAIN_MAX, PARTING_GRACE,
+} from "../limits.js";
 import { byteLength, readNegotiation } from "../wire.js";
 import { publishAll } from "./app.js";
 import { packetCame } from "./frames.js";
@@ -63,6 +65,12 @@ export function planned(core, { open = [], close = [], eager = [], lazy = [] }) 
     const peer = core.peers.get(id);
     if (!peer) continue;
     peer.link.mayBeCarried = core.session.carries;
+    if (peer.draining) {
+      peer.draining = undefined;
+      core.courier.drainNoMore(id);
+      // The hub took it to be closed.
+      if (peer.link.isOpen && !peer.link.suspect) core.session.report(id, "up", core.now);
+    }
     apply(core, id, peer.link.plan(role, core.now));
   }
   for (const id of [...lazy, ...close]) core.eager.delete(id);
@@ -72,9 +80,42 @@ export function planned(core, { open = [], close = [], eager = [], lazy = [] }) 
     const peer = core.peers.get(id);
     if (!peer) continue;
     peer.link.role = undefined;
-    closeConnections(core, id, peer.link.giveUp());
-    linkEvent(core, id, "closed", "the plan has no link here any more");
+    peer.draining = { until: core.now + DRAIN_MAX, look: core.now };
+    drain(core, id);
   }
+}
+
+/**
+ * Closes a link that the plan has no more, unless it is of use still.
+ *
+ * @param {Core} core
+ * @param {MemberId} id
+ */
+export function drain(core, id) {
+  const peer = core.peers.get(id);
+  if (!peer?.draining || peer.draining.look > core.now) return;
+  const { isOpen, isCarried } = peer.link;
+  // What the hub carries ends with the plan.
+  if (isOpen && !isCarried && peer.draining.until > core.now && core.courier.drain(core.now, id)) {
+    peer.draining.look = core.now + DRAIN_LOOK;
+  } else {
+    closeDrained(core, id);
+  }
+}
+
+/**
+ * Closes a link that the plan has no more; false where it has it.
+ *
+ * @param {Core} core
+ * @param {MemberId} id
+ */
+function closeDrained(core, id) {
+  const peer = core.peers.get(id);
+  if (!peer?.draining) return false;
+  peer.draining = undefined;
+  closeConnections(core, id, peer.link.giveUp());
+  linkEvent(core, id, "closed", "the plan has no link here any more");
+  return true;
 }
 
 /**
@@ -87,10 +128,10 @@ export function planCourier(core) {
   const { courier, now, isRelayed } = core;
   courier.plan(now, { epoch: core.session.epoch, relayed: isRelayed, eager: new Set(core.eager) });
   signValues(core);
-  for (const [id, { info }] of core.sortedPeers()) {
+  for (const [id, { info, offerFrom }] of core.sortedPeers()) {
     if (info.relay) continue;
     if (isRelayed) courier.expectNoMore(now, id);
-    else courier.expect(now, id);
+    else courier.expectSince(now, id, offerFrom);
   }
 }
 
@@ -140,8 +181,7 @@ function greet(core, id) {
   const peer = core.peers.get(id);
   if (!peer) return;
   peer.lossy.linkUp();
-  const offerFrom = peer.elder ? undefined : Math.max(0, peer.since - ENTRY_MARGIN);
-  core.courier.linkUp(core.now, id, { vouches: peer.elder && core.isRelayed, offerFrom });
+  core.courier.linkUp(core.now, id, { vouches: peer.vouches, offerFrom: peer.offerFrom });
   publishAll(core, id);
   core.dirty.add(id);
 }
@@ -326,8 +366,11 @@ export function apply(core, id, todo) {
  */
 export function closeConnections(core, peer, todo) {
   for (const step of todo) {
-    if (step.type === "down") core.courier.linkDown(core.now, peer);
-    else if (step.type === "close") core.outputs.push({ type: "close", peer, attempt: step.attempt });
+    if (step.type === "down") {
+      // Others may be asked that there is no link to yet.
+      core.courier.hope(true);
+      core.courier.linkDown(core.now, peer);
+    } else if (step.type === "close") core.outputs.push({ type: "close", peer, attempt: step.attempt });
   }
 }
 
@@ -337,9 +380,11 @@ export function closeConnections(core, peer, todo) {
  * @param {string} reason
  */
 export function failLink(core, id, reason) {
+  if (closeDrained(core, id)) return giveUpReturning(core, id);
   if (!endConnection(core, id, 0)) return;
   linkEvent(core, id, "failed", reason);
   giveUpReturning(core, id);
+  if (!core.isRelayed) core.courier.detour(core.now, id);
 }
 
 /**
@@ -369,6 +414,7 @@ export function faulty(core, id, error) {
  * @param {string} reason
  */
 export function partLink(core, id, reason) {
+  if (closeDrained(core, id)) return giveUpReturning(core, id);
   if (!endConnection(core, id, PARTING_GRACE)) return;
   const peer = core.peers.get(id);
   if (peer) peer.parting = { until: core.now + PARTING_GRACE, reason };
@@ -402,6 +448,39 @@ function endConnection(core, id, grace) {
   closeConnections(core, id, todo);
   if (!isCarried) core.session.report(id, "down", core.now);
   return !isCarried;
+}
+
+/**
+ * Tells the hub how far the other ends of links are, as far as that is news.
+ *
+ * @param {Core} core
+ */
+export function tellRtts(core) {
+  const news = core.sortedPeers().filter(([, { link }]) => link.rttNews !== undefined);
+  const told = news.slice(0, DISTANCES_TOLD).map(([id, { link }]) => [id, (link.toldMs = link.rttNews)]);
+  if (news.length > told.length) core.session.measured(core.now);
+  if (told.length > 0) core.tell({ type: "links", rtt: Object.fromEntries(told) });
+}
+
+/**
+ * The hub may know nothing of what it was told.
+ *
+ * @param {Core} core
+ */
+export function forgetToldRtts(core) {
+  for (const { link } of core.peers.values()) link.toldMs = undefined;
+  core.session.forgetToldRtts();
+  for (const id of core.peers.keys()) lookForRttNews(core, id);
+}
+
+/**
+ * The hub is to be told of a link soon, where that is news to it and the room is large enough.
+ *
+ * @param {Core} core
+ * @param {MemberId} id
+ */
+export function lookForRttNews(core, id) {
+  if (core.peers.get(id)?.link.rttNews !== undefined && core.peers.size > DISTANCES_ABOVE) core.session.measured(core.now);
 }
 
 /**

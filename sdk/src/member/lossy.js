@@ -10,7 +10,9 @@
  */
 
 import { PacketWriter, SIGNATURE, encodeFrame } from "../frame.js";
-import { FRAME_COST, LATEST_CHANNELS, LATEST_RESEND, LATEST_UNSEEN, LOSSY_HELD, LOSSY_PAUSE } from "../limits.js";
+import {
+  FRAME_COST, LATEST_CHANNELS, LATEST_RESEND, LATEST_RESEND_MAX, LATEST_UNSEEN, LOSSY_HELD, LOSSY_PAUSE,
+} from "../limits.js";
 import { compareTexts, sortedEntries } from "./order.js";
 
 /** @import {Latest, Stream} from "../frame.js" */
@@ -22,7 +24,7 @@ import { compareTexts, sortedEntries } from "./order.js";
  *
  * @typedef {{ seq: number, said: Latest, isAsked: boolean }} Own
  */
-/** A value that is on its way to a peer, and whose it is. @typedef {Value & { origin: MemberId }} Unseen */
+/** A value that is on its way to a peer, whose it is, and how often it was sent. @typedef {Value & { origin: MemberId, tries: number }} Unseen */
 /** A value that came: `frame` where it is for everybody and passed on. @typedef {{ seq: number, frame?: Uint8Array }} Seen */
 /** What became of a value: it is news, it is not, or the application has not taken enough of the earlier ones. @typedef {"fresh" | "again" | "refused"} Came */
 
@@ -126,7 +128,7 @@ export class LossyFlow {
     this.buffered = 0;
     this.#queue = [];
     this.#queued = 0;
-    for (const value of this.#unseen.values()) value.due = 0;
+    for (const value of this.#unseen.values()) [value.due, value.tries] = [0, 0];
     this.#due = undefined;
   }
 
@@ -145,7 +147,7 @@ export class LossyFlow {
       this.#makeRoom(origin);
       if (this.#unseen.size >= LATEST_UNSEEN) return;
     }
-    this.#unseen.set(key, { seq, frame, due, origin });
+    this.#unseen.set(key, { seq, frame, due, origin, tries: 0 });
     this.#due = undefined;
   }
 
@@ -242,7 +244,8 @@ export class LossyFlow {
     }
     const value = first === undefined ? undefined : this.#unseen.get(first);
     if (!value) return;
-    value.due = now + resendAfter(rtt);
+    value.due = now + resendAfter(rtt, value.tries);
+    value.tries += 1;
     this.#due = undefined;
     this.#queued += value.frame.length;
     this.#queue.push(value.frame);
@@ -390,7 +393,14 @@ function mark(back) {
   return back < DATAGRAMS ? 1n << BigInt(back) : 0n;
 }
 
-/** @param {number | undefined} rtt */
-function resendAfter(rtt) {
-  return rtt === undefined ? LATEST_RESEND : Math.max(2 * rtt, LATEST_RESEND);
+/**
+ * How long a value that was sent so often before waits until it is sent again: twice as long each time, so that a link that is
+ * too slow for what is said is not filled with what was said before.
+ *
+ * @param {number | undefined} rtt
+ * @param {number} tries
+ */
+function resendAfter(rtt, tries) {
+  const first = Math.max(2 * (rtt ?? 0), LATEST_RESEND);
+  return Math.min(first * 2 ** Math.min(tries, 16), Math.max(first, LATEST_RESEND_MAX));
 }

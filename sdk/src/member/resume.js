@@ -30,15 +30,17 @@ const ID_BYTES = 19;
  * @param {MemberId} id the member's own
  * @param {string} hub
  * @param {{ topology: string, wanted?: string }} linked how the room was linked, and what it was to be, when it heard of that last
+ * @param {number} next the first chunk of its stream that it has not said yet
  * @param {MemberId[]} up
  * @param {Map<string, StateEntry>} state
  * @returns {MemberId[]}
  */
-export function resume(join, id, hub, { topology, wanted }, up, state) {
+export function resume(join, id, hub, { topology, wanted }, next, up, state) {
   join.resume = { hub };
   // A mesh is what a hub begins with anyway.
   if (topology !== "" && topology !== MESH) join.resume.topology = topology;
   if (wanted !== undefined) join.resume.pin = wanted;
+  if (next > 1) join.resume.next = next;
   let room = Math.max(0, SIGNAL_MAX - byteLength(encodeMessage(join)) - LISTS_BYTES);
   const listed = up.slice(0, Math.floor(room / ID_BYTES));
   room -= listed.length * ID_BYTES;

@@ -5,7 +5,10 @@
  * @module
  */
 
-import { ENTER_TIMEOUT, HUB_PING, PENDING_CHANGES, PINS_MAX, RECONNECT_MAX, RECONNECT_MIN, REPORT_DELAY } from "../limits.js";
+import {
+  DISTANCES_AFTER, DISTANCES_EVERY, ENTER_TIMEOUT, HUB_PING, PENDING_CHANGES, PINS_MAX, RECONNECT_MAX, RECONNECT_MIN,
+  REPORT_DELAY,
+} from "../limits.js";
 import { VERSION } from "../wire.js";
 import { compareTexts } from "./order.js";
 import { resume } from "./resume.js";
@@ -61,6 +64,10 @@ export class Session {
   #settles = false;
   /** Whether it was, since it welcomed this member. */
   #settled = false;
+  /** When the hub is to be told how far the other ends of links are; when it was told last. @type {number | undefined} */
+  #rttsAt;
+  /** @type {number | undefined} */
+  #rttsTold;
   #heard;
   #welcomed;
   #pinged = false;
@@ -93,14 +100,16 @@ export class Session {
   }
 
   /**
-   * The first message on a new socket. `up`: whom this member, `id`, has open links to.
+   * The first message on a new socket. `up`: whom this member, `id`, has open links to; `next`: the first chunk of its stream
+   * that it has not said yet.
    *
    * @param {MemberId} id
    * @param {MemberId[]} up
+   * @param {number} next
    * @param {number} now
    * @returns {ClientMessage}
    */
-  join(id, up, now) {
+  join(id, up, next, now) {
     this.state = "joining";
     this.refusal = undefined;
     this.retry = undefined;
@@ -117,7 +126,7 @@ export class Session {
     if (relay !== undefined) join.relay = relay;
     if (this.hub !== undefined) {
       // Whom it has no room for is told of as soon as the hub has welcomed this member.
-      for (const peer of resume(join, id, this.hub, this, up, this.roomState)) this.report(peer, "up", now);
+      for (const peer of resume(join, id, this.hub, this, next, up, this.roomState)) this.report(peer, "up", now);
     }
     return join;
   }
@@ -258,6 +267,32 @@ export class Session {
   }
 
   /**
+   * There is something to tell of how far the other ends of links are.
+   *
+   * @param {number} now
+   */
+  measured(now) {
+    this.#rttsAt ??= Math.max(now + DISTANCES_AFTER, (this.#rttsTold ?? -Infinity) + DISTANCES_EVERY);
+  }
+
+  /**
+   * Whether it is to be told now.
+   *
+   * @param {number} now
+   */
+  tellsRtts(now) {
+    if (!this.isJoined || this.#rttsAt === undefined || this.#rttsAt > now) return false;
+    this.#rttsAt = undefined;
+    this.#rttsTold = now;
+    return true;
+  }
+
+  /** A hub has welcomed this member that may know nothing of it. */
+  forgetToldRtts() {
+    this.#rttsAt = this.#rttsTold = undefined;
+  }
+
+  /**
    * A member has brought what nobody said.
    *
    * @param {MemberId} peer
@@ -345,7 +380,7 @@ export class Session {
       }
       case "joined": {
         const due = this.#heard + (this.#pinged ? 3 : 1) * this.#ping;
-        return this.#reportAt === undefined ? due : Math.min(due, this.#reportAt);
+        return Math.min(due, this.#reportAt ?? Infinity, this.#rttsAt ?? Infinity);
       }
     }
   }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use room::{
+    limits,
     plan::LinkOp,
     time::{Micros, Time},
 };
@@ -12,7 +13,6 @@ use super::{
     plan::Plan,
     protocol::Protocol,
     scenario::Scenario,
-    space::Space,
     world::{Event, Link, LinkEnd, World},
 };
 
@@ -25,6 +25,8 @@ pub(super) enum News {
     Left(u32),
     /// A link of a plan opened, or will not.
     Opened(u32),
+    /// A member has measured its links.
+    Measured(u32),
     /// The room is to change its topology, as this entry of the scenario says.
     Switch(usize),
     /// The new links, which this plan opens, have had their time.
@@ -58,6 +60,8 @@ struct Opening {
     closes: Vec<(u32, u32)>,
 }
 
+/// A room has grown, within so many seconds, to what it is at its start.
+const GROWN_S: u32 = 600;
 /// A switch is committed when at most one link in so many is missing, or after this time.
 const MISSING: usize = 100;
 const COMMIT_AFTER: Micros = Micros::from_secs(8);
@@ -71,12 +75,12 @@ const SPREAD: Micros = Micros::from_millis(1_500);
 const AFTERMATH: Micros = Micros::from_secs(1);
 
 impl Hub {
-    pub(super) fn new(scenario: &Scenario, space: &Space) -> Hub {
+    pub(super) fn new(scenario: &Scenario) -> Hub {
         let away = scenario.hub_away.map(|away| {
             let from = (away.from_s * 1e6) as u64;
             (Time(from), Time(from + (away.seconds * 1e6) as u64))
         });
-        Hub { plan: Plan::new(scenario, space), away, open_plans: BTreeMap::new(), plans: 1, switching: None }
+        Hub { plan: Plan::new(scenario), away, open_plans: BTreeMap::new(), plans: 1, switching: None }
     }
 }
 
@@ -85,7 +89,13 @@ impl<P: Protocol> World<'_, P> {
     pub(super) fn link_residents(&mut self) {
         let members = self.members.len() as u32;
         for member in 0..members {
-            self.hub.plan.join(member, self.scenario, &self.space);
+            let ops = self.hub.plan.join(member, self.scenario, &self.space);
+            self.measure_opened(&ops);
+            let a_second = members.div_ceil(GROWN_S);
+            if member % a_second == 0 {
+                let ops = self.hub.plan.tick(Time(0) + TICK.times(u64::from(member / a_second)), &self.space);
+                self.measure_opened(&ops);
+            }
         }
         self.queue.push(self.now + TICK, Event::Hub(News::Tick));
         for member in 0..members {
@@ -155,6 +165,7 @@ impl<P: Protocol> World<'_, P> {
                 }
             }
             News::Opened(plan) => self.opened(plan),
+            News::Measured(member) => self.measured(member),
             News::Switch(number) => self.switch(number),
             News::Commit(plan) => {
                 if self.hub.switching == Some(plan) {
@@ -168,13 +179,50 @@ impl<P: Protocol> World<'_, P> {
             }
             News::Switched => self.tally.switch_ends(self.now),
             News::Tick => {
-                let ops = self.hub.plan.tick(self.now, &self.space);
+                let ops = self.hub.plan.tick(self.now + TICK.times(u64::from(GROWN_S)), &self.space);
                 self.carry_out(&ops, Micros(0));
                 if self.now < self.end {
                     self.queue.push(self.now + TICK, Event::Hub(News::Tick));
                 }
             }
         }
+    }
+
+    // ---- distances -----------------------------------------------------------------------------------------------
+
+    /// The ends of these links have measured them.
+    fn measure_opened(&mut self, ops: &[LinkOp]) {
+        if !self.hub.plan.hears_distances() {
+            return;
+        }
+        let mut opened: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for op in ops {
+            if let LinkOp::Open { offerer, answerer } = *op {
+                let (a, b) = (ids::number(offerer), ids::number(answerer));
+                opened.entry(a).or_default().push(b);
+                opened.entry(b).or_default().push(a);
+            }
+        }
+        for (member, peers) in opened {
+            self.hub.plan.measured(member, &peers, &self.space);
+        }
+    }
+
+    /// A member that has a new link will report how far its other end is.
+    pub(super) fn will_measure(&mut self, member: u32) {
+        let this = &mut self.members[member as usize];
+        if self.hub.plan.hears_distances() && this.reports_at.is_none_or(|at| at <= self.now) {
+            let soon = self.now + limits::DISTANCES_AFTER;
+            let at = this.reports_at.map_or(soon, |told| soon.max(told + limits::DISTANCES_EVERY));
+            this.reports_at = Some(at);
+            self.queue.push(at + self.space.hub_way(member), Event::Hub(News::Measured(member)));
+        }
+    }
+
+    fn measured(&mut self, member: u32) {
+        let links = &self.members[member as usize].links;
+        let peers: Vec<u32> = links.iter().map(|(peer, _)| *peer).collect();
+        self.hub.plan.measured(member, &peers, &self.space);
     }
 
     // ---- switching -----------------------------------------------------------------------------------------------

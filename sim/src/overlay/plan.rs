@@ -3,16 +3,23 @@
 use std::time::Instant;
 
 use room::{
-    plan::{Config, Event, LinkOp, Planner, Profile, Stats, Topology},
-    time::Time,
+    id::MemberId,
+    limits,
+    plan::{Config, Distance, Event, LinkOp, NoDistance, Planner, Profile, Stats, Topology},
+    time::{Micros, Time},
 };
 
-use super::{ids, protocol, scenario::Scenario, space::Space};
+use super::{
+    ids, protocol,
+    scenario::{Distances, Scenario},
+    space::Space,
+};
 
 /// The planner of a run.
 #[derive(Debug)]
 pub(super) struct Plan {
     planner: Planner,
+    distances: Distances,
     pub(super) cost: Cost,
 }
 
@@ -35,7 +42,7 @@ const SMALL: usize = 64;
 const RELAY_KBPS: u32 = 1_000_000;
 
 impl Plan {
-    pub(super) fn new(scenario: &Scenario, space: &Space) -> Plan {
+    pub(super) fn new(scenario: &Scenario) -> Plan {
         let topology = scenario.topology.parse().unwrap_or(Topology::SmallWorld);
         let mut planner = Planner::with(scenario.seed, Config { topology, ..Config::default() });
         let per_publisher = scenario.messages_per_s * scenario.bytes as f64 * 8.0 / 1e3;
@@ -45,8 +52,32 @@ impl Plan {
             busiest_kbps: per_publisher.ceil() as u32,
             ..Stats::default()
         };
-        planner.apply(&Event::Stats(stats), space);
-        Plan { planner, cost: Cost::default() }
+        planner.apply(&Event::Stats(stats), &NoDistance);
+        Plan { planner, distances: scenario.distances, cost: Cost::default() }
+    }
+
+    /// What it knows beside what members report.
+    fn known<'a>(&self, space: &'a Space) -> &'a dyn Distance {
+        if self.distances == Distances::True { space } else { &NoDistance }
+    }
+
+    /// Whether members report what they measure.
+    pub(super) fn hears_distances(&self) -> bool {
+        self.distances == Distances::Measured
+    }
+
+    /// A member reports how far the other ends of these links of its are, in whole ms of a round trip.
+    pub(super) fn measured(&mut self, member: u32, peers: &[u32], space: &Space) {
+        let ways: Vec<(MemberId, Micros)> = peers
+            .iter()
+            .map(|peer| {
+                let rtt_ms = (space.measured(member, *peer).0 + 500) / 1_000;
+                (ids::id(*peer), Micros(rtt_ms * 500))
+            })
+            .collect();
+        for ways in ways.chunks(limits::DISTANCES_TOLD) {
+            self.planner.apply(&Event::Measured { id: ids::id(member), ways }, &NoDistance);
+        }
     }
 
     pub(super) fn join(&mut self, member: u32, scenario: &Scenario, space: &Space) -> Vec<LinkOp> {
@@ -68,7 +99,7 @@ impl Plan {
 
     /// Time passes.
     pub(super) fn tick(&mut self, now: Time, space: &Space) -> Vec<LinkOp> {
-        self.planner.apply(&Event::Tick(now), space)
+        self.planner.apply(&Event::Tick(now), self.known(space))
     }
 
     /// Whether two members are to be linked.
@@ -99,12 +130,12 @@ impl Plan {
 
     /// Plans another topology beside the present one.
     pub(super) fn begin(&mut self, to: &str, space: &Space) -> Vec<LinkOp> {
-        to.parse().map_or(Vec::new(), |to| self.planner.begin(to, space))
+        to.parse().map_or(Vec::new(), |to| self.planner.begin(to, self.known(space)))
     }
 
     /// The new topology takes the old one's place.
     pub(super) fn commit(&mut self, space: &Space) -> Vec<LinkOp> {
-        self.planner.commit(space)
+        self.planner.commit(self.known(space))
     }
 
     /// The old one's links go.
@@ -113,8 +144,9 @@ impl Plan {
     }
 
     fn timed(&mut self, event: &Event<'_>, space: &Space) -> (Vec<LinkOp>, u64) {
+        let known = self.known(space);
         let started = Instant::now();
-        let ops = self.planner.apply(event, space);
+        let ops = self.planner.apply(event, known);
         self.cost.nanos += u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.cost.events += 1;
         let opened = ops.iter().filter(|op| matches!(op, LinkOp::Open { .. })).count() as u64;

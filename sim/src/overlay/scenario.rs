@@ -45,6 +45,8 @@ pub struct Scenario {
     pub max_links: usize,
     /// Whether flooding and GossipSub's rule run beside ours: same graph, same seed.
     pub compare: bool,
+    /// What the planner knows of how far members are from each other.
+    pub distances: Distances,
     /// The network.
     pub network: Network,
     /// Many enter at once.
@@ -57,6 +59,19 @@ pub struct Scenario {
     pub switches: Vec<Switch>,
     /// What the run must keep to.
     pub bounds: Bounds,
+}
+
+/// What the planner knows of how far members are from each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Distances {
+    /// Nothing.
+    Unknown,
+    /// What members measure of their links, and report as they do in a real room.
+    #[default]
+    Measured,
+    /// All, from the start.
+    True,
 }
 
 /// How messages travel.
@@ -173,6 +188,7 @@ impl Default for Scenario {
             relays: 0,
             max_links: 12,
             compare: true,
+            distances: Distances::default(),
             network: Network::default(),
             flash: None,
             massacre: None,

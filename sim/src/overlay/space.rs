@@ -63,6 +63,14 @@ impl Space {
         Micros(way.max(WAY_MIN) as u64)
     }
 
+    /// The round trip that a member has measured to another: up to a tenth more than it is, now and then late by more.
+    pub(super) fn measured(&self, member: u32, peer: u32) -> Micros {
+        let rtt = 2 * self.way(member, peer).0;
+        let drawn = mix(self.seed ^ u64::from(member) << 32 ^ u64::from(peer), 25);
+        let late = if drawn.is_multiple_of(50) { self.config.late_ms * 1_000 } else { 0 };
+        Micros(rtt + rtt * (drawn >> 8 & 0xff) / 2_560 + late)
+    }
+
     /// One way between a member and the hub: 20 to 40 ms where the mean is 30.
     pub(super) fn hub_way(&self, number: u32) -> Micros {
         let mean = self.config.hub_way_ms * 1_000;

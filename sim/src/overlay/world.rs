@@ -79,6 +79,8 @@ pub(super) struct Member<P> {
     pub(super) links: Vec<(u32, u32)>,
     /// When it entered.
     pub(super) entered: Time,
+    /// When it reports next how far others are, or did last.
+    pub(super) reports_at: Option<Time>,
     /// When and how it went.
     pub(super) gone: Option<(Time, State)>,
     uplink: Uplink,
@@ -115,7 +117,7 @@ impl<'a, P: Protocol> World<'a, P> {
     /// The room at the start: everybody linked, nobody has said anything.
     pub(super) fn new(scenario: &'a Scenario) -> World<'a, P> {
         let space = Space::new(&scenario.network, scenario.seed);
-        let hub = Hub::new(scenario, &space);
+        let hub = Hub::new(scenario);
         let mut world = World {
             scenario,
             now: Time(0),
@@ -198,6 +200,7 @@ impl<'a, P: Protocol> World<'a, P> {
             machine: Some(P::new(ids::id(number), self.now, resident)),
             links: Vec::new(),
             entered: self.now,
+            reports_at: None,
             gone: None,
             uplink,
             tick_at: Time(u64::MAX),
@@ -385,6 +388,10 @@ impl<'a, P: Protocol> World<'a, P> {
         }
         self.turn(a);
         self.turn(b);
+        if self.now > Time(0) {
+            self.will_measure(a);
+            self.will_measure(b);
+        }
     }
 
     fn suspect(&mut self, link: u32, end: u8) {

@@ -9,7 +9,7 @@ mod room;
 mod runs;
 
 use ::room::{
-    courier::{Counters, Courier, Event, LinkError, LinkUp, Plan},
+    courier::{Beginning, Counters, Courier, Event, LinkError, LinkUp, Plan},
     id::MemberId,
     time::{Micros, Time},
     wire::{
@@ -164,7 +164,10 @@ impl Turning {
             Input::Plan { epoch, relayed, eager } => {
                 courier.plan(now, Plan { epoch, relayed, eager: eager.into_iter().collect() });
             }
-            Input::Entered { id, later } => courier.entered(now, id, later),
+            Input::Entered { id, later } => {
+                let beginning = if later { Beginning::At(1) } else { Beginning::Before };
+                courier.entered(now, id, beginning);
+            }
             Input::Gone(id) => courier.gone(now, id),
             Input::Forget(id) => return Ok(courier.forget(now, id)),
             Input::LinkUp { peer, vouches, offer_from } => courier.link_up(now, peer, LinkUp { vouches, offer_from }),

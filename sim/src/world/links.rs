@@ -39,6 +39,8 @@ struct End {
     attached: bool,
     /// When it was told that the connection is up; nothing arrives before.
     up: Option<Time>,
+    /// When the machine at this end closed the connection, or was no more.
+    detached: Option<Time>,
     /// What this end sends, by lane.
     lanes: [Outgoing; 2],
 }
@@ -51,6 +53,8 @@ struct Outgoing {
     untold: usize,
     /// When the last packet arrives.
     last: Time,
+    /// Until when the sender must stand for it to arrive: what was lost it sends again.
+    resent: Time,
     path: Path,
     /// What waits for a path.
     held: VecDeque<Bytes>,
@@ -69,7 +73,8 @@ impl World {
         let conn = match (role, self.numbers.get(&peer).copied()) {
             (Role::Offer, Some(other)) => {
                 self.conns_made += 1;
-                let end = |actor, attached| End { actor, attached, up: None, lanes: Default::default() };
+                let end =
+                    |actor, attached| End { actor, attached, up: None, detached: None, lanes: Default::default() };
                 let ends = [end(actor, true), end(other, false)];
                 self.conns.insert(self.conns_made, Conn { attempt, ends, broken: false, answered: false });
                 Some(self.conns_made)
@@ -232,7 +237,10 @@ impl World {
     fn detach(&mut self, id: u64, end: usize) {
         let Some(conn) = self.conns.get_mut(&id) else { return };
         conn.ends[end].attached = false;
+        conn.ends[end].detached = Some(self.now);
         conn.ends[end].lanes = Default::default();
+        // What a closed connection has not sent yet is nobody's any more.
+        self.actors[conn.ends[end].actor].uplink.forget(id);
         if conn.ends.iter().all(|end| !end.attached) && conn.answered {
             self.conns.remove(&id);
         }
@@ -313,11 +321,14 @@ impl World {
         let mut at = (self.now + self.network.delay(from, to)).max(start);
         if lane == Lane::Reliable {
             if lost {
-                at = at + self.network.repair(from, to);
+                let again = self.network.repair(from, to);
+                at = at + again;
+                outgoing.resent = outgoing.resent.max(self.now + again);
             }
             at = at.max(outgoing.last);
             outgoing.last = at;
         }
+        let needs = if lane == Lane::Reliable { outgoing.resent } else { self.now };
         // The machine need not hear of every packet, only often enough that it does not stop for nothing.
         let (bound, often) = match lane {
             Lane::Reliable => (limits::LINK_RESUME, limits::LINK_RESUME / 2),
@@ -328,7 +339,7 @@ impl World {
             self.queue.push(self.now, Event::Drained { conn: id, end, lane });
         }
         if !lost || lane == Lane::Reliable {
-            self.queue.push(at, Event::Arrive { conn: id, end: 1 - end, lane, bytes });
+            self.queue.push(at, Event::Arrive { conn: id, end: 1 - end, lane, bytes, needs });
         }
     }
 
@@ -340,8 +351,14 @@ impl World {
         self.turn(actor, Input::Buffered { peer, attempt, lane, bytes });
     }
 
-    pub(super) fn arrive(&mut self, id: u64, end: usize, lane: Lane, bytes: Bytes) {
+    /// A packet reaches an end, unless it was lost, or comes after one that was, and who sent it was no more when it had to be
+    /// sent again, at `needs`.
+    pub(super) fn arrive(&mut self, id: u64, end: usize, lane: Lane, bytes: Bytes, needs: Time) {
         let Some(actor) = self.attached(id, end) else { return };
+        let detached = self.conns.get(&id).and_then(|conn| conn.ends[1 - end].detached);
+        if detached.is_some_and(|detached| detached < needs) {
+            return;
+        }
         let Some((peer, attempt)) = self.far(id, end) else { return };
         if lane == Lane::Reliable {
             self.checks.plan.data_frames += data_frames(&bytes);
@@ -422,6 +439,12 @@ impl Uplink {
 
     fn done(&mut self) {
         self.busy = false;
+    }
+
+    /// A connection is closed.
+    fn forget(&mut self, conn: u64) {
+        self.reliable.remove(&conn);
+        self.lossy.retain(|(other, ..)| *other != conn);
     }
 }
 

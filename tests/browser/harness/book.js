@@ -17,10 +17,15 @@
  * @property {string[]} links    to whom, now
  * @property {number} links_max
  * @property {string[]} faults   what should never happen, in words
+ * @property {string[]} troubles the last of its links that fell silent or ended, and why, in words
  */
 
 /** Where they talk: each message is `[number, time]`, counted from 1, in µs since 1970. */
 const CHANNEL = "count";
+/** What became of its links that is kept in words: the last of it. */
+const TROUBLES_KEPT = 16;
+/** Deliveries whose times are kept. */
+const SAMPLES_KEPT = 100_000;
 
 export class Book {
   #sent = 0;
@@ -33,6 +38,10 @@ export class Book {
   #gone = {};
   /** @type {string[]} */
   #faults = [];
+  /** @type {string[]} */
+  #troubles = [];
+  /** Deliveries: when they came, and how long they took, both in µs. @type {[number, number][]} */
+  #samples = [];
   #room;
   #talks = 0;
 
@@ -45,13 +54,27 @@ export class Book {
       this.#owed[member.id] ??= this.#sent + 1;
     });
     room.addEventListener("memberleave", ({ member, reason }) => (this.#gone[member.id] = reason));
-    room.addEventListener("link", () => (this.#links_max = Math.max(this.#links_max, this.#links().length)));
+    room.addEventListener("link", (link) => {
+      this.#links_max = Math.max(this.#links_max, this.#links().length);
+      this.#trouble(link);
+    });
     room.addEventListener("gap", ({ member, from_seq, to_seq }) =>
       this.#faults.push(`a gap from ${from_seq} to ${to_seq} of ${member}`));
     room.addEventListener("close", ({ reason }) => {
       if (reason !== "left") this.#faults.push(`put out: ${reason}`);
     });
-    room.channel(CHANNEL).addEventListener("message", ({ from, data: [number] }) => this.#hear(from.id, number));
+    room.channel(CHANNEL).addEventListener("message", ({ from, data: [number, sent] }) => {
+      this.#hear(from.id, number);
+      const came = now();
+      if (this.#samples.length < SAMPLES_KEPT) this.#samples.push([came, Math.max(0, came - sent)]);
+    });
+  }
+
+  /** @param {{ member: { id: string }, state: string, reason?: string }} link */
+  #trouble({ member: { id }, state, reason }) {
+    if (reason === undefined) return;
+    if (this.#troubles.length >= TROUBLES_KEPT) this.#troubles.shift();
+    this.#troubles.push(`${Math.floor(now() / 1_000_000) % 1_000} s: ${id} ${state}: ${reason}`);
   }
 
   /** @param {string} from @param {number} number */
@@ -75,8 +98,18 @@ export class Book {
       if (talk !== this.#talks) return;
       // Counted before it is sent: who is seen to enter while it is under way may, and need not, get it.
       this.#sent += 1;
-      await channel.send([this.#sent, Math.round((performance.timeOrigin + performance.now()) * 1_000)]);
+      await channel.send([this.#sent, now()]);
     }
+  }
+
+  /**
+   * How long those deliveries took, in ms, that were on their way at any time between these, in µs since 1970.
+   *
+   * @param {number} since
+   * @param {number} until
+   */
+  delays(since, until) {
+    return this.#samples.filter(([came, took]) => came >= since && came - took <= until).map(([, took]) => Math.floor(took / 1_000));
   }
 
   /** @returns {Report} */
@@ -84,11 +117,16 @@ export class Book {
     const { self: { id, name }, topology } = this.#room;
     return {
       id, name, topology, sent: this.#sent, heard: this.#heard, owed: this.#owed, gone: this.#gone, links: this.#links(),
-      links_max: this.#links_max, faults: this.#faults.slice(0, 16),
+      links_max: this.#links_max, faults: this.#faults.slice(0, 16), troubles: this.#troubles,
     };
   }
 
   #links() {
     return [...this.#room.members.values()].filter(({ link }) => link.state === "open").map(({ id }) => id);
   }
+}
+
+/** µs since 1970. */
+function now() {
+  return Math.round((performance.timeOrigin + performance.now()) * 1_000);
 }

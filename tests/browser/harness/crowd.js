@@ -78,6 +78,11 @@ export class Crowd {
     return (await this.order("report")).report;
   }
 
+  /** How long deliveries took, in ms, that were on their way between these, in µs since 1970. @param {number} since @param {number} until */
+  async delays(since, until) {
+    return /** @type {number[]} */ ((await this.order("delays", { since, until })).delays);
+  }
+
   /** Those who entered last leave. @param {number} count @returns {Promise<Report[]>} what they said and heard in all */
   async leave(count) {
     return (await this.order("leave", count)).report;
@@ -136,6 +141,17 @@ export class Company {
   }
 
   /**
+   * How long deliveries took that were on their way between these times, in ms.
+   * @param {number} sinceMs as `Date.now()`
+   * @param {number} untilMs
+   */
+  async delays(sinceMs, untilMs) {
+    const [since, until] = [sinceMs * 1_000, untilMs * 1_000];
+    const all = [...[...this.crowds].map((crowd) => crowd.delays(since, until)), ...[...this.pages].map((page) => page.do("delays", since, until))];
+    return (await Promise.all(all)).flat();
+  }
+
+  /**
    * Waits until something holds for what everybody reports.
    * @param {string} what
    * @param {(reports: Report[]) => boolean} holds
@@ -145,8 +161,7 @@ export class Company {
     for (;;) {
       const reports = await this.reports();
       if (holds(reports)) return reports;
-      const seen = reports.map(({ name, topology, links, sent }) => `${name}: ${topology}, ${links.length} links, said ${sent}`);
-      if (Date.now() > deadline) throw new Error(`${what}: not in time; ${seen.slice(0, SHOWN).join("; ")}`);
+      if (Date.now() > deadline) throw new Error(`${what}: not in time;\n  ${describe(reports).join("\n  ")}`);
       await sleep(LOOK_MS);
     }
   }
@@ -158,6 +173,14 @@ export class Company {
    */
   async move(topology, who = [...this.crowds][0]) {
     await ("do" in who ? who.do("pin", topology) : who.pin(topology));
+    await this.settle(topology);
+  }
+
+  /**
+   * The room has moved, and the links of the old topology are gone.
+   * @param {string} topology
+   */
+  async settle(topology) {
     await this.until(`moved to ${topology}`, (reports) => reports.every((report) => report.topology === topology));
     await this.until(`settled as ${topology}`, (reports) => isSettled(topology, reports));
   }
@@ -180,11 +203,25 @@ export class Company {
       const missing = faults.length > 0 ? [] : findMissing(reports, this.left, this.killed);
       if (faults.length === 0 && missing.length === 0) return reports;
       if (faults.length > 0 || Date.now() > deadline) {
-        throw new Error(`${faults.length} faults, ${missing.length} missing:\n  ${[...faults, ...missing].slice(0, SHOWN).join("\n  ")}`);
+        const shown = [...faults, ...missing].slice(0, SHOWN).join("\n  ");
+        const named = [...reports, ...this.left].reduce((text, { id, name }) => text.replaceAll(id, `${id} (${name})`), shown);
+        throw new Error(`${faults.length} faults, ${missing.length} missing:\n  ${named}`);
       }
       await sleep(LOOK_MS);
     }
   }
+}
+
+/** Those with the fewest links, and with the most. @param {Report[]} reports */
+function describe(reports) {
+  const line = (/** @type {Report} */ { name, id, topology, links, sent, troubles }) => {
+    const linked = new Set(links);
+    const lacks = reports.filter((other) => other.id !== id && !linked.has(other.id)).map((other) => `${other.name} (${other.id})`);
+    const strangers = links.filter((id) => reports.every((other) => other.id !== id));
+    return `${name} (${id}): ${topology}, ${links.length} links, said ${sent}; lacks ${lacks.slice(0, 3)}; strangers ${strangers}; ${troubles.slice(-6).join(", ")}`;
+  };
+  const ranked = reports.toSorted((a, b) => a.links.length - b.links.length).map(line);
+  return ranked.length <= SHOWN ? ranked : [...ranked.slice(0, SHOWN - 1), ...ranked.slice(-1)];
 }
 
 /** Few links outside of a mesh: three or so a member; in it, all. @param {string} topology @param {Report[]} reports */

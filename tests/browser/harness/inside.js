@@ -147,6 +147,9 @@ const inside = {
   /** What it said and heard. */
   report: () => book?.report(),
 
+  /** How long deliveries took that were on their way between these. @param {number} since @param {number} until */
+  delays: (since, until) => book?.delays(since, until),
+
   /** Counts from now on what it passes on of what others have said. */
   async watchPassing() {
     const { PacketWriter, decodeFrame, encodeFrame, framesIn } = await import("/sdk/frame.js");

@@ -13,14 +13,13 @@ use room::{
     wire::{
         carried::{Carried, Freight},
         signal::{
-            CarryTo, ClientMessage, Join, Json, LinkReport, Member, PinTopology, RelayOffer, Resume, Role, RouteTo,
-            ServerMessage, SetAttributes, SetState, SignalTo, StateEntry, Traffic, VERSION,
+            CarryTo, ClientMessage, Entered, Join, Json, LinkReport, Member, PinTopology, RelayOffer, Resume, Role,
+            RouteTo, ServerMessage, SetAttributes, SetState, SignalTo, StateEntry, Traffic, VERSION,
         },
     },
 };
 
 const START: Time = Time(1_700_000_000_000_000);
-const STEPS_MAX: usize = 400;
 const MEMBERS_MAX: usize = 6;
 /// A room falls asleep in far fewer turns.
 const TURNS_MAX: usize = 10_000;
@@ -30,6 +29,7 @@ const HUBS: [&str; 2] = ["00000000000000aa", "00000000000000bb"];
 #[derive(Arbitrary, Debug)]
 pub struct Story {
     policy: u8,
+    #[arbitrary(with = crate::steps)]
     steps: Vec<Step>,
 }
 
@@ -39,7 +39,7 @@ pub struct Story {
 /// Where the hub tells somebody what is not so.
 pub fn run(story: Story) {
     let mut world = World::new(story.policy);
-    for step in story.steps.into_iter().take(STEPS_MAX) {
+    for step in story.steps {
         world.step(step);
     }
     world.end();
@@ -97,6 +97,7 @@ struct Back {
     other_hub: bool,
     topology: Option<Few>,
     pin: Option<Few>,
+    next: u64,
     up: u8,
     state: Vec<(Few, Few, u64)>,
 }
@@ -104,7 +105,7 @@ struct Back {
 #[derive(Arbitrary, Debug)]
 enum Message {
     Signal { to: Few, attempt: u32 },
-    Links { up: u8, suspect: u8, down: u8, forged: u8, settled: bool },
+    Links { up: u8, suspect: u8, down: u8, forged: u8, settled: bool, rtt: Vec<(Few, u32)> },
     Attributes { op: Few, key: Few, length: Option<u16> },
     State { op: Few, key: Few, length: Option<u16> },
     StateFar { op: u64, key: Few },
@@ -153,7 +154,8 @@ impl Message {
             Message::Signal { to, attempt } => {
                 ClientMessage::Signal(SignalTo { to: id(to), attempt, data: Json::null() })
             }
-            Message::Links { up, suspect, down, forged, settled } => ClientMessage::Links(LinkReport {
+            Message::Links { up, suspect, down, forged, settled, rtt } => ClientMessage::Links(LinkReport {
+                rtt: rtt.into_iter().map(|(peer, ms)| (id(peer), ms)).collect(),
                 up: ids(up),
                 suspect: ids(suspect),
                 down: ids(down),
@@ -245,6 +247,7 @@ impl World {
                         hub: HUBS[usize::from(back.other_hub)].to_owned(),
                         topology: back.topology.map(topology),
                         pin: back.pin.map(topology),
+                        next: back.next,
                         up: ids(back.up),
                         state: back
                             .state
@@ -361,8 +364,9 @@ impl World {
     }
 
     fn check(&self) {
-        assert!(self.hub.members() <= MEMBERS_MAX);
         let roster: BTreeMap<MemberId, &Member> = self.hub.roster().map(|(member, _)| (member.id, member)).collect();
+        // Relays are counted for themselves.
+        assert!(roster.values().filter(|member| !member.relay).count() <= MEMBERS_MAX);
         let present: Vec<(MemberId, &View)> = self
             .hub
             .roster()
@@ -416,7 +420,7 @@ impl View {
                 let entries = welcome.state.iter();
                 self.state = entries.map(|(key, e)| (key.clone(), (e.version, e.value.as_str().to_owned()))).collect();
             }
-            ServerMessage::Member(member) => drop(self.members.insert(member.id, member.clone())),
+            ServerMessage::Member(Entered { member, .. }) => drop(self.members.insert(member.id, member.clone())),
             ServerMessage::Gone(gone) => {
                 self.members.remove(&gone.id).expect("who goes was there");
                 self.links.remove(&gone.id);

@@ -9,3 +9,17 @@ pub mod hub;
 pub mod member;
 pub mod values;
 pub mod wire;
+
+use arbitrary::{Arbitrary, Result, Unstructured};
+
+/// Steps for as long as there are bytes: by itself a vector ends after two on average.
+fn steps<'a, Step: Arbitrary<'a>>(bytes: &mut Unstructured<'a>) -> Result<Vec<Step>> {
+    let mut steps = Vec::new();
+    while !bytes.is_empty() && steps.len() < STEPS_MAX {
+        steps.push(bytes.arbitrary()?);
+    }
+    Ok(steps)
+}
+
+/// Steps of a story at most.
+const STEPS_MAX: usize = 400;

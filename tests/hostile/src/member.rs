@@ -15,8 +15,8 @@ use room::{
     wire::{
         carried::{Carried, Freight},
         signal::{
-            Candidate, CarryEnd, CarryFrom, CarryTo, ClientMessage, Closing, Gone, GoneReason, Json, LinkPlan, LinkTo,
-            Member as MemberInfo, Negotiation, RefusalCode, Refused, Role, RouteVia, ServerMessage, SignalFrom,
+            Candidate, CarryEnd, CarryFrom, CarryTo, ClientMessage, Closing, Entered, Gone, GoneReason, Json, LinkPlan,
+            LinkTo, Member as MemberInfo, Negotiation, RefusalCode, Refused, Role, RouteVia, ServerMessage, SignalFrom,
             StateChange, StateEntry, TopologyChange, Update, VERSION, Welcome,
         },
     },
@@ -24,7 +24,6 @@ use room::{
 
 use said::{Book, Next, SIGNATURE, Said, channel, payload};
 
-const STEPS_MAX: usize = 400;
 /// Strangers and members of the room.
 const PEERS: u8 = 4;
 /// A member falls asleep in far fewer turns.
@@ -37,6 +36,7 @@ type Few = u8;
 /// What happens to a member, one thing after another.
 #[derive(Arbitrary, Debug)]
 pub struct Story {
+    #[arbitrary(with = crate::steps)]
     steps: Vec<Step>,
 }
 
@@ -46,7 +46,7 @@ pub struct Story {
 /// Where the member wants what cannot be.
 pub fn run(story: Story) {
     let mut world = World::new();
-    for step in story.steps.into_iter().take(STEPS_MAX) {
+    for step in story.steps {
         if world.closed {
             break;
         }
@@ -75,6 +75,7 @@ enum Step {
     MemberIs {
         who: Few,
         mute: bool,
+        next: Option<u64>,
     },
     Gone {
         who: Few,
@@ -269,7 +270,7 @@ enum Asked {
 /// Questions at a time: lossy messages to be signed and to be verified, a value a channel, and of streams fewer than there
 /// are steps.
 const ASKED_MAX: usize =
-    limits::LOSSY_SIGNING + (PEERS as usize) * limits::LOSSY_CHECKING + limits::LATEST_CHANNELS + 8 * STEPS_MAX;
+    limits::LOSSY_SIGNING + (PEERS as usize) * limits::LOSSY_CHECKING + limits::LATEST_CHANNELS + 8 * crate::STEPS_MAX;
 
 struct World {
     member: Member,
@@ -369,7 +370,10 @@ impl World {
                     ice: Vec::new(),
                 })));
             }
-            Step::MemberIs { who, mute } => self.hub(ServerMessage::Member(info(id(who), mute))),
+            Step::MemberIs { who, mute, next } => {
+                let member = info(id(who), mute);
+                self.hub(ServerMessage::Member(Entered { member, next }));
+            }
             Step::Gone { who, reason } => {
                 let reason = [GoneReason::Left, GoneReason::Crashed, GoneReason::Unresponsive][usize::from(reason % 3)];
                 self.hub(ServerMessage::Gone(Gone { id: id(who), reason }));

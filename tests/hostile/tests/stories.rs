@@ -10,7 +10,7 @@ use rand_chacha::{
 };
 
 /// Stories of each kind.
-const STORIES: u64 = 300;
+const STORIES: u64 = 3_000;
 
 /// So many bytes, of small numbers more than of large ones: they meet each other more often.
 fn drawn(seed: u64, length: usize) -> Vec<u8> {

@@ -23,6 +23,11 @@ enum Order {
     Pin(String),
     /// What everybody said and heard.
     Report {},
+    /// How long deliveries took that were on their way between these, in µs since 1970.
+    Delays {
+        since: u64,
+        until: u64,
+    },
     RecountLinks {},
     /// So many, the last who entered.
     Leave(usize),
@@ -47,6 +52,7 @@ async fn obey(crowd: &mut Crowd, order: Order) -> anyhow::Result<Value> {
         Order::Talk(every_ms) => crowd.talk(every_ms.map(Duration::from_millis)),
         Order::Pin(topology) => crowd.pin(&topology).await?,
         Order::Report {} => return Ok(json!({ "report": crowd.report() })),
+        Order::Delays { since, until } => return Ok(json!({ "delays": crowd.delays(since, until) })),
         Order::RecountLinks {} => crowd.recount_links(),
         Order::Leave(count) => return Ok(json!({ "report": crowd.leave(count).await })),
     }

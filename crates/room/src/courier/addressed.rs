@@ -30,6 +30,17 @@ impl Courier {
         true
     }
 
+    /// The stream to a member, which begins when something is said to it: most members say nothing to most others.
+    pub(super) fn addressed_to(&mut self, to: MemberId) -> Option<usize> {
+        let id = StreamId::addressed(self.this, to);
+        let known = self.by_id.get(&id).copied();
+        known.or_else(|| {
+            let s = self.stream(id, Kind::Sent)?;
+            self.route(self.now, to, &[to]);
+            Some(s)
+        })
+    }
+
     /// Something is to go to a member to whom there is no way.
     pub(super) fn want_route(&mut self, s: usize) {
         let stream = &mut self.streams[s];

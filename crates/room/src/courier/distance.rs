@@ -6,7 +6,7 @@ use crate::{limits, time::Micros, wire::frame::HOP_UNKNOWN};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Distance {
     pub hop: u8,
-    pub delay_ms: u64,
+    pub delay_ms: u32,
 }
 
 impl Distance {
@@ -24,7 +24,7 @@ impl Distance {
         if self.hop >= HOP_UNKNOWN - 1 {
             return Distance::UNKNOWN;
         }
-        Distance::new(self.hop + 1, self.delay_ms + (way.0 + 500) / 1_000)
+        Distance::new(self.hop + 1, u64::from(self.delay_ms) + (way.0 + 500) / 1_000)
     }
 
     pub fn is_known(self) -> bool {
@@ -33,12 +33,12 @@ impl Distance {
 
     /// What ways are compared by. A link costs more than its delay: on each a chunk may be late, or a member be lost.
     pub fn cost(self) -> u64 {
-        if self.is_known() { self.delay_ms + u64::from(self.hop) * limits::HOP_COST_MS } else { u64::MAX }
+        if self.is_known() { u64::from(self.delay_ms) + u64::from(self.hop) * limits::HOP_COST_MS } else { u64::MAX }
     }
 
     /// Whether somebody who was told `told` is to be told this.
     pub fn is_news_to(self, told: Distance) -> bool {
-        self.hop != told.hop || self.delay_ms.abs_diff(told.delay_ms) >= limits::DELAY_NEWS_MS
+        self.hop != told.hop || u64::from(self.delay_ms.abs_diff(told.delay_ms)) >= limits::DELAY_NEWS_MS
     }
 
     /// Whether somebody who was told `told` is to be told this soon, whatever else there is to say.
@@ -47,7 +47,8 @@ impl Distance {
     }
 
     fn new(hop: u8, delay_ms: u64) -> Distance {
-        Distance { hop, delay_ms: delay_ms.min(limits::DELAY_MAX_MS) }
+        let delay_ms = u32::try_from(delay_ms.min(limits::DELAY_MAX_MS)).unwrap_or(u32::MAX);
+        Distance { hop, delay_ms }
     }
 }
 
@@ -71,7 +72,7 @@ mod tests {
     #[test]
     fn nothing_is_farther_than_the_unknown_and_no_claim_overflows() {
         let far = Distance::told(HOP_UNKNOWN - 2, u64::MAX).over(Micros(u64::MAX / 2));
-        assert_eq!(far.delay_ms, limits::DELAY_MAX_MS);
+        assert_eq!(u64::from(far.delay_ms), limits::DELAY_MAX_MS);
         assert!(far.cost() < Distance::UNKNOWN.cost());
         assert_eq!(far.over(Micros(0)), Distance::UNKNOWN);
         assert_eq!(Distance::told(HOP_UNKNOWN, 7), Distance::UNKNOWN);

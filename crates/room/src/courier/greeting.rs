@@ -16,8 +16,9 @@ impl Courier {
                     let expected = self.expected.get(&peer).copied().flatten();
                     expected.map_or(since(), |expected| expected.from).max(log.first())
                 }
-                // Whoever is not told of a stream knows that it has yet to begin.
-                Kind::Room if next <= 1 => continue,
+                // Whoever is not told of a stream knows that it has yet to begin. Of one that others have heard of, and this
+                // member has not, somebody else must say where it begins.
+                Kind::Room if next <= 1 && !self.is_heard_of(s) => continue,
                 Kind::Room => since(),
                 Kind::Sent if stream.id == to_peer => log.first(),
                 Kind::Received if stream.id.origin == peer => next,
@@ -41,6 +42,11 @@ impl Courier {
         Frame::Hello { version: frame::VERSION, epoch, credit: self.links[at].granted, holdings }
     }
 
+    /// Whether a neighbour has some of a stream.
+    fn is_heard_of(&self, s: usize) -> bool {
+        self.links.iter().any(|(_, link)| link.ends_of(s).theirs > 1)
+    }
+
     /// Whether it is known where the streams of those begin who were here before.
     pub fn is_settled(&self) -> bool {
         self.vouched
@@ -59,15 +65,46 @@ impl Courier {
     pub(super) fn begin_unknown(&mut self) {
         self.vouched = true;
         let unknown = |stream: &&mut Stream| stream.kind == Kind::Room && !stream.has_begun();
-        self.streams.iter_mut().map(|(_, stream)| stream).filter(unknown).for_each(|stream| {
-            stream.start(1);
-        });
+        self.streams.iter_mut().map(|(_, stream)| stream).filter(unknown).for_each(Stream::begin);
         for at in self.links.places() {
             if !std::mem::replace(&mut self.links[at].vouched_for, true) {
                 let hello = self.greeting(at);
                 self.links[at].control.push_back(hello);
                 self.list(at);
             }
+        }
+    }
+
+    /// Somebody who was here before, and knows where streams begin, said so in its HELLO.
+    pub(super) fn vouched_by(&mut self, at: usize) {
+        if self.vouched || !self.plan.relayed {
+            return;
+        }
+        for s in self.streams.places() {
+            let (stream, ends) = (&mut self.streams[s], self.links[at].ends_of(s));
+            let is_known = stream.offered.is_some() || ends.offered > 0;
+            if stream.kind == Kind::Room && !stream.has_begun() && is_known {
+                stream.meet();
+            }
+        }
+        self.begin_unknown();
+        for s in self.streams.places() {
+            let theirs = self.links[at].ends_of(s).theirs;
+            if self.streams[s].kind == Kind::Room && theirs > self.streams[s].next() {
+                self.want(at, s, theirs);
+            }
+        }
+    }
+
+    /// Members pass on what others say from now on: where streams begin, that no origin has said, those know who were here
+    /// before.
+    pub(super) fn learn_beginnings(&mut self) {
+        let knows = |link: &Link| link.vouches && link.open && !link.is_unsure;
+        let elder = self.links.iter().find(|(_, link)| knows(link)).map(|(at, _)| at);
+        if self.vouched {
+            self.begin_unknown();
+        } else if let Some(at) = elder {
+            self.vouched_by(at);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use super::{Distance, LinkUp, cost, proof::Covers};
+use super::{Distance, LinkUp, cost, proof::Covers, slab};
 use crate::{
     id::MemberId,
     limits,
@@ -26,9 +26,11 @@ pub(super) struct Link {
     pub suspect: bool,
     /// How long a chunk takes over it; `None` where that was not measured.
     pub delay: Option<Micros>,
+    /// Whether the plan has it no more.
+    pub draining: bool,
     /// Whether the plan wants streams of which nothing was said to go over it.
     pub eager: bool,
-    /// Whether the other end was in the room before this member: its HELLO says where streams begin for us.
+    /// Whether its HELLO says where streams begin for us: the other end was in the room before this member, or is a relay.
     pub vouches: bool,
     /// Since when the other end is offered what there is; see [`LinkUp`].
     pub offer_from: Option<Time>,
@@ -36,6 +38,8 @@ pub(super) struct Link {
     pub vouched_for: bool,
     /// What is known of each stream's ends, by the stream's place.
     pub streams: Vec<Ends>,
+    /// The other end has everything below of what these say to the room, who went.
+    pub departed: BTreeMap<MemberId, u64>,
     /// Goes before anything else.
     pub control: VecDeque<Frame>,
     /// Streams with chunks to push, each once.
@@ -72,6 +76,8 @@ pub(super) struct Ends {
     pub theirs: u64,
     /// The next chunk to push.
     pub cursor: u64,
+    /// From where on it asked for the stream last, if it has not asked for the opposite since, and when.
+    pub asked: Option<(u64, Time)>,
     /// How far from its origin the other end is, as it said last.
     pub far: Distance,
     /// What it was told last of how far this end is.
@@ -94,37 +100,35 @@ pub(super) struct Ends {
     pub passed_over: bool,
     /// Where the range begins that it was shown last whose chunks are.
     pub proved: u64,
-    /// It knows what to do with this addressed stream.
+    /// It was told where this addressed stream goes, and from where on.
     pub routed: bool,
     pub in_ready: bool,
     pub in_telling: bool,
 }
 
-impl Default for Ends {
-    fn default() -> Ends {
-        Ends {
-            wanted: None,
-            theirs: 0,
-            cursor: 0,
-            far: Distance::UNKNOWN,
-            told: Distance::UNKNOWN,
-            pruned: false,
-            ahead: 0,
-            slow: 0,
-            rests_until: Time(0),
-            offered: 0,
-            floor: 0,
-            moved: Time(0),
-            passed_over: false,
-            proved: 0,
-            routed: false,
-            in_ready: false,
-            in_telling: false,
-        }
-    }
-}
-
 impl Ends {
+    /// Of a stream of which nothing was said yet.
+    const UNTOLD: Ends = Ends {
+        wanted: None,
+        theirs: 0,
+        cursor: 0,
+        asked: None,
+        far: Distance::UNKNOWN,
+        told: Distance::UNKNOWN,
+        pruned: false,
+        ahead: 0,
+        slow: 0,
+        rests_until: Time(0),
+        offered: 0,
+        floor: 0,
+        moved: Time(0),
+        passed_over: false,
+        proved: 0,
+        routed: false,
+        in_ready: false,
+        in_telling: false,
+    };
+
     /// The other end has everything below `next`. Gives whether that is news.
     pub fn has(&mut self, next: u64, now: Time) -> bool {
         let news = next > self.theirs;
@@ -147,12 +151,15 @@ impl Link {
             is_unsure: false,
             suspect: false,
             delay: None,
+            draining: false,
             eager,
             vouches: how.vouches,
             offer_from: how.offer_from,
             vouched_for,
             streams: Vec::new(),
-            control: VecDeque::new(),
+            departed: BTreeMap::new(),
+            // Most links never have two frames waiting.
+            control: VecDeque::with_capacity(1),
             ready: VecDeque::new(),
             telling: Vec::new(),
             tell_at: None,
@@ -175,15 +182,16 @@ impl Link {
     }
 
     pub fn ends(&mut self, stream: usize) -> &mut Ends {
-        if self.streams.len() <= stream {
-            self.streams.resize(stream + 1, Ends::default());
+        if let Some(more @ 1..) = (stream + 1).checked_sub(self.streams.len()) {
+            slab::make_room(&mut self.streams, more);
+            self.streams.resize(stream + 1, Ends::UNTOLD);
         }
         &mut self.streams[stream]
     }
 
     /// The same, where nothing was said yet.
-    pub fn ends_of(&self, stream: usize) -> Ends {
-        self.streams.get(stream).copied().unwrap_or_default()
+    pub fn ends_of(&self, stream: usize) -> &Ends {
+        self.streams.get(stream).unwrap_or(&Ends::UNTOLD)
     }
 
     /// A chunk went over it and back in so long.
@@ -225,7 +233,7 @@ impl Link {
     /// A stream is forgotten; its place will be another's.
     pub fn forget(&mut self, stream: usize) {
         if let Some(ends) = self.streams.get_mut(stream) {
-            *ends = Ends::default();
+            *ends = Ends::UNTOLD;
             self.ready.retain(|other| *other != stream);
             self.telling.retain(|other| *other != stream);
         }

@@ -48,8 +48,7 @@ impl Courier {
     /// Says something to the room, or to a member: answered by [`Event::Sent`] where it has a ticket.
     pub fn send(&mut self, now: Time, to: Option<MemberId>, ticket: Option<u64>, head: Head, payload: Bytes) {
         self.now = now;
-        let kind = if to.is_some() { Kind::Sent } else { Kind::Own };
-        let Some(s) = self.stream(StreamId { origin: self.this, to }, kind) else { return };
+        let Some(s) = to.map_or(Some(self.own), |to| self.addressed_to(to)) else { return };
         self.streams[s].waiting.push(ticket, head, payload);
         self.fill(s);
     }
@@ -69,16 +68,37 @@ impl Courier {
 
     /// A member is owed what this one says from now on over a link of their own, also while there is none.
     pub fn expect(&mut self, now: Time, peer: MemberId) {
-        let from = self.streams[self.own].next();
-        let linked = self.by_peer.get(&peer).is_some_and(|at| self.links[*at].open);
-        self.expected.entry(peer).or_insert((!linked).then_some(Expected { from, since: now }));
+        self.expect_from(now, peer, self.streams[self.own].next());
     }
 
-    /// A member gets this one's stream from others where there is no link to it.
+    /// The same of what was said since a time, or of all that is kept: it was to come by others, and may not have.
+    pub fn expect_since(&mut self, now: Time, peer: MemberId, since: Option<Time>) {
+        let log = &self.streams[self.own].log;
+        self.expect_from(now, peer, since.map_or(log.first(), |since| log.first_since(since)));
+    }
+
+    fn expect_from(&mut self, now: Time, peer: MemberId, from: u64) {
+        let linked = self.by_peer.get(&peer).is_some_and(|at| self.links[*at].open);
+        let expected = self.expected.entry(peer);
+        let expected = expected.or_insert((!linked).then_some(Expected { from, since: now, until: None }));
+        expected.iter_mut().for_each(|expected| expected.until = None);
+    }
+
+    /// A member gets this one's stream from others where there is no link to it. What it was owed until now, and had no link
+    /// to get it by, is kept for a while: others may not have kept it.
     pub fn expect_no_more(&mut self, now: Time, peer: MemberId) {
         self.now = now;
-        if self.expected.remove(&peer).is_some() {
-            self.fill_own();
+        let next = self.streams[self.own].next();
+        match self.expected.get_mut(&peer) {
+            Some(Some(expected)) if expected.from < next => {
+                let until = *expected.until.get_or_insert(now + limits::STALL_LINKING);
+                self.sweep_by(until);
+            }
+            Some(_) => {
+                self.expected.remove(&peer);
+                self.fill_own();
+            }
+            None => {}
         }
     }
 

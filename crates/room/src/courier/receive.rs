@@ -18,10 +18,7 @@ impl Courier {
                 self.hello(at, version, credit, epoch > 0, &holdings)?;
             }
             Frame::Hello { epoch, holdings, .. } if epoch > 0 && self.links[at].is_unsure => {
-                self.links[at].is_unsure = false;
-                if self.links[at].vouches {
-                    self.vouched_by(at, &holdings);
-                }
+                self.hello_again(at, &holdings);
             }
             _ if !open => return Err(LinkError::Hello),
             Frame::Data(data) => self.data(at, data, bytes)?,
@@ -65,12 +62,17 @@ impl Courier {
         }
         let (this, peer, now) = (self.this, self.links[at].peer, self.now);
         let link = &mut self.links[at];
-        let vouches = link.vouches && is_sure;
         link.is_unsure = !is_sure;
         (link.open, link.opened) = (true, now);
         link.credit = credit;
-        if let Some(expected) = self.expected.get_mut(&peer) {
-            *expected = None;
+        let owed = match self.expected.get_mut(&peer) {
+            Some(expected) => expected.take(),
+            None => None,
+        };
+        if self.plan.relayed && owed.is_some() {
+            self.expected.remove(&peer);
+            // It never had a link while it was owed this, and nobody else may have kept all of it.
+            self.links[at].ends(self.own).wanted = Some(true);
         }
         self.events.push_back(Event::Open { peer });
         if let Some(&s) = self.by_id.get(&StreamId::addressed(this, peer)) {
@@ -78,9 +80,12 @@ impl Courier {
             stream.toward = Some(at);
             stream.bereft = false;
             stream.route.clear();
-            let ends = self.links[at].ends(s);
-            (ends.routed, ends.moved) = (true, now);
+            let (first, ends) = (stream.log.first(), self.links[at].ends(s));
+            // It may be newer than this end's HELLO.
+            (ends.cursor, ends.moved) = (ends.cursor.max(first), now);
         }
+        // Caches may have let go of what there was when this member entered.
+        let is_late = self.met_at.is_some_and(|met| now.since(met) > limits::GAP_PATIENCE);
         for holding in holdings {
             if holding.first > holding.next {
                 return Err(LinkError::Acknowledged);
@@ -93,21 +98,43 @@ impl Courier {
                 Some(to) if id.origin == peer && to == this => Kind::Received,
                 Some(_) => continue,
             };
-            let Some(s) = self.stream(id, kind) else { continue };
+            // Of a stream that has yet to begin, its first chunk will tell.
+            if holding.next <= 1 && self.is_to_begin(&id, kind) {
+                continue;
+            }
+            let Some(s) = self.stream(id, kind) else {
+                if kind == Kind::Room {
+                    self.told_of_departed(at, id.origin, self.offers(at, holding), holding.next);
+                }
+                continue;
+            };
             let stream = &mut self.streams[s];
             if stream.is_own() && holding.next > stream.next() {
                 return Err(LinkError::Acknowledged);
             }
-            let ends = self.links[at].ends(s);
+            let (is_elder, ends) = (self.links[at].vouches, self.links[at].ends(s));
             ends.offered = holding.first;
+            if kind == Kind::Room && is_elder && id.origin != peer && holding.next > 1 {
+                stream.offer(holding.first, is_late);
+            }
             if kind != Kind::Received {
                 ends.has(holding.next, now);
                 ends.cursor = holding.next;
             }
             match kind {
                 // An origin knows best where it begins.
-                Kind::Room if !stream.has_begun() && id.origin == peer => {
+                Kind::Room if id.origin == peer && !stream.has_begun() => {
                     stream.start(holding.first);
+                }
+                // In a mesh it has kept what it owes; else it may have let go of that, and what the hub has yet to tell of begins
+                // with its first chunk.
+                Kind::Room
+                    if id.origin == peer
+                        && stream.is_untouched
+                        && holding.first > stream.next()
+                        && (!self.plan.relayed || (stream.is_named && stream.may_begin_at(holding.first))) =>
+                {
+                    stream.begin_at(holding.first);
                 }
                 Kind::Received => {
                     stream.parent = Some(at);
@@ -117,8 +144,8 @@ impl Courier {
                 _ => {}
             }
         }
-        if vouches {
-            self.vouched_by(at, holdings);
+        if is_sure && self.links[at].vouches {
+            self.vouched_by(at);
         }
         self.settle_beginnings();
         self.greet(at);
@@ -126,25 +153,28 @@ impl Courier {
         Ok(())
     }
 
-    /// Somebody who was here before, and knows where streams begin, says so.
-    fn vouched_by(&mut self, at: usize, holdings: &[Holding]) {
-        if self.vouched {
-            return;
-        }
+    /// From where on somebody who was here before offers a stream that is not its own, and has some of it.
+    fn offers(&self, at: usize, holding: &Holding) -> Option<u64> {
+        let link = &self.links[at];
+        let is_offer = link.vouches && holding.stream.origin != link.peer && holding.next > 1;
+        is_offer.then_some(holding.first)
+    }
+
+    /// The other end has learned where streams begin.
+    fn hello_again(&mut self, at: usize, holdings: &[Holding]) {
+        self.links[at].is_unsure = false;
         for holding in holdings.iter().filter(|holding| holding.stream.to.is_none()) {
-            if let Some(s) = self.stream(holding.stream, Kind::Room)
-                && !self.streams[s].has_begun()
-            {
-                self.streams[s].start(holding.first);
-                self.streams[s].is_untouched = true;
+            let Some(s) = self.stream(holding.stream, Kind::Room) else {
+                self.told_of_departed(at, holding.stream.origin, self.offers(at, holding), holding.next);
+                continue;
+            };
+            self.links[at].ends(s).offered = holding.first;
+            if self.links[at].vouches && holding.next > 1 {
+                self.streams[s].offer(holding.first, true);
             }
         }
-        self.begin_unknown();
-        for s in self.streams.places() {
-            let theirs = self.links[at].ends_of(s).theirs;
-            if self.streams[s].kind == Kind::Room && theirs > self.streams[s].next() {
-                self.want(at, s, theirs);
-            }
+        if self.links[at].vouches {
+            self.vouched_by(at);
         }
     }
 
@@ -193,10 +223,11 @@ impl Courier {
             if data.stream.to.is_none() {
                 self.links[at].ends(s).has(data.seq + 1, self.now);
             }
-            let stream = &self.streams[s];
+            let stream = &mut self.streams[s];
             let is_news = match stream.kind {
                 Kind::Own | Kind::Sent => false,
-                Kind::Room | Kind::Received => stream.has_begun() && data.seq >= stream.next(),
+                Kind::Room => stream.begins() && data.seq >= stream.next(),
+                Kind::Received => stream.has_begun() && data.seq >= stream.next(),
                 Kind::Passing => stream.parent == Some(at),
             };
             if is_news {
@@ -252,6 +283,7 @@ impl Courier {
             stream.log.push(bytes, 0, self.now);
             stream.fresh_at = self.now;
             stream.is_untouched = false;
+            stream.gave_up = false;
             self.came_by(at, s);
             self.deliver(at, s, seq, accepted);
             self.spread(s, Some(at));
@@ -328,7 +360,10 @@ impl Courier {
     }
 
     fn have(&mut self, at: usize, have: Have) -> Result<(), LinkError> {
-        let Some(s) = self.stream(StreamId::room(have.origin), Kind::Room) else { return Ok(()) };
+        let Some(s) = self.stream(StreamId::room(have.origin), Kind::Room) else {
+            self.told_of_departed(at, have.origin, None, have.next);
+            return Ok(());
+        };
         let now = self.now;
         let ends = self.links[at].ends(s);
         ends.far = Distance::told(have.hop, have.delay_ms);
@@ -348,10 +383,11 @@ impl Courier {
                 self.fill_own();
             }
         }
-        let stream = &self.streams[s];
-        if stream.is_own() || !stream.has_begun() {
+        let stream = &mut self.streams[s];
+        if stream.is_own() || !stream.begins() {
             return Ok(());
         }
+        let stream = &self.streams[s];
         if have.next > stream.next() {
             if stream.parent != Some(at) {
                 self.ahead(at, s);
@@ -374,10 +410,14 @@ impl Courier {
         let ends = self.links[at].ends(s);
         ends.wanted = Some(true);
         ends.has(next, now);
-        ends.cursor = ends.theirs;
-        ends.moved = now;
+        // Whoever asks again for the same is impatient: it is on its way.
+        if ends.asked.is_none_or(|(asked, at)| asked != next || at + limits::GRAFT_HEED <= now) {
+            ends.asked = Some((next, now));
+            ends.cursor = ends.theirs;
+            ends.moved = now;
+            ends.proved = if stream.kind == Kind::Own { stream.proofs.last_below(ends.theirs) } else { 0 };
+        }
         ends.told = Distance::UNKNOWN;
-        ends.proved = if stream.kind == Kind::Own { stream.proofs.last_below(ends.theirs) } else { 0 };
         self.links[at].ready(s);
         self.list(at);
         // Whom it came from has lost its own way.
@@ -391,7 +431,8 @@ impl Courier {
 
     fn pruned(&mut self, at: usize, origin: MemberId) {
         if let Some(s) = self.stream(StreamId::room(origin), Kind::Room) {
-            self.links[at].ends(s).wanted = Some(false);
+            let ends = self.links[at].ends(s);
+            (ends.wanted, ends.asked) = (Some(false), None);
             self.trim(s);
         }
     }
@@ -412,6 +453,10 @@ impl Courier {
                 // Where nobody else has it, it is lost in the end; until then this one is of no use.
                 if !self.settle_gap(s) {
                     self.prune(at, s);
+                    // Whoever passed it on before the room became a mesh may have it still.
+                    if !self.plan.relayed && self.streams[s].parent.is_none() {
+                        self.adopt(s, Some(at));
+                    }
                     self.want(at, s, upto);
                 }
             }
@@ -427,9 +472,8 @@ impl Courier {
     /// Chunks below `upto` are not to be had. For a newcomer that had none yet the stream begins there.
     pub(super) fn give_up_below(&mut self, s: usize, upto: u64) {
         let stream = &mut self.streams[s];
-        if stream.is_untouched {
-            stream.window = window::Window::default();
-            stream.start(upto);
+        if stream.may_begin_at(upto) {
+            stream.begin_at(upto);
         } else {
             let lost = stream.start(upto);
             self.lost(s, lost);

@@ -195,7 +195,7 @@ impl Courier {
         let announced = self.plan.relayed && matches!(kind, Kind::Own | Kind::Room);
         for at in 0..self.links.end() {
             let Some(link) = self.links.get(at).filter(|link| link.open) else { continue };
-            let ends = link.ends_of(s);
+            let ends = *link.ends_of(s);
             if from == Some(at) {
                 self.acknowledge(at, s);
             } else if self.pushes(at, s) {

@@ -1,5 +1,7 @@
 //! What a courier has several of: streams and links, by the place that they are named by.
 
+use smallvec::SmallVec;
+
 /// Things in numbered places. A place that is free is taken again, the last first.
 #[derive(Debug)]
 pub(super) struct Slab<T> {
@@ -13,9 +15,19 @@ impl<T> Default for Slab<T> {
     }
 }
 
+/// Makes room for more things, and little beyond: a member has a few large ones on each of its links, and there may be very
+/// many members.
+pub(super) fn make_room<T>(things: &mut Vec<T>, more: usize) {
+    let needed = things.len() + more;
+    if needed > things.capacity() {
+        things.reserve_exact(more + needed / 4);
+    }
+}
+
 impl<T> Slab<T> {
     pub(super) fn insert(&mut self, thing: T) -> usize {
         let place = self.free.pop().unwrap_or_else(|| {
+            make_room(&mut self.places, 1);
             self.places.push(None);
             self.places.len() - 1
         });
@@ -54,7 +66,8 @@ impl<T> Slab<T> {
 
     /// The places that are taken now.
     pub(super) fn places(&self) -> impl Iterator<Item = usize> + use<T> {
-        let taken: Vec<usize> = self.iter().map(|(place, _)| place).collect();
+        // Of most there are few, and this is asked for each frame.
+        let taken: SmallVec<[usize; 16]> = self.iter().map(|(place, _)| place).collect();
         taken.into_iter()
     }
 }

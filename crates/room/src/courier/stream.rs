@@ -29,6 +29,25 @@ pub(super) enum Kind {
     Passing,
 }
 
+/// Where a member's stream begins for another, as far as those two heard of each other by the hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// It was in the room before: others know.
+    Before,
+    /// It entered later, or came back to a hub that did not know it, and has said what comes before to others only.
+    At(u64),
+    /// The two meet at a hub that neither was welcomed by before the other: nothing is owed of what was said until then.
+    Anywhere,
+}
+
+/// Where a stream was offered to a newcomer: somewhere between the two it begins, as caches and those who entered shortly
+/// before the newcomer offer less than there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Offered {
+    pub least: u64,
+    pub most: u64,
+}
+
 #[derive(Debug)]
 pub(super) struct Stream {
     pub id: StreamId,
@@ -47,8 +66,12 @@ pub(super) struct Stream {
     pub waiting: Waiting,
     /// Its origin is known to be in the room.
     pub is_named: bool,
+    /// Where it begins, as far as the hub's word tells.
+    pub beginning: Beginning,
     /// It was met in the middle, and nothing of it came yet.
     pub is_untouched: bool,
+    /// Where those offered it that were in the room before this member.
+    pub offered: Option<Offered>,
     /// The link that it comes by.
     pub parent: Option<usize>,
     /// It had a parent, and lost it.
@@ -57,6 +80,8 @@ pub(super) struct Stream {
     pub far: Distance,
     /// When the last chunk came.
     pub fresh_at: Time,
+    /// What was missing was given up, and nothing came since.
+    pub gave_up: bool,
     /// Others have what is missing here.
     pub repair: Option<Repair>,
     /// Until when the way that it comes by is kept, although another looks better.
@@ -78,6 +103,8 @@ pub(super) struct Repair {
     pub due: Time,
     /// Links that were asked.
     pub asked: Vec<usize>,
+    /// How often somebody was asked in vain.
+    pub tries: u32,
 }
 
 impl Stream {
@@ -89,14 +116,18 @@ impl Stream {
             proofs: Proofs::default(),
             sealed_at: None,
             sealing: false,
-            window: Window::default(),
+            // Who says something to this member alone begins with the first chunk: others know nothing of it.
+            window: if kind == Kind::Received { Window::at(1) } else { Window::default() },
             waiting: Waiting::default(),
             is_named: false,
+            beginning: Beginning::Before,
             is_untouched: false,
+            offered: None,
             parent: None,
             bereft: false,
             far: if matches!(kind, Kind::Own | Kind::Sent) { Distance::ORIGIN } else { Distance::UNKNOWN },
             fresh_at: now,
+            gave_up: false,
             repair: None,
             settled_until: now,
             forget_at: None,
@@ -111,10 +142,7 @@ impl Stream {
 
     /// Whether it is known where the stream begins for this member.
     pub fn has_begun(&self) -> bool {
-        match self.kind {
-            Kind::Own | Kind::Sent | Kind::Passing => true,
-            Kind::Room | Kind::Received => self.window.next().is_some(),
-        }
+        self.kind != Kind::Room || self.window.next().is_some()
     }
 
     /// The first chunk that is missing.
@@ -135,15 +163,66 @@ impl Stream {
         lost
     }
 
+    /// Begins where the hub's word says; with its first chunk where that says nothing.
+    pub fn begin(&mut self) {
+        let first = if let Beginning::At(first) = self.beginning { first } else { 1 };
+        self.begin_at(first.max(self.next()));
+        self.is_untouched = self.beginning == Beginning::Anywhere;
+    }
+
+    /// Whether it has begun, now that somebody has some of it. In a mesh its origin says where it begins; when others come
+    /// to bring it, as in a room that has moved while the hub was out of reach, the hub's word must do.
+    pub fn begins(&mut self) -> bool {
+        if !self.has_begun() && matches!(self.beginning, Beginning::At(_)) {
+            self.begin();
+        }
+        self.has_begun()
+    }
+
+    /// Somebody who was here before offers it from `first` on. `late`: that one may have had more.
+    pub fn offer(&mut self, first: u64, late: bool) {
+        let offered = self.offered.get_or_insert(Offered { least: first, most: first });
+        offered.least = offered.least.min(first);
+        if !late {
+            offered.most = offered.most.max(first);
+        }
+    }
+
+    /// Whether it may begin as late as at `next`, as nothing of it came yet.
+    pub fn may_begin_at(&self, next: u64) -> bool {
+        self.is_untouched && self.offered.is_none_or(|offered| next <= offered.most)
+    }
+
+    /// Where it is to begin that has not begun yet, as far as that is known.
+    pub fn first(&self) -> Option<u64> {
+        match self.beginning {
+            Beginning::At(first) => Some(first),
+            _ => self.offered.map(|offered| offered.least),
+        }
+    }
+
+    /// Begins where those who were here before offered it; with its first chunk, or later, where they know only that it has begun.
+    pub fn meet(&mut self) {
+        self.start(self.offered.map_or(1, |offered| offered.least));
+        self.is_untouched = true;
+    }
+
+    /// Begins at `next`, whatever was believed before.
+    pub fn begin_at(&mut self, next: u64) {
+        self.window = Window::default();
+        self.start(next);
+    }
+
     /// Goes on where an earlier one of the same origin stood.
     pub fn resume(&mut self, next: u64) {
         self.window = Window::at(next);
         self.log.restart(next);
+        self.is_untouched = false;
     }
 
     /// "Everything below `next` is here."
     pub fn have(&self, next: u64) -> Have {
-        Have { origin: self.id.origin, next, hop: self.far.hop, delay_ms: self.far.delay_ms }
+        Have { origin: self.id.origin, next, hop: self.far.hop, delay_ms: u64::from(self.far.delay_ms) }
     }
 
     pub fn is_active(&self, now: Time) -> bool {

@@ -15,13 +15,16 @@ impl Courier {
             return;
         }
         if has_way {
-            let due = now + self.lateness.patience();
-            self.repair(s, Repair { upto, since: now, due, asked: Vec::new() });
+            // Before anything of a stream has come, it is not known how long the plan's tree takes: whoever asks too early is
+            // brought it twice, and so is everybody below.
+            let patience = if stream.parent.is_none() { limits::GRAFT_MAX } else { self.lateness.patience() };
+            let due = now + patience;
+            self.repair(s, Repair { upto, since: now, due, asked: Vec::new(), tries: 0 });
         } else if self.links[at].is_sound() && self.links[at].ends_of(s).floor <= self.streams[s].next() {
             self.graft(at, s);
-            self.repair(s, Repair { upto, since: now, due: now + limits::GRAFT_AGAIN, asked: vec![at] });
+            self.repair(s, Repair { upto, since: now, due: now + limits::GRAFT_AGAIN, asked: vec![at], tries: 0 });
         } else {
-            self.repair(s, Repair { upto, since: now, due: now, asked: Vec::new() });
+            self.repair(s, Repair { upto, since: now, due: now, asked: Vec::new(), tries: 0 });
         }
     }
 
@@ -53,7 +56,10 @@ impl Courier {
         let theirs =
             self.links.iter().filter(|(_, link)| link.is_sound()).map(|(_, link)| link.ends_of(s).theirs).max();
         if let Some(upto) = theirs.filter(|theirs| *theirs > next) {
-            self.repair(s, Repair { upto, since: now, due: now + self.lateness.patience(), asked: Vec::new() });
+            self.repair(
+                s,
+                Repair { upto, since: now, due: now + self.lateness.patience(), asked: Vec::new(), tries: 0 },
+            );
         }
     }
 
@@ -91,7 +97,9 @@ impl Courier {
         };
         self.graft(at, s);
         repair.asked.push(at);
-        repair.due = self.now + limits::GRAFT_AGAIN;
+        // Over narrow links what was asked for may take its time: whoever asks everybody gets it from everybody.
+        repair.due = self.now + Micros(limits::GRAFT_AGAIN.0 << repair.tries);
+        repair.tries = (repair.tries + 1).min(limits::GRAFT_DOUBLINGS);
         self.repair(s, repair);
     }
 
@@ -107,16 +115,32 @@ impl Courier {
         }
         // Somebody may have it to whom there will be a link: whoever has left its neighbours behind gets others.
         let since = stream.repair.as_ref().map_or(self.now, |repair| repair.since);
-        let patient = self.plan.relayed && self.now < since + limits::GAP_PATIENCE;
-        if patient && !stream.is_untouched && stream.forget_at.is_none() {
+        // So may a neighbour that is no farther itself. In a mesh nobody else need have kept it.
+        let may_get = self.links.iter().any(|(_, link)| link.is_sound() && link.ends_of(s).floor <= next);
+        let patience = match self.plan.relayed {
+            true if self.hopeful || may_get => limits::GAP_PATIENCE_MAX,
+            false if !may_get => Micros(0),
+            _ => limits::GAP_PATIENCE,
+        };
+        let patient = !stream.gave_up && self.now < since + patience;
+        // Where a stream begins for a newcomer those know who were here before: who lacks it came too late for that.
+        let elder_lacks = |link: &Link| {
+            let floor = link.ends_of(s).floor;
+            link.vouches && floor > next && stream.may_begin_at(floor)
+        };
+        // Between two who met at a new hub nobody knows it but the origin, to whom a link may come.
+        let knows_best = self.hopeful && stream.beginning == Beginning::Anywhere;
+        let late = !knows_best && self.links.iter().any(|(_, link)| elder_lacks(link));
+        // Of somebody who is gone, what nobody brings in time is lost without further ado.
+        if !late && (patient || stream.forget_at.is_some()) {
             return false;
         }
         // The parent may be about to bring it.
-        let parent = stream.parent.filter(|_| self.plan.relayed);
         let holders = self.links.iter().filter(|(_, link)| link.open).map(|(at, link)| (at, link.ends_of(s)));
-        let holders = holders.filter(|(at, ends)| ends.theirs > next || parent == Some(*at));
+        let holders = holders.filter(|(at, ends)| ends.theirs > next || stream.parent == Some(*at));
         let floor = holders.map(|(_, ends)| ends.floor).min();
         let Some(floor) = floor.filter(|floor| *floor > next) else { return false };
+        self.streams[s].gave_up = true;
         self.give_up_below(s, floor);
         self.drop_repair(s);
         let next = self.streams[s].next();
@@ -136,14 +160,84 @@ impl Courier {
     /// A link is gone or silent: what came by it must come by another.
     pub(super) fn bereave(&mut self, at: usize) {
         for s in self.streams.places() {
-            let stream = &mut self.streams[s];
-            if stream.parent == Some(at) {
-                stream.parent = None;
-                stream.bereft = true;
-                if stream.kind == Kind::Room && self.streams[s].is_active(self.now) {
-                    self.adopt(s, Some(at));
-                }
+            if self.streams[s].parent == Some(at) {
+                self.orphan(at, s);
             }
+        }
+    }
+
+    /// In a mesh nobody announces anything: a neighbour that could not be asked when streams lost their parents, as it was
+    /// silent itself, is asked when it is heard again.
+    pub(super) fn ask_for_orphans(&mut self, at: usize) {
+        if self.plan.relayed {
+            return;
+        }
+        for s in self.streams.places() {
+            let (stream, link) = (&self.streams[s], &self.links[at]);
+            let is_lost = stream.kind == Kind::Room && stream.bereft && stream.parent.is_none();
+            if is_lost && stream.id.origin != link.peer && link.is_sound() && link.ends_of(s).floor <= stream.next() {
+                self.graft(at, s);
+            }
+        }
+    }
+
+    /// Members tell from now on what they have: how long it was missing before, when nobody did, does not count.
+    pub(super) fn hope_anew(&mut self) {
+        for (_, stream) in self.streams.iter_mut() {
+            stream.repair.iter_mut().for_each(|repair| repair.since = self.now);
+        }
+    }
+
+    /// A stream has lost its parent.
+    pub(super) fn orphan(&mut self, at: usize, s: usize) {
+        let stream = &mut self.streams[s];
+        stream.parent = None;
+        stream.bereft = true;
+        if stream.kind == Kind::Room && stream.is_active(self.now) {
+            self.adopt(s, Some(at));
+        }
+    }
+
+    /// Whether somebody else has what this member has of a stream, not from here, so that what follows can come from there.
+    pub(super) fn has_other_way(&self, at: usize, s: usize) -> bool {
+        let next = self.streams[s].next();
+        self.links.iter().any(|(other, link)| {
+            let ends = link.ends_of(s);
+            let stays = other != at && link.is_sound() && !link.draining;
+            // A newcomer has what came last, and not what is missing here.
+            let can_go_on = ends.theirs >= next && ends.floor.max(ends.offered) <= next;
+            stays && can_go_on && !self.pushes(other, s)
+        })
+    }
+
+    /// A link is to go: whoever has a stream from it looks for another way, and nobody is to depend on it anew. Gives whether
+    /// it is of use still: chunks are under way from here, or come by it that nobody else has.
+    pub fn drain(&mut self, now: Time, peer: MemberId) -> bool {
+        self.now = now;
+        let Some(&at) = self.by_peer.get(&peer).filter(|at| self.links[**at].is_sound()) else { return false };
+        self.links[at].draining = true;
+        let mut is_used = false;
+        for s in self.streams.places() {
+            let stream = &self.streams[s];
+            let ends = self.links[at].ends_of(s);
+            if stream.kind == Kind::Room && stream.parent == Some(at) {
+                if self.has_other_way(at, s) {
+                    self.prune(at, s);
+                    self.orphan(at, s);
+                } else {
+                    is_used |= now.since(stream.fresh_at) < limits::DRAIN_QUIET;
+                }
+            } else if matches!(stream.kind, Kind::Own | Kind::Room) && self.pushes(at, s) && !ends.passed_over {
+                is_used |= ends.theirs.max(1) < stream.next() && now.since(ends.moved) < limits::STALL_OPEN;
+            }
+        }
+        is_used
+    }
+
+    /// A link that was to go stays.
+    pub fn drain_no_more(&mut self, peer: MemberId) {
+        if let Some(at) = self.by_peer.get(&peer) {
+            self.links[*at].draining = false;
         }
     }
 
@@ -155,7 +249,8 @@ impl Courier {
             let theirs = link.ends_of(s).far;
             link.peer == origin || !self.plan.relayed || (theirs.is_known() && theirs.cost() <= cost)
         };
-        let others = self.links.iter().filter(|(at, link)| Some(*at) != but && link.is_sound());
+        let has_it = |link: &Link| link.is_sound() && !link.draining && link.ends_of(s).floor <= next;
+        let others = self.links.iter().filter(|(at, link)| Some(*at) != but && has_it(link));
         let nearest = others.clone().filter(|(_, link)| is_near(link)).min_by_key(|(_, link)| {
             (link.peer != origin, link.far_over(s).cost(), std::cmp::Reverse(link.ends_of(s).theirs))
         });
@@ -167,7 +262,14 @@ impl Courier {
         if !self.plan.relayed && nearest.is_none_or(|(_, is_origin)| !is_origin) {
             // Nobody announces anything in a mesh, and any of them may have lost its own link to the origin: all are
             // asked, and all but the first who sends something are told that they need not.
-            return all.into_iter().for_each(|at| self.graft(at, s));
+            all.iter().for_each(|at| self.graft(*at, s));
+            // Where none of them has it, it is lost.
+            let theirs = self.links.iter().map(|(_, link)| link.ends_of(s).theirs).max();
+            if let Some(upto) = theirs.filter(|upto| *upto > next) {
+                let due = self.now + limits::GRAFT_AGAIN;
+                self.repair(s, Repair { upto, since: self.now, due, asked: all, tries: 0 });
+            }
+            return;
         }
         let nearest = nearest.map(|(at, _)| at);
         match (nearest, missing) {
@@ -175,7 +277,7 @@ impl Courier {
                 self.graft(at, s);
                 if let Some((upto, _)) = missing {
                     let due = self.now + limits::GRAFT_AGAIN;
-                    self.repair(s, Repair { upto, since: self.now, due, asked: vec![at] });
+                    self.repair(s, Repair { upto, since: self.now, due, asked: vec![at], tries: 0 });
                 }
             }
             (None, Some((upto, at))) => self.want(at, s, upto),
@@ -187,12 +289,17 @@ impl Courier {
     /// member.
     pub fn detour(&mut self, now: Time, origin: MemberId) {
         self.now = now;
-        let Some(s) = self.stream(StreamId::room(origin), Kind::Room) else { return };
+        let Some(&s) = self.by_id.get(&StreamId::room(origin)) else { return };
         if !self.streams[s].has_begun() {
-            let elder = |link: &&Link| link.vouches && link.is_sound() && link.ends_of(s).offered > 0;
-            let offered = self.links.iter().map(|(_, link)| link).find(elder).map(|link| link.ends_of(s).offered);
-            let Some(first) = offered else { return };
-            self.streams[s].start(first);
+            let knows = |link: &&Link| link.vouches && link.is_sound() && !link.is_unsure;
+            // Where one lists what it has, and this stream is not there, that has yet to begin.
+            let is_known = self.links.iter().map(|(_, link)| link).any(|link| knows(&link));
+            let stream = &mut self.streams[s];
+            match stream.beginning {
+                Beginning::Before if stream.offered.is_none() && !is_known => return,
+                Beginning::Before => stream.meet(),
+                _ => stream.begin(),
+            }
         }
         if self.streams[s].parent.is_none() {
             self.adopt(s, None);

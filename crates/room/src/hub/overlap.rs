@@ -3,7 +3,8 @@
 //! Where others' streams begin for it a newcomer learns over its first links, from members that were here before. When many
 //! enter at once, the plan soon puts others between it and them. Were its first links closed right then, it might be left among
 //! members that entered after it, none of which can tell. So one of them stays, besides those of the plan, until it
-//! says that it knows, or has had time enough.
+//! says that it knows, or has had time enough. Whichever of its ends comes back on another connection meanwhile is told of
+//! that link as of any other.
 
 use super::Hub;
 use crate::{id::MemberId, limits, plan::LinkOp, time::Time};
@@ -54,29 +55,23 @@ impl Hub {
     fn end_overlap(&mut self) {
         let over = |(a, b): &&(MemberId, MemberId)| !self.is_held_on_to(*a, *b);
         let over: Vec<_> = self.overlap.iter().filter(over).copied().collect();
-        let ops: Vec<LinkOp> = over.into_iter().map(|(a, b)| LinkOp::Close(a, b)).collect();
-        self.close_overlap(&ops);
+        let ops: Vec<LinkOp> = over.iter().map(|(a, b)| LinkOp::Close(*a, *b)).collect();
+        for (a, b) in &over {
+            self.overlap.remove(&(*a, *b));
+        }
+        self.tell_changes(&ops, None);
     }
 
-    /// A member that comes back is told its links anew: those of the plan.
-    pub(super) fn forgo_overlap(&mut self, id: MemberId) {
-        let own = self.overlap.iter().filter(|(a, b)| *a == id || *b == id);
-        let ops: Vec<LinkOp> = own.map(|(a, b)| LinkOp::Close(*a, *b)).collect();
-        self.close_overlap(&ops);
+    /// Links of a member that are not the plan's: the other ends, and whether it offers to them.
+    pub(super) fn held_by(&self, id: MemberId) -> impl Iterator<Item = (MemberId, bool)> {
+        let other = move |(a, b): &(MemberId, MemberId)| if *a == id { Some(*b) } else { (*b == id).then_some(*a) };
+        let arrival = |id| self.roster.get(id).map(|session| session.arrival);
+        self.overlap.iter().filter_map(other).map(move |peer| (peer, arrival(id) < arrival(peer)))
     }
 
     /// A member is gone, and its links with it.
     pub(super) fn drop_overlap(&mut self, id: MemberId) {
         self.overlap.retain(|(a, b)| *a != id && *b != id);
-    }
-
-    fn close_overlap(&mut self, ops: &[LinkOp]) {
-        for op in ops {
-            if let LinkOp::Close(a, b) = op {
-                self.overlap.remove(&ordered(*a, *b));
-            }
-        }
-        self.tell_changes(ops, None);
     }
 
     fn is_held_on_to(&self, a: MemberId, b: MemberId) -> bool {
@@ -91,8 +86,7 @@ impl Hub {
         if !settles(id) || arrival(peer) >= arrival(id) {
             return false;
         }
-        let kept = self.overlap.iter().filter_map(|(a, b)| if *a == id { Some(*b) } else { (*b == id).then_some(*a) });
-        let others = self.planner.links_of(id).map(|(other, _)| other).chain(kept);
+        let others = self.planner.links_of(id).chain(self.held_by(id)).map(|(other, _)| other);
         others.filter(|other| *other != peer && arrival(*other) < arrival(id)).count() < limits::ELDERS_HELD
     }
 }

@@ -6,9 +6,10 @@ use crate::{
     limits,
     plan::{Event, NoDistance, Profile, Topology},
     time::Time,
+    wire::frame::NUMBER_MAX,
     wire::signal::{
-        CarryEnd, GUEST, Gone, GoneReason, Join, LinkTo, Member, RefusalCode, Refused, Resume, Role, ServerMessage,
-        StateChange, Traffic, VERSION, Welcome,
+        CarryEnd, Entered, GUEST, Gone, GoneReason, Join, LinkTo, Member, RefusalCode, Refused, Resume, Role,
+        ServerMessage, StateChange, Traffic, VERSION, Welcome,
     },
 };
 
@@ -77,7 +78,7 @@ impl Hub {
         for id in replaced {
             self.gone(now, id, GoneReason::Replaced);
         }
-        let Resume { topology, up, state, .. } = join.resume.unwrap_or_default();
+        let Resume { topology, next, up, state, .. } = join.resume.unwrap_or_default();
         let may_write = grant.publish_data;
         self.counters.joined += 1;
         self.roster.insert(now, member.clone(), grant, conn);
@@ -93,7 +94,8 @@ impl Hub {
             self.roster.vouch(id, peer);
         }
         self.welcome(id, conn, false);
-        self.tell_others(id, ServerMessage::Member(member));
+        let next = (next > 1).then_some(next.min(NUMBER_MAX));
+        self.tell_others(id, ServerMessage::Member(Entered { member, next }));
         for key in changed {
             if let Some(entry) = self.state.entries().get(&key) {
                 let (value, version) = (entry.value.clone(), entry.version);
@@ -150,7 +152,6 @@ impl Hub {
             self.refuse(old, Refused::fatal(RefusalCode::Replaced, "the session was taken over", hint));
         }
         let up = join.resume.map(|resume| resume.up).unwrap_or_default();
-        self.forgo_overlap(id);
         let mut ops = self.planner.apply(&Event::Back(id), &NoDistance);
         self.rebuild_testimony(id, &up);
         // What was signalled to it meanwhile is lost: whoever offers to it on a link that is not up begins anew. It
@@ -163,8 +164,9 @@ impl Hub {
                 ops.push(op);
             }
         }
+        let told = self.with_overlap(&ops);
         self.welcome(id, conn, true);
-        self.tell_links(&ops, Some(id));
+        self.tell_changes(&told, Some(id));
         self.recheck_arrival(id);
         Ok(())
     }
@@ -186,7 +188,7 @@ impl Hub {
             }
         }
         for peer in up {
-            if *peer != id && (self.roster.get(*peer).is_none() || self.planner.linked(id, *peer)) {
+            if *peer != id && (self.roster.get(*peer).is_none() || self.linked(id, *peer)) {
                 self.roster.vouch(id, *peer);
                 self.recheck.insert(*peer);
             }
@@ -206,7 +208,7 @@ impl Hub {
         if session.member.mute != mute {
             let member = Member { mute, ..session.member.clone() };
             self.roster.replace_member(member.clone());
-            self.tell_others(id, ServerMessage::Member(member));
+            self.tell_others(id, ServerMessage::Member(member.into()));
         }
         Ok(())
     }
@@ -215,7 +217,7 @@ impl Hub {
         let Some(session) = self.roster.get(id) else { return };
         let mut others: Vec<_> = self.roster.iter().filter(|other| other.member.id != id).collect();
         others.sort_by_key(|other| other.arrival);
-        let links = self.planner.links_of(id).map(|(peer, offers)| {
+        let links = self.planner.links_of(id).chain(self.held_by(id)).map(|(peer, offers)| {
             let role = if offers { Role::Offer } else { Role::Answer };
             LinkTo { peer, role }
         });

@@ -51,13 +51,12 @@ impl Member {
                     self.event(Event::Gap { member: origin, addressed, from_seq: from, to_seq: to });
                 }
                 courier::Event::Gap { .. } => {}
-                // In a mesh there will be a link.
-                courier::Event::Unroutable { to } if self.is_relayed() => {
+                // Where the plan has a link there will be one, mostly.
+                courier::Event::Unroutable { to } => {
                     let patience = if self.is_planned(to) { limits::CONNECT_TIMEOUT } else { Micros(0) };
                     self.unrouted.insert(to, self.now + patience);
                     self.ask_ways();
                 }
-                courier::Event::Unroutable { .. } => {}
             }
         }
     }
@@ -109,6 +108,7 @@ impl Member {
             Frame::Pong { token } => {
                 if peer.link.ponged(token, self.now) {
                     peer.link.rtt.into_iter().for_each(|rtt| self.courier.measured(id, rtt));
+                    self.look_for_rtt_news(id);
                     self.link_event(id, LinkState::Open, None);
                 }
             }
@@ -280,22 +280,10 @@ impl Member {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{id::Secret, member::Config, time::Time};
 
     #[test]
     fn what_comes_before_its_sender_is_bounded_in_number_and_bytes() {
-        let config = Config {
-            secret: Secret([1; 16]),
-            key: None,
-            name: String::new(),
-            attributes: Default::default(),
-            token: None,
-            topology: None,
-            agent: None,
-            relay: None,
-            seed: 1,
-        };
-        let mut member = Member::new(config, Time(0));
+        let mut member = Member::plain();
         let mut comes = |length: usize| {
             let head = Head { kind: Kind::Message, channel: "chat".to_owned() };
             let payload = Bytes::from(vec![0; length]);

@@ -6,9 +6,12 @@ use crate::wire::frame::NUMBER_MAX;
 impl Member {
     pub(super) fn connected(&mut self) {
         if self.session.state == State::Connecting {
-            let open = self.peers.iter().filter(|(_, peer)| peer.link.is_open() && !peer.link.suspect);
+            let open = self
+                .peers
+                .iter()
+                .filter(|(_, peer)| peer.link.is_open() && !peer.link.suspect && peer.draining.is_none());
             let up = open.map(|(id, _)| *id).collect();
-            let join = self.session.join(up, self.now);
+            let join = self.session.join(up, self.courier.next(), self.now);
             self.tell(join);
         }
     }
@@ -55,7 +58,9 @@ impl Member {
                     self.welcomed(*welcome);
                 }
             }
-            ServerMessage::Member(info) => self.entered(info, false),
+            ServerMessage::Member(Entered { member, next }) => {
+                self.entered(member, Beginning::At(next.unwrap_or(1).min(NUMBER_MAX)));
+            }
             ServerMessage::Gone(gone) => self.gone(gone.id, gone.reason),
             ServerMessage::Update(update) => self.updated(update.id, update.attributes, update.op),
             ServerMessage::Links(plan) => self.planned(plan),
@@ -102,6 +107,7 @@ impl Member {
             None => self.joined(&welcome),
             Some(hub) => self.rejoined(&welcome, hub == welcome.hub),
         }
+        self.forget_told_rtts();
         self.eager.clear();
         self.planned(LinkPlan { open: welcome.links, eager: welcome.eager, ..LinkPlan::default() });
         for message in again {
@@ -121,7 +127,7 @@ impl Member {
         self.session.wanted.clone_from(&welcome.pin);
         self.session.room_state.clone_from(&welcome.state);
         for info in &welcome.members {
-            self.entered(info.clone(), true);
+            self.entered(info.clone(), Beginning::Before);
         }
         self.courier.met_all();
         self.event(Event::Joined(Box::new(Joined {
@@ -155,8 +161,10 @@ impl Member {
                 self.gone(id, GoneReason::Crashed);
             }
         }
+        // To a hub that knew this member, whoever entered meanwhile has said everything to this member, too.
+        let beginning = if same_hub { Beginning::At(1) } else { Beginning::Anywhere };
         for info in &welcome.members {
-            self.entered(info.clone(), false);
+            self.entered(info.clone(), beginning);
         }
         let unwanted = self
             .peers
@@ -180,7 +188,8 @@ impl Member {
         }
     }
 
-    fn entered(&mut self, mut info: MemberInfo, quietly: bool) {
+    /// Somebody is in the room. Who was there before this member is part of what it finds, and no news.
+    fn entered(&mut self, mut info: MemberInfo, beginning: Beginning) {
         if info.id == self.id {
             return;
         }
@@ -199,7 +208,7 @@ impl Member {
         let known = self.departed.iter().position(|(id, ..)| *id == info.id);
         let known = known.and_then(|at| self.departed.remove(at));
         self.parted(info.id);
-        self.courier.entered(self.now, info.id, !quietly);
+        self.courier.entered(self.now, info.id, beginning);
         let mut link = Link::new(self.now);
         // The other side may still have its end of the last connection, and takes none that is older.
         let (attempt, heard) = known.map_or((0, Heard::default()), |(_, attempt, heard)| (attempt, heard));
@@ -208,7 +217,8 @@ impl Member {
             info: info.clone(),
             returning: None,
             parting: None,
-            elder: quietly,
+            draining: None,
+            elder: beginning == Beginning::Before,
             since: self.now,
             link,
             lossy: LossyFlow::default(),
@@ -225,13 +235,18 @@ impl Member {
         if !self.is_relayed() && !info.relay {
             self.courier.expect(self.now, id);
         }
-        if !quietly && !info.relay {
+        if beginning != Beginning::Before && !info.relay {
             self.event(Event::MemberJoin(info));
         }
         self.hear_early(id);
     }
 
     pub(super) fn gone(&mut self, id: MemberId, reason: GoneReason) {
+        let is_linked = |peer: &Peer| peer.link.role.is_some() || peer.draining.is_some();
+        if self.peers.get(&id).is_some_and(|peer| peer.info.relay && is_linked(peer)) {
+            // Applications are told of a relay's link, and not that the relay is gone.
+            self.link_event(id, LinkState::Closed, Some("the relay is gone"));
+        }
         let Some(mut peer) = self.peers.remove(&id) else { return };
         if self.departed.len() >= limits::DEPARTED_MAX {
             self.departed.pop_front();

@@ -59,6 +59,10 @@ pub(super) struct Link {
     pinged: Option<Time>,
     rtt_at: Time,
     pub rtt: Option<Micros>,
+    /// The shortest round trip of late: how far the other end is, whatever was late just now.
+    least: Option<Micros>,
+    /// What the hub was told of that, in ms.
+    told_ms: Option<u64>,
     pub suspect: bool,
     restarted: bool,
     path: Option<String>,
@@ -115,6 +119,8 @@ impl Link {
             pinged: None,
             rtt_at: now,
             rtt: None,
+            least: None,
+            told_ms: None,
             suspect: false,
             restarted: false,
             path: None,
@@ -262,6 +268,7 @@ impl Link {
     fn down(&mut self) -> Do {
         self.suspect = false;
         self.rtt = None;
+        self.least = None;
         Do::Down
     }
 
@@ -441,9 +448,25 @@ impl Link {
         if Time(token) > now || now.since(Time(token)) > limits::RELINK_AFTER {
             return false;
         }
-        self.rtt = Some(now.since(Time(token)));
+        let rtt = now.since(Time(token));
+        self.rtt = Some(rtt);
         self.rtt_at = now;
+        self.least =
+            Some(self.least.map_or(rtt, |least| rtt.min(Micros(least.0 + rtt.0.saturating_sub(least.0) / 16))));
         true
+    }
+
+    /// How far the other end is, in ms there and back, where the hub would plan otherwise than by what it was told. What goes
+    /// over the hub says nothing of that.
+    pub fn rtt_news(&self) -> Option<u64> {
+        let ms = (self.least.filter(|_| self.is_open() && !self.is_carried())?.0 + 500) / 1_000;
+        let is_news = |told: u64| ms.abs_diff(told) > limits::DISTANCE_NEWS_MS + told / 4;
+        self.told_ms.is_none_or(is_news).then_some(ms)
+    }
+
+    /// The hub is told that, or, where it knows nothing, `None`.
+    pub fn tell_rtt(&mut self, ms: Option<u64>) {
+        self.told_ms = ms;
     }
 
     /// This member slept: what it did not hear meanwhile says nothing of the peer.
@@ -556,3 +579,51 @@ impl Link {
 
 /// What a way over the hub is called among the paths of links.
 const CARRIED_PATH: &str = "socket";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An open link on which answers take so long, one after another.
+    fn measured(rtts_ms: &[u64]) -> Link {
+        let mut link = Link::new(Time(0));
+        link.state = State::Open;
+        for (number, rtt_ms) in (1..).zip(rtts_ms) {
+            let now = Time(0) + Micros::from_secs(10 * number);
+            assert!(link.ponged((now - Micros::from_millis(*rtt_ms)).0, now));
+        }
+        link
+    }
+
+    #[test]
+    fn how_far_the_other_end_is_is_told_once_and_when_it_has_changed_by_a_quarter() {
+        let mut link = measured(&[40]);
+        assert_eq!(link.rtt_news(), Some(40));
+        link.tell_rtt(Some(40));
+        assert_eq!(link.rtt_news(), None);
+        for (told, news) in [(24, None), (60, None), (23, Some(40)), (67, Some(40))] {
+            link.tell_rtt(Some(told));
+            assert_eq!(link.rtt_news(), news, "told {told} ms");
+        }
+        link.tell_rtt(None);
+        assert_eq!(link.rtt_news(), Some(40), "a hub that knows nothing");
+    }
+
+    #[test]
+    fn what_is_late_for_a_moment_is_no_farther_and_what_stays_late_is() {
+        assert_eq!(measured(&[40, 40, 200]).rtt_news(), Some(50));
+        assert_eq!(measured(&[40, 200, 40]).rtt_news(), Some(40));
+        assert_eq!(measured(&[[40; 1].as_slice(), [200; 100].as_slice()].concat()).rtt_news(), Some(200));
+    }
+
+    #[test]
+    fn a_carried_link_and_one_that_is_down_say_nothing() {
+        let mut link = measured(&[40]);
+        link.carriage.state = carriage::State::Open;
+        assert_eq!(link.rtt_news(), None);
+        link.carriage.state = carriage::State::Idle;
+        link.give_up();
+        link.state = State::Open;
+        assert_eq!(link.rtt_news(), None, "a new connection begins anew");
+    }
+}

@@ -27,6 +27,13 @@ impl Member {
         for link in plan.open {
             if let Some(peer) = self.peers.get_mut(&link.peer) {
                 peer.link.may_be_carried = self.session.carries;
+                if peer.draining.take().is_some() {
+                    self.courier.drain_no_more(link.peer);
+                    // The hub took it to be closed.
+                    if peer.link.is_open() && !peer.link.suspect {
+                        self.session.report(link.peer, Report::Up, self.now);
+                    }
+                }
                 let todo = peer.link.plan(link.role, self.now);
                 self.apply(link.peer, todo);
             }
@@ -38,11 +45,33 @@ impl Member {
         for id in plan.close {
             if let Some(peer) = self.peers.get_mut(&id) {
                 peer.link.role = None;
-                let todo = peer.link.give_up();
-                self.close_connections(id, &todo);
-                self.link_event(id, LinkState::Closed, Some("the plan has no link here any more"));
+                peer.draining = Some((self.now + limits::DRAIN_MAX, self.now));
+                self.drain_link(id);
             }
         }
+    }
+
+    /// Closes a link that the plan has no more, unless it is of use still.
+    pub(super) fn drain_link(&mut self, id: MemberId) {
+        let now = self.now;
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some((until, _)) = peer.draining.filter(|(_, look)| *look <= now) else { return };
+        // What the hub carries ends with the plan.
+        if peer.link.is_open() && !peer.link.is_carried() && until > now && self.courier.drain(now, id) {
+            peer.draining = Some((until, now + limits::DRAIN_LOOK));
+        } else {
+            self.close_drained(id);
+        }
+    }
+
+    /// Closes a link that the plan has no more; false where it has it.
+    fn close_drained(&mut self, id: MemberId) -> bool {
+        let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.draining.is_some()) else { return false };
+        peer.draining = None;
+        let todo = peer.link.give_up();
+        self.close_connections(id, &todo);
+        self.link_event(id, LinkState::Closed, Some("the plan has no link here any more"));
+        true
     }
 
     /// Whether members pass on what others say.
@@ -57,11 +86,11 @@ impl Member {
         let plan = courier::Plan { epoch: self.session.epoch, relayed, eager: self.eager.clone() };
         self.courier.plan(self.now, plan);
         self.sign_values();
-        for (id, _) in self.peers.iter().filter(|(_, peer)| !peer.info.relay) {
+        for (id, peer) in self.peers.iter().filter(|(_, peer)| !peer.info.relay) {
             if relayed {
                 self.courier.expect_no_more(self.now, *id);
             } else {
-                self.courier.expect(self.now, *id);
+                self.courier.expect_since(self.now, *id, peer.offer_from());
             }
         }
     }
@@ -96,9 +125,8 @@ impl Member {
     fn greet(&mut self, id: MemberId) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         peer.lossy.link_up();
-        let offer_from = (!peer.elder).then_some(Time(peer.since.0.saturating_sub(limits::ENTRY_MARGIN.0)));
-        let vouches = peer.elder && self.session.topology != MESH;
-        self.courier.link_up(self.now, id, LinkUp { vouches, offer_from });
+        let how = LinkUp { vouches: peer.vouches(), offer_from: peer.offer_from() };
+        self.courier.link_up(self.now, id, how);
         self.publish_all(id);
         self.dirty.insert(id);
     }
@@ -227,7 +255,11 @@ impl Member {
     pub(super) fn close_connections(&mut self, peer: MemberId, todo: &[Do]) {
         for step in todo {
             match step {
-                Do::Down => self.courier.link_down(self.now, peer),
+                Do::Down => {
+                    // Others may be asked that there is no link to yet.
+                    self.courier.hope(true);
+                    self.courier.link_down(self.now, peer);
+                }
                 Do::Close(attempt) => self.outputs.push_back(Output::Close { peer, attempt: *attempt }),
                 _ => {}
             }
@@ -235,11 +267,17 @@ impl Member {
     }
 
     pub(super) fn fail_link(&mut self, id: MemberId, reason: &str) {
+        if self.close_drained(id) {
+            return self.give_up_returning(id);
+        }
         if !self.end_connection(id, Micros(0)) {
             return;
         }
         self.link_event(id, LinkState::Failed, Some(reason));
         self.give_up_returning(id);
+        if !self.is_relayed() {
+            self.courier.detour(self.now, id);
+        }
     }
 
     /// The peer broke the rules: its link is cut. Where it forged that is said to the hub, and the link stays closed for a
@@ -261,6 +299,9 @@ impl Member {
 
     /// The peer closed the link. Where it is leaving, that it left is all that the application hears.
     pub(super) fn part_link(&mut self, id: MemberId, reason: String) {
+        if self.close_drained(id) {
+            return self.give_up_returning(id);
+        }
         if !self.end_connection(id, limits::PARTING_GRACE) {
             return;
         }
@@ -292,6 +333,39 @@ impl Member {
         !is_carried
     }
 
+    /// Tells the hub how far the other ends of links are, as far as that is news.
+    pub(super) fn tell_rtts(&mut self) {
+        let news = self.peers.iter_mut().filter_map(|(id, peer)| Some((*id, peer.link.rtt_news()?, &mut peer.link)));
+        let mut news = news.peekable();
+        let mut rtt = BTreeMap::new();
+        for (id, ms, link) in news.by_ref().take(limits::DISTANCES_TOLD) {
+            link.tell_rtt(Some(ms));
+            rtt.insert(id, u32::try_from(ms).unwrap_or(u32::MAX));
+        }
+        if news.peek().is_some() {
+            self.session.measured(self.now);
+        }
+        if !rtt.is_empty() {
+            self.tell(ClientMessage::Links(LinkReport { rtt, ..LinkReport::default() }));
+        }
+    }
+
+    /// The hub may know nothing of what it was told.
+    pub(super) fn forget_told_rtts(&mut self) {
+        self.peers.values_mut().for_each(|peer| peer.link.tell_rtt(None));
+        self.session.forget_told_rtts();
+        let measured: Vec<MemberId> = self.peers.keys().copied().collect();
+        measured.into_iter().for_each(|id| self.look_for_rtt_news(id));
+    }
+
+    /// The hub is to be told of a link soon, where that is news to it and the room is large enough.
+    pub(super) fn look_for_rtt_news(&mut self, id: MemberId) {
+        let is_news = self.peers.get(&id).is_some_and(|peer| peer.link.rtt_news().is_some());
+        if is_news && self.peers.len() > limits::DISTANCES_ABOVE {
+            self.session.measured(self.now);
+        }
+    }
+
     /// A member that a restarted hub does not list is believed in only while its link lives.
     fn give_up_returning(&mut self, id: MemberId) {
         // One that was reached over the hub alone has no link before it is back.
@@ -312,3 +386,57 @@ impl Member {
 
 /// The topology in which every pair has a link.
 pub(super) const MESH: &str = "mesh";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::signal::{Entered, Gone, LinkTo, Role};
+
+    /// A member, and another whose link to it is open.
+    fn linked(relay: bool) -> (Member, MemberId) {
+        let mut member = Member::plain();
+        (member.session.state, member.session.topology) = (State::Joined, MESH.to_owned());
+        let id = MemberId([7; 8]);
+        let (name, attributes) = ("seven".to_owned(), Default::default());
+        let info = MemberInfo { id, name, identity: None, attributes, mute: false, relay, key: None };
+        member.handle(Time(0), Input::Hub(ServerMessage::Member(Entered { member: info, next: None })));
+        let peer = member.peers.get_mut(&id).expect("it entered");
+        (peer.link.role, peer.link.state) = (Some(Role::Offer), link::State::Open);
+        (member, id)
+    }
+
+    fn outputs(member: &mut Member) -> Vec<Output> {
+        std::iter::from_fn(|| member.poll_output()).collect()
+    }
+
+    #[test]
+    fn a_link_that_was_to_go_and_is_wanted_again_is_reported_as_up() {
+        for (suspect, up) in [(false, true), (true, false)] {
+            let (mut member, id) = linked(false);
+            let peer = member.peers.get_mut(&id).expect("it entered");
+            peer.link.suspect = suspect;
+            peer.draining = Some((member.now + limits::DRAIN_MAX, member.now + limits::DRAIN_LOOK));
+            member.planned(LinkPlan { open: vec![LinkTo { peer: id, role: Role::Offer }], ..LinkPlan::default() });
+            member.handle(member.now + limits::REPORT_DELAY, Input::Timeout);
+            let tells =
+                |output| matches!(output, Output::Tell(ClientMessage::Links(LinkReport { up, .. })) if up == [id]);
+            assert_eq!(outputs(&mut member).into_iter().any(tells), up, "suspect: {suspect}");
+        }
+    }
+
+    #[test]
+    fn a_relay_that_goes_takes_its_link_along_and_nobody_hears_more() {
+        for relay in [false, true] {
+            let (mut member, id) = linked(relay);
+            outputs(&mut member);
+            let gone = Gone { id, reason: GoneReason::Left };
+            member.handle(Time(0), Input::Hub(ServerMessage::Gone(gone)));
+            let told = outputs(&mut member).into_iter().filter_map(|output| match output {
+                Output::Event(Event::Link { peer, state, .. }) if peer == id => Some(state == LinkState::Closed),
+                Output::Event(Event::MemberLeave { .. }) => Some(false),
+                _ => None,
+            });
+            assert_eq!(told.collect::<Vec<_>>(), [relay]);
+        }
+    }
+}

@@ -54,11 +54,11 @@ impl Published {
             let is_asked = self.latest.get(channel).is_some_and(|own| own.is_asked);
             self.latest.insert(channel.to_owned(), Own { seq, said, is_signed: false, is_asked });
         }
-        Value { seq, frame, due: Time(0) }
+        Value::of(seq, frame, Time(0))
     }
 
     pub fn all(&self) -> impl Iterator<Item = (&String, Value)> {
-        self.latest.iter().map(|(name, own)| (name, Value { seq: own.seq, frame: own.said.encode(), due: Time(0) }))
+        self.latest.iter().map(|(name, own)| (name, Value::of(own.seq, own.said.encode(), Time(0))))
     }
 
     /// The channels that have a value.
@@ -86,7 +86,7 @@ impl Published {
         }
         own.said = own.said.clone().with_signature(signature);
         own.is_signed = true;
-        Some(Value { seq, frame: own.said.encode(), due: Time(0) })
+        Some(Value::of(seq, own.said.encode(), Time(0)))
     }
 }
 
@@ -97,12 +97,14 @@ pub(super) struct Value {
     frame: Bytes,
     /// When it is to be sent (again).
     due: Time,
+    /// How often it was sent over this link.
+    tries: u32,
 }
 
 impl Value {
-    /// A value that somebody else said.
+    /// A value that is to be sent at a time.
     pub fn of(seq: u64, frame: Bytes, due: Time) -> Value {
-        Value { seq, frame, due }
+        Value { seq, frame, due, tries: 0 }
     }
 }
 
@@ -111,6 +113,8 @@ impl Value {
 pub(super) struct LossyFlow {
     /// The newest value of each member's channels that the peer has not seen, as far as is known.
     unseen: BTreeMap<(MemberId, String), Value>,
+    /// When the first of them is due: that is asked for at every turn.
+    due: Option<Time>,
     queue: Vec<Bytes>,
     queued: usize,
     /// Bytes in the lossy lane's send buffer.
@@ -124,8 +128,13 @@ impl LossyFlow {
         self.queue.clear();
         self.queued = 0;
         for value in self.unseen.values_mut() {
-            value.due = Time(0);
+            (value.due, value.tries) = (Time(0), 0);
         }
+        self.look();
+    }
+
+    fn look(&mut self) {
+        self.due = self.unseen.values().map(|value| value.due).min();
     }
 
     /// Supersedes a channel's value; with itself where it has a signature now, which makes it longer.
@@ -151,6 +160,7 @@ impl LossyFlow {
         if room {
             self.unseen.insert(key, value);
         }
+        self.look();
     }
 
     /// The peer has a value, or a newer one.
@@ -158,6 +168,7 @@ impl LossyFlow {
         let key = (origin, channel.to_owned());
         if self.unseen.get(&key).is_some_and(|value| value.seq <= seq) {
             self.unseen.remove(&key);
+            self.look();
         }
     }
 
@@ -171,21 +182,20 @@ impl LossyFlow {
 
     /// When a value is to be sent (again).
     pub fn resend_at(&self) -> Option<Time> {
-        if self.buffered >= limits::LOSSY_PAUSE {
-            return None;
-        }
-        self.unseen.values().map(|value| value.due).min()
+        self.due.filter(|_| self.buffered < limits::LOSSY_PAUSE)
     }
 
     /// Builds the next packet for the lossy lane.
     pub fn next_packet(&mut self, rtt: Option<Micros>, now: Time) -> Option<Bytes> {
         if self.queue.is_empty()
-            && self.buffered < limits::LOSSY_PAUSE
+            && self.resend_at().is_some_and(|due| due <= now)
             && let Some(value) = self.unseen.values_mut().find(|value| value.due <= now)
         {
-            value.due = now + resend_after(rtt);
+            value.due = now + resend_after(rtt, value.tries);
+            value.tries += 1;
             self.queued += value.frame.len();
             self.queue.push(value.frame.clone());
+            self.look();
         }
         let mut packet = BytesMut::new();
         let mut taken = 0;
@@ -321,8 +331,12 @@ fn bit(back: u64) -> u64 {
     1_u64.checked_shl(u32::try_from(back).unwrap_or(u32::MAX)).unwrap_or(0)
 }
 
-fn resend_after(rtt: Option<Micros>) -> Micros {
-    rtt.map_or(limits::LATEST_RESEND, |rtt| rtt.times(2).max(limits::LATEST_RESEND))
+/// How long a value that was sent so often before waits until it is sent again: twice as long each time, so that a link that
+/// is too slow for what is said is not filled with what was said before.
+fn resend_after(rtt: Option<Micros>, tries: u32) -> Micros {
+    let first = rtt.map_or(limits::LATEST_RESEND, |rtt| rtt.times(2).max(limits::LATEST_RESEND));
+    let most = first.max(limits::LATEST_RESEND_MAX);
+    Micros((first.0 << tries.min(16)).min(most.0))
 }
 
 #[cfg(test)]

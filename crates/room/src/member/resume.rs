@@ -22,13 +22,14 @@ pub(super) fn resume(
     mut join: Join,
     hub: String,
     (topology, pin): (&str, Option<&str>),
+    next: u64,
     mut up: Vec<MemberId>,
     state: &BTreeMap<String, StateEntry>,
 ) -> (ClientMessage, Vec<MemberId>) {
     let first = join.secret.member_id().to_u64() >> 32;
     // A mesh is what a hub begins with anyway.
     let topology = (!topology.is_empty() && topology != super::links::MESH).then(|| topology.to_owned());
-    join.resume = Some(Resume { hub, topology, pin: pin.map(str::to_owned), ..Resume::default() });
+    join.resume = Some(Resume { hub, topology, pin: pin.map(str::to_owned), next, ..Resume::default() });
     let bare = ClientMessage::Join(join.clone()).encode().len() + LISTS_BYTES;
     let mut room = limits::SIGNAL_MAX.saturating_sub(bare);
 
@@ -104,7 +105,7 @@ mod tests {
     fn what_fits_goes_whole() {
         let state = full_state(|n| format!("key-{n:03}"));
         let (message, left_out) =
-            resume(join(1), "00000000000000aa".to_owned(), ("mesh", None), up()[..500].to_vec(), &state);
+            resume(join(1), "00000000000000aa".to_owned(), ("mesh", None), 1, up()[..500].to_vec(), &state);
         assert_eq!((known(&message).up.len(), &known(&message).state), (500, &state));
         assert_eq!(left_out, []);
     }
@@ -113,7 +114,8 @@ mod tests {
     fn what_does_not_fit_is_left_out_by_each_member_elsewhere() {
         let state = full_state(|n| format!("key-{n:03}"));
         let missing = |number| -> Vec<String> {
-            let (message, left_out) = resume(join(number), "00000000000000aa".to_owned(), ("mesh", None), up(), &state);
+            let (message, left_out) =
+                resume(join(number), "00000000000000aa".to_owned(), ("mesh", None), 1, up(), &state);
             let text = message.encode();
             assert!((limits::SIGNAL_MAX - 250..=limits::SIGNAL_MAX).contains(&text.len()), "{} B", text.len());
             assert_eq!(ClientMessage::decode(&text), Ok(message.clone()));
@@ -129,12 +131,12 @@ mod tests {
     #[test]
     fn keys_that_swell_as_json_and_long_tokens_have_their_place_too() {
         let state = full_state(|n| format!("{}{n:03}", "\u{1}".repeat(120)));
-        let (message, _) = resume(join(1), "00000000000000aa".to_owned(), ("mesh", None), up(), &state);
+        let (message, _) = resume(join(1), "00000000000000aa".to_owned(), ("mesh", None), 1, up(), &state);
         assert!(message.encode().len() <= limits::SIGNAL_MAX && !known(&message).state.is_empty());
 
         let token = Some(Token("t".repeat(50_000)));
         let (message, left_out) =
-            resume(Join { token, ..join(1) }, "00000000000000aa".to_owned(), ("mesh", None), up(), &state);
+            resume(Join { token, ..join(1) }, "00000000000000aa".to_owned(), ("mesh", None), 1, up(), &state);
         assert!(message.encode().len() <= limits::SIGNAL_MAX);
         let listed = known(&message).up.len();
         assert!(listed > 0 && !left_out.is_empty() && [&known(&message).up[..], &left_out].concat() == up());
@@ -142,7 +144,7 @@ mod tests {
         // More than fits anyway is for the hub to refuse.
         let token = Some(Token("t".repeat(limits::SIGNAL_MAX)));
         let (message, left_out) =
-            resume(Join { token, ..join(1) }, "00000000000000aa".to_owned(), ("mesh", None), up(), &state);
+            resume(Join { token, ..join(1) }, "00000000000000aa".to_owned(), ("mesh", None), 1, up(), &state);
         assert_eq!((known(&message).up.len(), known(&message).state.len(), left_out.len()), (0, 0, 1_000));
     }
 }

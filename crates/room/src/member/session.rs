@@ -70,6 +70,9 @@ pub(super) struct Session {
     /// The hub is to be told that this member knows where streams begin; whether it was told, since it welcomed it.
     settles: bool,
     settled: bool,
+    /// When the hub is to be told how far the other ends of links are; when it was told last.
+    rtts_at: Option<Time>,
+    rtts_told: Option<Time>,
     heard: Time,
     welcomed: Time,
     pinged: bool,
@@ -101,6 +104,8 @@ impl Session {
             report_at: None,
             settles: false,
             settled: false,
+            rtts_at: None,
+            rtts_told: None,
             heard: now,
             welcomed: now,
             pinged: false,
@@ -122,8 +127,9 @@ impl Session {
         t ^ (t >> 14)
     }
 
-    /// The first message on a new socket. `up`: whom this member has open links to.
-    pub fn join(&mut self, up: Vec<MemberId>, now: Time) -> ClientMessage {
+    /// The first message on a new socket. `up`: whom this member has open links to; `next`: the first chunk of its stream that
+    /// it has not said yet.
+    pub fn join(&mut self, up: Vec<MemberId>, next: u64, now: Time) -> ClientMessage {
         self.state = State::Joining;
         self.refusal = None;
         self.retry = None;
@@ -143,7 +149,8 @@ impl Session {
             resume: None,
         };
         let Some(hub) = self.hub.clone() else { return ClientMessage::Join(join) };
-        let (message, left_out) = resume(join, hub, (&self.topology, self.wanted.as_deref()), up, &self.room_state);
+        let linked = (self.topology.as_str(), self.wanted.as_deref());
+        let (message, left_out) = resume(join, hub, linked, next, up, &self.room_state);
         // They are told as soon as the hub has welcomed this member.
         for peer in left_out {
             self.report(peer, Report::Up, now);
@@ -248,6 +255,26 @@ impl Session {
         }
     }
 
+    /// There is something to tell of how far the other ends of links are.
+    pub fn measured(&mut self, now: Time) {
+        let soon = now + limits::DISTANCES_AFTER;
+        self.rtts_at.get_or_insert(self.rtts_told.map_or(soon, |told| soon.max(told + limits::DISTANCES_EVERY)));
+    }
+
+    /// Whether it is to be told now.
+    pub fn tells_rtts(&mut self, now: Time) -> bool {
+        let due = self.is_joined() && self.rtts_at.is_some_and(|at| at <= now);
+        if due {
+            (self.rtts_at, self.rtts_told) = (None, Some(now));
+        }
+        due
+    }
+
+    /// A hub has welcomed this member that may know nothing of it.
+    pub fn forget_told_rtts(&mut self) {
+        (self.rtts_at, self.rtts_told) = (None, None);
+    }
+
     /// A member has brought what nobody said.
     pub fn accuse(&mut self, peer: MemberId, now: Time) {
         self.accused.insert(peer);
@@ -315,7 +342,7 @@ impl Session {
             State::Joined => {
                 let ping = if self.pinged { self.ping.times(3) } else { self.ping };
                 let due = self.heard + ping;
-                Some(self.report_at.map_or(due, |report| due.min(report)))
+                [self.report_at, self.rtts_at].into_iter().flatten().chain([due]).min()
             }
         }
     }
@@ -326,9 +353,8 @@ mod tests {
     use super::*;
     use crate::id::Secret;
 
-    #[test]
-    fn a_server_that_welcomes_and_closes_is_asked_ever_more_rarely() {
-        let config = Config {
+    fn config() -> Config {
+        Config {
             secret: Secret([1; 16]),
             key: None,
             name: String::new(),
@@ -338,9 +364,13 @@ mod tests {
             agent: None,
             relay: None,
             seed: 1,
-        };
+        }
+    }
+
+    #[test]
+    fn a_server_that_welcomes_and_closes_is_asked_ever_more_rarely() {
         let mut now = Time(0);
-        let mut session = Session::new(config, now);
+        let mut session = Session::new(config(), now);
         let mut pause_after = |stay: Micros| {
             (session.state, session.welcomed) = (State::Joined, now);
             now = now + stay;
@@ -355,5 +385,23 @@ mod tests {
         // It was in the room for long enough.
         let pause = pause_after(limits::RECONNECT_MAX);
         assert!(pause < limits::RECONNECT_MIN.times(2), "{pause:?}");
+    }
+
+    #[test]
+    fn distances_are_told_soon_and_then_seldom() {
+        let at = |ms: u64| Time(0) + Micros::from_millis(ms);
+        let mut session = Session::new(config(), at(0));
+        session.state = State::Joined;
+        assert!(!session.tells_rtts(at(60_000)), "there is nothing to tell");
+        session.measured(at(60_000));
+        session.measured(at(61_000));
+        assert!(!session.tells_rtts(at(61_999)));
+        assert!(session.tells_rtts(at(62_000)) && !session.tells_rtts(at(62_000)));
+        session.measured(at(63_000));
+        assert!(!session.tells_rtts(at(71_999)) && session.tells_rtts(at(72_000)));
+        session.measured(at(73_000));
+        session.forget_told_rtts();
+        session.measured(at(73_000));
+        assert!(session.tells_rtts(at(75_000)), "another hub is told soon");
     }
 }

@@ -11,6 +11,7 @@ pub(super) struct Draft<'a> {
     pub(super) members: &'a Members,
     pub(super) links: &'a mut Links,
     pub(super) distance: &'a dyn Distance,
+    pub(super) knows_distances: bool,
     pub(super) rng: ChaCha8Rng,
     /// Whom the member of the event is linked to already, whatever the plan says.
     pub(super) held: &'a [Slot],
@@ -19,11 +20,18 @@ pub(super) struct Draft<'a> {
 impl Draft<'_> {
     /// What a link costs, in µs: its delay, and more where it needs TURN.
     pub(super) fn cost(&self, a: Slot, b: Slot) -> u64 {
-        let (of_a, of_b) = (self.members.profile(a), self.members.profile(b));
-        let turn = of_a.turn || of_b.turn || of_a.symmetric_nat && of_b.symmetric_nat;
-        let penalty = if turn { limits::TURN_PENALTY.0 } else { 0 };
-        let distance = self.distance.between(self.members.id(a), self.members.id(b));
+        let (at_a, at_b) = (self.members.spot(a), self.members.spot(b));
+        let penalty = if at_a.needs_turn(at_b) { limits::TURN_PENALTY.0 } else { 0 };
+        let known = self.knows_distances.then(|| self.distance.between(at_a.id(), at_b.id()));
+        let distance = known.flatten().or_else(|| at_a.place().way(at_b.place()));
         distance.unwrap_or(limits::DISTANCE_UNKNOWN).0.saturating_add(penalty)
+    }
+
+    /// Has what is known of some members at hand, and their links. Each is at another end of memory: here they are waited for
+    /// together, where whatever is done to one after another would wait for each.
+    pub(super) fn fetch(&self, slots: &[Slot]) {
+        self.members.fetch(slots);
+        self.links.fetch(slots);
     }
 
     /// A number below `bound`, which is not 0.

@@ -5,7 +5,7 @@
 
 use smallvec::SmallVec;
 
-use super::{LinkOp, Members, Slot};
+use super::{LinkOp, Members, Slot, place::Way};
 use crate::limits;
 
 /// Why a link is wanted.
@@ -59,28 +59,76 @@ pub(super) const WANTED: u16 = !(Tag::Span.bit() | BELOW);
 /// At the upper end of a link of the spanning tree: the peer is below.
 const BELOW: u16 = 1 << 15;
 
-/// A link as one of its ends has it.
+/// A link as one of its ends has it: eight bytes.
 #[derive(Clone, Copy, Debug)]
 struct End {
     peer: Slot,
     tags: u16,
-    /// At the end of the lower slot: what the link was before the event, once that is about to change.
-    before: u16,
+    /// How long a message takes, as this end has measured it; [`TOUCHED`].
+    way: u16,
 }
 
-/// A slot's links. Those of a small world's member, and the two that it gets before it gives others up, stand where the
-/// slot does: following a pointer costs more than all else that is done to a link.
-type Ends = SmallVec<[End; limits::SMALL_WORLD_DEGREE + 2]>;
+/// At the end of the lower slot, beside the way: the link is among those that the event has touched.
+const TOUCHED: u16 = 1 << 15;
+const _: () = assert!(Way::MOST < TOUCHED);
 
-const TOUCHED: u16 = 1;
-const WAS_OPEN: u16 = 2;
-const WAS_EAGER: u16 = 4;
+impl End {
+    fn way(&self) -> Way {
+        Way(self.way & !TOUCHED)
+    }
+}
+
+/// A slot's links. Those of a small world's member, and the one that it gets before it gives another up, stand where the
+/// slot does, in one cache line: to wait for memory costs more than all else that is done to a link.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Ends(SmallVec<[End; limits::SMALL_WORLD_DEGREE + 1]>);
+
+const _: () = assert!(size_of::<Ends>() == 64);
+
+impl Ends {
+    fn place(&self, peer: Slot) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&peer, |end| end.peer)
+    }
+
+    fn find(&self, peer: Slot) -> Option<&End> {
+        self.place(peer).ok().map(|at| &self.0[at])
+    }
+
+    /// The end of a link, which begins to be one.
+    fn make(&mut self, peer: Slot) -> &mut End {
+        let at = self.place(peer).unwrap_or_else(|at| {
+            self.0.insert(at, End { peer, tags: 0, way: Way::NONE.0 });
+            at
+        });
+        &mut self.0[at]
+    }
+
+    fn forget(&mut self, peer: Slot) {
+        if let Ok(at) = self.place(peer) {
+            self.0.remove(at);
+            // Back from where they stood while there were too many.
+            if self.0.spilled() && self.0.len() <= limits::SMALL_WORLD_DEGREE {
+                self.0.shrink_to_fit();
+            }
+        }
+    }
+}
+
+/// What a link was before the event.
+#[derive(Clone, Copy, Debug)]
+struct Before {
+    a: Slot,
+    b: Slot,
+    was_open: bool,
+    was_eager: bool,
+}
 
 /// The links of each slot, both ways, with their reasons.
 #[derive(Debug, Default)]
 pub(super) struct Links {
     of: Vec<Ends>,
-    touched: Vec<(Slot, Slot)>,
+    touched: Vec<Before>,
     /// The bit of the links that new messages are pushed along; 0 where there are none.
     eager: u16,
 }
@@ -89,7 +137,7 @@ impl Links {
     /// Makes room for a slot.
     pub(super) fn make_room(&mut self, slot: Slot) {
         if self.of.len() <= slot.index() {
-            self.of.resize_with(slot.index() + 1, Ends::new);
+            self.of.resize_with(slot.index() + 1, Ends::default);
         }
     }
 
@@ -135,18 +183,18 @@ impl Links {
     }
 
     /// The links touched since the last [`Links::settle`].
-    pub(super) fn touched(&self) -> &[(Slot, Slot)] {
-        &self.touched
+    pub(super) fn touched(&self) -> impl Iterator<Item = (Slot, Slot)> {
+        self.touched.iter().map(|before| (before.a, before.b))
     }
 
     /// What the touched links have become: opens first and closes last, each in the order of the first touch.
     pub(super) fn settle(&mut self, members: &Members) -> Vec<LinkOp> {
         let (mut ops, mut closes) = (Vec::new(), Vec::new());
-        for (a, b) in std::mem::take(&mut self.touched) {
+        for Before { a, b, was_open, was_eager } in std::mem::take(&mut self.touched) {
             let end = self.end_mut(a.min(b), a.max(b));
-            let (tags, before) = (end.tags, std::mem::take(&mut end.before));
+            end.way &= !TOUCHED;
+            let tags = end.tags;
             let (open, eager) = (tags & WANTED != 0, tags & self.eager != 0);
-            let (was_open, was_eager) = (before & WAS_OPEN != 0, before & WAS_EAGER != 0);
             if !open {
                 debug_assert_eq!(tags, 0, "only a wanted link is part of the spanning tree");
                 self.forget(a, b);
@@ -175,7 +223,7 @@ impl Links {
         for (slot, ends) in
             self.of.iter().enumerate().filter_map(|(slot, ends)| Some((u32::try_from(slot).ok()?, ends)))
         {
-            for End { peer, tags, .. } in ends.iter().filter(|end| end.peer > Slot(slot)) {
+            for End { peer, tags, .. } in ends.0.iter().filter(|end| end.peer > Slot(slot)) {
                 match (tags & old != 0, tags & bit != 0) {
                     (false, true) => eager.push(LinkOp::Eager(members.id(Slot(slot)), members.id(*peer))),
                     (true, false) => lazy.push(LinkOp::Lazy(members.id(Slot(slot)), members.id(*peer))),
@@ -193,8 +241,38 @@ impl Links {
 
     /// Why two members are linked.
     pub(super) fn tags(&self, a: Slot, b: Slot) -> u16 {
-        let ends = &self.of[a.index()];
-        ends.binary_search_by_key(&b, |end| end.peer).map_or(0, |at| ends[at].tags)
+        self.of[a.index()].find(b).map_or(0, |end| end.tags)
+    }
+
+    /// What a slot's member has measured of one of its links. Nothing where it has none.
+    pub(super) fn measured(&mut self, slot: Slot, peer: Slot, way: Way) {
+        let ends = &mut self.of[slot.index()];
+        if let Ok(at) = ends.place(peer) {
+            let end = &mut ends.0[at];
+            end.way = way.0 | end.way & TOUCHED;
+        }
+    }
+
+    /// The other ends of the links that a slot's member has measured, and what it and they have.
+    pub(super) fn ways(&self, slot: Slot) -> impl Iterator<Item = (Slot, Way, Way)> {
+        let measured = self.of[slot.index()].0.iter().filter(|end| end.way() != Way::NONE);
+        measured.map(move |end| (end.peer, end.way(), self.way(end.peer, slot)))
+    }
+
+    /// The other ends of a slot's links that have measured them.
+    pub(super) fn measured_by(&self, slot: Slot) -> impl Iterator<Item = Slot> {
+        let peers = self.of[slot.index()].0.iter().map(|end| end.peer);
+        peers.filter(move |peer| self.way(*peer, slot) != Way::NONE)
+    }
+
+    fn way(&self, slot: Slot, peer: Slot) -> Way {
+        self.of[slot.index()].find(peer).map_or(Way::NONE, End::way)
+    }
+
+    /// Has the links of some slots at hand: see [`Draft`](super::Draft::fetch).
+    pub(super) fn fetch(&self, slots: &[Slot]) {
+        let known = slots.iter().filter_map(|slot| self.of.get(slot.index()));
+        std::hint::black_box(known.fold(0, |all, ends| all ^ ends.0.len()));
     }
 
     /// The other ends of a slot's links.
@@ -204,7 +282,7 @@ impl Links {
 
     /// The other ends of a slot's links that are wanted for one of these reasons.
     pub(super) fn among(&self, slot: Slot, mask: u16) -> impl Iterator<Item = Slot> {
-        self.of[slot.index()].iter().filter(move |end| end.tags & mask != 0).map(|end| end.peer)
+        self.of[slot.index()].0.iter().filter(move |end| end.tags & mask != 0).map(|end| end.peer)
     }
 
     /// Who is below a slot in the spanning tree.
@@ -220,30 +298,20 @@ impl Links {
     fn touch(&mut self, a: Slot, b: Slot) {
         let eager = self.eager;
         let end = self.end_mut(a.min(b), a.max(b));
-        if end.before == 0 {
-            let open = if end.tags & WANTED != 0 { WAS_OPEN } else { 0 };
-            let pushed = if end.tags & eager != 0 { WAS_EAGER } else { 0 };
-            end.before = TOUCHED | open | pushed;
+        if end.way & TOUCHED == 0 {
+            end.way |= TOUCHED;
+            let (was_open, was_eager) = (end.tags & WANTED != 0, end.tags & eager != 0);
             self.end_mut(a.max(b), a.min(b));
-            self.touched.push((a, b));
+            self.touched.push(Before { a, b, was_open, was_eager });
         }
     }
 
     fn end_mut(&mut self, slot: Slot, peer: Slot) -> &mut End {
-        let ends = &mut self.of[slot.index()];
-        let at = ends.binary_search_by_key(&peer, |end| end.peer).unwrap_or_else(|at| {
-            ends.insert(at, End { peer, tags: 0, before: 0 });
-            at
-        });
-        &mut ends[at]
+        self.of[slot.index()].make(peer)
     }
 
     fn forget(&mut self, a: Slot, b: Slot) {
-        for (end, peer) in [(a, b), (b, a)] {
-            let ends = &mut self.of[end.index()];
-            if let Ok(at) = ends.binary_search_by_key(&peer, |end| end.peer) {
-                ends.remove(at);
-            }
-        }
+        self.of[a.index()].forget(b);
+        self.of[b.index()].forget(a);
     }
 }

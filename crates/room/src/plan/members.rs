@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand_chacha::ChaCha8Rng;
 use rand_core::RngCore;
 
-use super::LinkOp;
+use super::{LinkOp, place::Place};
 use crate::{id::MemberId, limits, time::Micros};
 
 /// What a member can carry.
@@ -36,20 +36,29 @@ impl Default for Profile {
     }
 }
 
-/// How far members are from each other, as far as anybody knows. The same question must have the same answer while an
-/// event is planned.
+/// What is known of how far members are from each other beside what they have [measured](super::Event::Measured): in a
+/// simulation, all of it. The same question must have the same answer while an event is planned.
 pub trait Distance {
     /// The time that a message takes one way.
     fn between(&self, a: MemberId, b: MemberId) -> Option<Micros>;
+
+    /// Whether it may know any of them. Where not, it is not asked.
+    fn knows_any(&self) -> bool {
+        true
+    }
 }
 
-/// Nothing is known of distances.
+/// Nothing is known but what was measured.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoDistance;
 
 impl Distance for NoDistance {
     fn between(&self, _: MemberId, _: MemberId) -> Option<Micros> {
         None
+    }
+
+    fn knows_any(&self) -> bool {
+        false
     }
 }
 
@@ -71,31 +80,68 @@ impl Slot {
     }
 }
 
-/// A slab of all members, and a dense vector of the present ones for drawing from.
+/// A slab of all members, in two parts, and a dense vector of the present ones for drawing from. A newcomer looks at dozens
+/// of others, each of which is at another end of memory: of these it needs the first part, which is as small as can be.
 #[derive(Debug, Default)]
 pub(super) struct Members {
-    pub(super) slab: Vec<Node>,
+    pub(super) spots: Vec<Spot>,
+    nodes: Vec<Node>,
     free: Vec<Slot>,
     slots: BTreeMap<MemberId, Slot>,
     pub(super) live: Vec<Slot>,
     arrivals: u64,
     relays: BTreeSet<Slot>,
     draining: BTreeSet<Slot>,
+    /// How many of whom it is known where they are.
+    pub(super) placed: usize,
     pub(super) supply: Supply,
 }
 
-/// Half a cache line, and never across two: a newcomer looks at dozens.
-#[derive(Debug)]
-#[repr(align(32))]
-pub(super) struct Node {
+/// Who a member is, where, and whether and how it can be linked.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(16))]
+pub(super) struct Spot {
     id: MemberId,
-    arrival: u64,
-    /// Place in `live`; `AWAY` while away.
-    live: u32,
-    profile: Profile,
+    place: Place,
+    /// `PRESENT`, `RELAY`, `SYMMETRIC_NAT`, `TURN`.
+    flags: u8,
+    max_links: u16,
 }
 
-const AWAY: u32 = u32::MAX;
+/// The rest.
+#[derive(Debug)]
+struct Node {
+    arrival: u64,
+    /// Place in `live`, while present.
+    live: u32,
+    uplink_kbps: u32,
+}
+
+const _: () = assert!(size_of::<Spot>() == 16 && size_of::<Node>() == 16);
+const PRESENT: u8 = 1;
+const RELAY: u8 = 2;
+const SYMMETRIC_NAT: u8 = 4;
+const TURN: u8 = 8;
+
+impl Spot {
+    fn is(self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    /// Whether two members reach each other over TURN only.
+    pub(super) fn needs_turn(self, other: Spot) -> bool {
+        self.is(TURN) || other.is(TURN) || self.is(SYMMETRIC_NAT) && other.is(SYMMETRIC_NAT)
+    }
+
+    pub(super) fn id(self) -> MemberId {
+        self.id
+    }
+
+    /// Where it is, as far as that is known.
+    pub(super) fn place(self) -> Place {
+        self.place
+    }
+}
 
 /// What the members that are no relays can send together.
 #[derive(Debug)]
@@ -147,18 +193,21 @@ impl Members {
             return None;
         }
         self.arrivals += 1;
-        let node = Node { id, arrival: self.arrivals, live: AWAY, profile: bounded(profile) };
+        let spot = Spot { id, place: Place::UNKNOWN, flags: 0, max_links: 0 };
+        let node = Node { arrival: self.arrivals, live: 0, uplink_kbps: 0 };
         let slot = match self.free.pop() {
             Some(slot) => {
-                self.slab[slot.index()] = node;
+                (self.spots[slot.index()], self.nodes[slot.index()]) = (spot, node);
                 slot
             }
             None => {
-                let slot = Slot(u32::try_from(self.slab.len()).expect("a room has fewer than 2^32 members"));
-                self.slab.push(node);
+                let slot = Slot(u32::try_from(self.spots.len()).expect("a room has fewer than 2^32 members"));
+                self.spots.push(spot);
+                self.nodes.push(node);
                 slot
             }
         };
+        self.shape(slot, profile);
         self.slots.insert(id, slot);
         self.count(slot, true);
         self.back(slot);
@@ -169,32 +218,44 @@ impl Members {
         self.away(slot);
         self.count(slot, false);
         self.draining.remove(&slot);
+        self.set_place(slot, Place::UNKNOWN);
         self.slots.remove(&self.id(slot));
         self.free.push(slot);
     }
 
     pub(super) fn away(&mut self, slot: Slot) {
-        let place = std::mem::replace(&mut self.slab[slot.index()].live, AWAY);
-        if place != AWAY {
+        if self.present(slot) {
+            self.spots[slot.index()].flags &= !PRESENT;
+            let place = self.nodes[slot.index()].live;
             self.live.swap_remove(place as usize);
             if let Some(moved) = self.live.get(place as usize) {
-                self.slab[moved.index()].live = place;
+                self.nodes[moved.index()].live = place;
             }
         }
     }
 
     pub(super) fn back(&mut self, slot: Slot) {
-        let node = &mut self.slab[slot.index()];
-        if node.live == AWAY {
-            node.live = u32::try_from(self.live.len()).expect("no more are present than there are slots");
+        if !self.present(slot) {
+            self.spots[slot.index()].flags |= PRESENT;
+            let place = u32::try_from(self.live.len()).expect("no more are present than there are slots");
+            self.nodes[slot.index()].live = place;
             self.live.push(slot);
         }
     }
 
     pub(super) fn set_profile(&mut self, slot: Slot, profile: Profile) {
         self.count(slot, false);
-        self.slab[slot.index()].profile = bounded(profile);
+        self.shape(slot, profile);
         self.count(slot, true);
+    }
+
+    fn shape(&mut self, slot: Slot, profile: Profile) {
+        let flag = |holds: bool, flag: u8| if holds { flag } else { 0 };
+        let (relay, nat) = (flag(profile.relay, RELAY), flag(profile.symmetric_nat, SYMMETRIC_NAT));
+        let spot = &mut self.spots[slot.index()];
+        spot.flags = spot.flags & PRESENT | relay | nat | flag(profile.turn, TURN);
+        spot.max_links = profile.max_links.max(limits::MEMBER_LINKS_MIN);
+        self.nodes[slot.index()].uplink_kbps = profile.uplink_kbps;
     }
 
     pub(super) fn drain(&mut self, slot: Slot) {
@@ -203,7 +264,7 @@ impl Members {
     }
 
     fn count(&mut self, slot: Slot, more: bool) {
-        let (profile, draining) = (self.slab[slot.index()].profile, self.draining(slot));
+        let (profile, draining) = (self.profile(slot), self.draining(slot));
         self.supply.count(&profile, more);
         if more && profile.relay && !draining {
             self.relays.insert(slot);
@@ -227,11 +288,44 @@ impl Members {
     }
 
     pub(super) fn id(&self, slot: Slot) -> MemberId {
-        self.slab[slot.index()].id
+        self.spot(slot).id
     }
 
-    pub(super) fn profile(&self, slot: Slot) -> &Profile {
-        &self.slab[slot.index()].profile
+    pub(super) fn profile(&self, slot: Slot) -> Profile {
+        let spot = self.spot(slot);
+        Profile {
+            max_links: spot.max_links,
+            uplink_kbps: self.nodes[slot.index()].uplink_kbps,
+            relay: spot.is(RELAY),
+            symmetric_nat: spot.is(SYMMETRIC_NAT),
+            turn: spot.is(TURN),
+        }
+    }
+
+    /// Has what is known of some members at hand: see [`Draft`](super::Draft::fetch).
+    pub(super) fn fetch(&self, slots: &[Slot]) {
+        let known = slots.iter().map(|slot| u32::from(self.spot(*slot).flags) ^ self.nodes[slot.index()].live);
+        std::hint::black_box(known.fold(0, |all, one| all ^ one));
+    }
+
+    pub(super) fn spot(&self, slot: Slot) -> Spot {
+        self.spots[slot.index()]
+    }
+
+    /// The most links that a member holds.
+    pub(super) fn max_links(&self, slot: Slot) -> u16 {
+        self.spot(slot).max_links
+    }
+
+    /// Where a member is, as far as that is known.
+    pub(super) fn place(&self, slot: Slot) -> Place {
+        self.spot(slot).place
+    }
+
+    pub(super) fn set_place(&mut self, slot: Slot, place: Place) {
+        self.placed += usize::from(place.is_known());
+        self.placed -= usize::from(self.place(slot).is_known());
+        self.spots[slot.index()].place = place;
     }
 
     pub(super) fn draining(&self, slot: Slot) -> bool {
@@ -239,29 +333,30 @@ impl Members {
     }
 
     pub(super) fn present(&self, slot: Slot) -> bool {
-        self.slab.get(slot.index()).is_some_and(|node| node.live != AWAY)
+        self.spots.get(slot.index()).is_some_and(|spot| spot.is(PRESENT))
     }
 
     /// A present member, drawn; `None` where nobody is.
     pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Option<Slot> {
-        let place = (u64::from(rng.next_u32()) * self.live.len() as u64) >> 32;
+        self.drawn(rng.next_u32())
+    }
+
+    /// The present member that a drawn number stands for.
+    pub(super) fn drawn(&self, number: u32) -> Option<Slot> {
+        let place = (u64::from(number) * self.live.len() as u64) >> 32;
         self.live.get(usize::try_from(place).ok()?).copied()
     }
 
     /// Whether `slot` is the one who offers on its link with `peer`: the earlier one, so that a newcomer spends
     /// nothing on a member that is not really there.
     pub(super) fn offers(&self, slot: Slot, peer: Slot) -> bool {
-        self.slab[slot.index()].arrival < self.slab[peer.index()].arrival
+        self.nodes[slot.index()].arrival < self.nodes[peer.index()].arrival
     }
 
     pub(super) fn open(&self, a: Slot, b: Slot) -> LinkOp {
         let (offerer, answerer) = if self.offers(a, b) { (a, b) } else { (b, a) };
         LinkOp::Open { offerer: self.id(offerer), answerer: self.id(answerer) }
     }
-}
-
-fn bounded(profile: Profile) -> Profile {
-    Profile { max_links: profile.max_links.max(limits::MEMBER_LINKS_MIN), ..profile }
 }
 
 #[cfg(test)]

@@ -10,6 +10,9 @@
 //! member a link that it cannot be told of, so it is passed over: it keeps its links as *held*, and is spliced in anew
 //! when it is back.
 
+use std::collections::{BTreeMap, VecDeque};
+
+use rand_core::RngCore;
 use smallvec::SmallVec;
 
 use super::{
@@ -25,6 +28,10 @@ pub(super) struct SmallWorld {
     cycles: Vec<Cycle>,
     pub(super) span: Span,
     rebalanced: Option<Time>,
+    /// Members of whom it was not known where they are when they were spliced in, and is now, and the cycle in which they
+    /// are to find a better place next.
+    placed: VecDeque<(Slot, usize)>,
+    spare: Spare,
 }
 
 /// Successors and predecessors, by slot; [`Slot::NONE`] for who is not in the cycle.
@@ -37,11 +44,61 @@ struct Cycle {
     anchor: Slot,
 }
 
+/// Links that members have beyond those of the plan, because some of theirs have just been changed for better ones: while new
+/// links open the old ones stand.
+#[derive(Debug, Default)]
+struct Spare {
+    used: BTreeMap<Slot, usize>,
+    until: VecDeque<(Time, Slot, usize)>,
+    now: Time,
+}
+
+impl Spare {
+    /// Time has passed.
+    fn pass(&mut self, now: Time) {
+        self.now = now;
+        while let Some((until, slot, links)) = self.until.front().copied()
+            && until <= now
+        {
+            self.until.pop_front();
+            if let Some(used) = self.used.get_mut(&slot) {
+                *used -= links;
+                if *used == 0 {
+                    self.used.remove(&slot);
+                }
+            }
+        }
+    }
+
+    /// Whether a member may have so many more for a while.
+    fn has(&self, slot: Slot, links: usize) -> bool {
+        self.used.get(&slot).copied().unwrap_or(0) + links <= limits::SPARE_LINKS
+    }
+
+    fn take(&mut self, slot: Slot, links: usize) {
+        *self.used.entry(slot).or_default() += links;
+        self.until.push_back((self.now + limits::SPARE_FOR, slot, links));
+    }
+}
+
 impl SmallWorld {
     /// An empty one, in which nobody has more than `degree` links.
     pub(super) fn new(degree: usize) -> SmallWorld {
         let cycles = (degree / 2).clamp(1, limits::SMALL_WORLD_DEGREE_MAX / 2);
-        SmallWorld { cycles: (0..cycles).map(Cycle::new).collect(), span: Span::default(), rebalanced: None }
+        SmallWorld {
+            cycles: (0..cycles).map(Cycle::new).collect(),
+            span: Span::default(),
+            rebalanced: None,
+            placed: VecDeque::new(),
+            spare: Spare::default(),
+        }
+    }
+
+    /// It is known from now on where a member is: it may have a better place.
+    pub(super) fn placed(&mut self, slot: Slot) {
+        if self.placed.len() < limits::REDRAWN_WAITING {
+            self.placed.push_back((slot, 1));
+        }
     }
 
     pub(super) fn join(&mut self, draft: &mut Draft<'_>, slot: Slot) {
@@ -64,6 +121,9 @@ impl SmallWorld {
     }
 
     pub(super) fn leave(&mut self, draft: &mut Draft<'_>, slot: Slot) {
+        let peers: SmallVec<[Slot; limits::SMALL_WORLD_DEGREE_MAX]> = draft.links.of(slot).collect();
+        draft.fetch(&peers);
+        self.span.fetch(&peers);
         let orphans = self.span.leave(draft, slot);
         for cycle in &mut self.cycles {
             cycle.splice_out(draft, slot);
@@ -101,31 +161,44 @@ impl SmallWorld {
         peer.is_some()
     }
 
-    /// Splices the member with the longest detour among some anew, in one cycle that is not the first.
+    /// Looks for better places: for some members in the spanning tree, for newcomers of whom it is known by now where they are
+    /// in all cycles but the first, for some others and for the one with the longest detour among many in one of them. What is
+    /// far from the best is mended first and soon; what is nearly as good as can be drawn stays.
     pub(super) fn tick(&mut self, draft: &mut Draft<'_>, now: Time) {
-        for _ in 0..limits::SPAN_SWEPT.min(draft.members.live.len()) {
+        let live = draft.members.live.len();
+        for _ in 0..limits::SPAN_SWEPT.min(live) {
             self.span.tend(draft);
         }
-        let due = self.rebalanced.is_none_or(|at| now.since(at) >= limits::REBALANCE_EVERY);
-        if !due || self.cycles.len() < 2 || draft.members.live.len() < limits::REBALANCE_MEMBERS {
+        if self.cycles.len() < 2 || live < limits::REBALANCE_MEMBERS {
             return;
         }
-        self.rebalanced = Some(now);
-        let cycle = 1 + draft.draw(self.cycles.len() - 1);
-        let cycle = &mut self.cycles[cycle];
-        let drawn: Vec<Slot> =
-            (0..limits::REBALANCE_SAMPLES).filter_map(|_| draft.members.draw(&mut draft.rng)).collect();
-        let movable = drawn.into_iter().filter(|slot| {
-            cycle.neighbours(*slot).is_some_and(|(p, q)| p != q && draft.members.present(p) && draft.members.present(q))
-        });
-        let worst = movable.max_by_key(|slot| (cycle.detour(draft, *slot), *slot));
-        if let Some(worst) = worst {
-            let (p, _) = cycle.neighbours(worst).expect("the movable are in the cycle");
-            let before = cycle.detour(draft, worst);
-            cycle.splice_out(draft, worst);
-            match cycle.nearest_edge(draft, worst).filter(|(_, detour)| *detour < before) {
-                Some((edge, _)) => cycle.splice_in(draft, worst, edge),
-                None => cycle.splice_in(draft, worst, p),
+        self.spare.pass(now);
+        let share = (live / limits::REDRAWN_SHARE).min(limits::REDRAWN_MAX);
+        for _ in 0..self.placed.len().min((share + 1) * (self.cycles.len() - 1)) {
+            let Some((slot, number)) = self.placed.pop_front() else { break };
+            let is_settled = self.cycles[number].redraw(draft, &mut self.spare, slot, limits::NEARER.0);
+            let number = number + usize::from(is_settled);
+            if number < self.cycles.len() {
+                self.placed.push_back((slot, number));
+            }
+        }
+        for _ in 0..share {
+            let number = 1 + draft.draw(self.cycles.len() - 1);
+            let Some(slot) = draft.members.draw(&mut draft.rng) else { break };
+            let is_settled = self.cycles[number].redraw(draft, &mut self.spare, slot, limits::NEARER.0);
+            if !is_settled && self.placed.len() < limits::REDRAWN_WAITING {
+                self.placed.push_back((slot, number));
+            }
+        }
+        if self.rebalanced.is_none_or(|at| now.since(at) >= limits::REBALANCE_EVERY) {
+            self.rebalanced = Some(now);
+            let cycle = 1 + draft.draw(self.cycles.len() - 1);
+            let cycle = &mut self.cycles[cycle];
+            let drawn: Vec<Slot> =
+                (0..limits::REBALANCE_SAMPLES).filter_map(|_| draft.members.draw(&mut draft.rng)).collect();
+            let movable = drawn.into_iter().filter(|slot| cycle.is_movable(draft, *slot));
+            if let Some(worst) = movable.max_by_key(|slot| (cycle.detour(draft, *slot), *slot)) {
+                cycle.redraw(draft, &mut self.spare, worst, 0);
             }
         }
         self.span.mend(draft, Vec::new());
@@ -153,7 +226,7 @@ impl SmallWorld {
 
     /// How many cycles a member takes part in: two of its links stay free for moving to another topology.
     fn cycles_of(&self, draft: &Draft<'_>, slot: Slot) -> usize {
-        let links = usize::from(draft.members.profile(slot).max_links);
+        let links = usize::from(draft.members.max_links(slot));
         (links.saturating_sub(2) / 2).clamp(1, self.cycles.len())
     }
 }
@@ -183,11 +256,21 @@ impl Cycle {
         }
     }
 
-    /// An edge, by its first end: drawn evenly, if possible among those that give the newcomer two new neighbours.
+    /// An edge, by its first end: drawn evenly, if possible among those that give the newcomer two new neighbours. Most
+    /// often the first one drawn does, so others are looked at only where it does not.
     fn even_edge(&self, draft: &mut Draft<'_>, slot: Slot) -> Option<Slot> {
-        let edges = self.drawn_edges::<{ limits::EDGE_TRIES }>(draft);
-        let usable = || edges.into_iter().filter(|(p, q)| self.usable(draft, slot, *p, *q));
-        usable().find(|(p, q)| fresh(draft, slot, *p, *q)).or_else(|| usable().next()).map(|(p, _)| p)
+        let numbers = [(); limits::EDGE_TRIES].map(|()| draft.rng.next_u32());
+        let mut any = None;
+        for p in numbers.into_iter().filter_map(|number| draft.members.drawn(number)) {
+            let q = self.next.get(p.index()).copied().unwrap_or(Slot::NONE);
+            if draft.members.present(q) && self.usable(draft, slot, p, q) {
+                if fresh(draft, slot, p, q) {
+                    return Some(p);
+                }
+                any = any.or(Some(p));
+            }
+        }
+        any
     }
 
     /// The edge that is lengthened least among some drawn, and by how much. Those with ends that `slot` is linked to
@@ -243,6 +326,7 @@ impl Cycle {
     /// Puts `slot` between `p` and the one after it.
     fn splice_in(&mut self, draft: &mut Draft<'_>, slot: Slot, p: Slot) {
         let q = self.next[p.index()];
+        draft.fetch(&[p, q]);
         self.connect(p, slot);
         self.connect(slot, q);
         draft.links.take(slot, p, self.tag);
@@ -314,6 +398,38 @@ impl Cycle {
         self.previous[b.index()] = a;
     }
 
+    /// Whether a member can be moved within the cycle.
+    fn is_movable(&self, draft: &Draft<'_>, slot: Slot) -> bool {
+        let neighbours = self.neighbours(slot);
+        neighbours.is_some_and(|(p, q)| p != q && [slot, p, q].iter().all(|slot| draft.members.present(*slot)))
+    }
+
+    /// Splices a member anew where the cycle gets shorter by that, and by more than `gain`, in µs. False where somebody has no
+    /// link to spare for it just now.
+    fn redraw(&mut self, draft: &mut Draft<'_>, spare: &mut Spare, slot: Slot, gain: u64) -> bool {
+        let Some((p, q)) = self.neighbours(slot).filter(|_| self.is_movable(draft, slot)) else { return true };
+        let before = self.detour(draft, slot);
+        if before <= gain {
+            return true;
+        }
+        if !spare.has(slot, MOVED) || !spare.has(p, RELINKED) || !spare.has(q, RELINKED) {
+            return false;
+        }
+        self.splice_out(draft, slot);
+        let better = self.nearest_edge(draft, slot).filter(|(_, detour)| detour.saturating_add(gain) < before);
+        let edge = better.map(|(r, _)| (r, self.next[r.index()]));
+        let may_move = edge.is_none_or(|(r, s)| spare.has(r, RELINKED) && spare.has(s, RELINKED));
+        match edge.filter(|_| may_move) {
+            Some((r, s)) => {
+                self.splice_in(draft, slot, r);
+                spare.take(slot, MOVED);
+                [p, q, r, s].into_iter().for_each(|slot| spare.take(slot, RELINKED));
+            }
+            None => self.splice_in(draft, slot, p),
+        }
+        may_move
+    }
+
     /// How much longer the cycle is for a member of it.
     fn detour(&self, draft: &Draft<'_>, slot: Slot) -> u64 {
         self.neighbours(slot).map_or(0, |(p, q)| self.detour_at(draft, slot, p, q))
@@ -324,6 +440,10 @@ impl Cycle {
         if p == q { through } else { through.saturating_sub(draft.cost(p, q)) }
     }
 }
+
+/// Links that a member has in excess while it moves within a cycle, and each of those whom it moves away from or to.
+const MOVED: usize = 2;
+const RELINKED: usize = 1;
 
 /// Whether both ends of an edge would be new neighbours.
 fn fresh(draft: &Draft<'_>, slot: Slot, p: Slot, q: Slot) -> bool {

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::{
     Draft, Slot,
@@ -49,6 +49,19 @@ impl Span {
         }
     }
 
+    /// Has the places of some members at hand: see [`Draft::fetch`].
+    pub(super) fn fetch(&self, slots: &[Slot]) {
+        let places = slots.iter().filter_map(|slot| self.nodes.get(slot.index()));
+        std::hint::black_box(places.fold(0, |all, node| all ^ node.depth));
+    }
+
+    /// Has the places of all neighbours of some members at hand.
+    fn fetch_around(&self, draft: &Draft<'_>, slots: &[Slot]) {
+        draft.links.fetch(slots);
+        let around: SmallVec<[Slot; 64]> = slots.iter().flat_map(|slot| draft.links.among(*slot, USABLE)).collect();
+        self.fetch(&around);
+    }
+
     /// Lets a member go; its children are returned as orphans for [`Span::mend`].
     pub(super) fn leave(&mut self, draft: &mut Draft<'_>, slot: Slot) -> Vec<Slot> {
         if !self.knows(slot) {
@@ -67,11 +80,11 @@ impl Span {
 
     /// Makes the tree whole again after links have come and gone. `orphans`: roots of subtrees to be joined to the rest.
     pub(super) fn mend(&mut self, draft: &mut Draft<'_>, mut orphans: Vec<Slot>) {
-        let touched = draft.links.touched().to_vec();
-        for (a, b) in &touched {
-            let tags = draft.links.tags(*a, *b);
+        let touched: SmallVec<[(Slot, Slot); 24]> = draft.links.touched().collect();
+        for (a, b) in touched.iter().copied() {
+            let tags = draft.links.tags(a, b);
             if tags & Tag::Span.bit() != 0 && tags & USABLE == 0 {
-                let child = if self.nodes[a.index()].parent == *b { *a } else { *b };
+                let child = if self.nodes[a.index()].parent == b { a } else { b };
                 self.cut(draft, child);
                 orphans.push(child);
             }
@@ -161,6 +174,8 @@ impl Span {
     /// Moves members to shallower parents, as many as an event may.
     fn improve(&mut self, draft: &mut Draft<'_>, mut movers: VecDeque<Slot>) {
         let mut looks = 0;
+        let first: SmallVec<[Slot; limits::SPAN_LOOKS]> = movers.iter().take(limits::SPAN_LOOKS).copied().collect();
+        self.fetch_around(draft, &first);
         while let Some(mover) = movers.pop_front() {
             looks += 1;
             if looks > limits::SPAN_LOOKS {
@@ -232,11 +247,15 @@ impl Span {
 
     /// Gives a subtree's members the depths that follow from its root's parent.
     fn deepen(&mut self, draft: &Draft<'_>, top: Slot) {
-        let mut todo = vec![top];
-        while let Some(slot) = todo.pop() {
-            let parent = self.nodes[slot.index()].parent;
-            self.nodes[slot.index()].depth = self.nodes[parent.index()].depth + 1;
-            todo.extend(draft.links.below(slot));
+        let Node { parent, .. } = self.nodes[top.index()];
+        // Level by level: none of those that wait for memory waits for the one before.
+        let mut level: SmallVec<[Slot; 16]> = smallvec![top];
+        let mut depth = self.nodes[parent.index()].depth;
+        while !level.is_empty() {
+            depth += 1;
+            level.iter().for_each(|slot| self.nodes[slot.index()].depth = depth);
+            draft.links.fetch(&level);
+            level = level.iter().flat_map(|slot| draft.links.below(*slot)).collect();
         }
     }
 

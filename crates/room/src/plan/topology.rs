@@ -186,6 +186,13 @@ impl Plan {
         }
     }
 
+    /// It is known from now on where a member is.
+    pub(super) fn placed(&mut self, slot: Slot) {
+        if let Plan::SmallWorld(world) = self {
+            world.placed(slot);
+        }
+    }
+
     pub(super) fn tick(&mut self, draft: &mut Draft<'_>, now: Time) {
         match self {
             Plan::Mesh => {}

@@ -186,7 +186,7 @@ impl fmt::Debug for Token {
 }
 
 /// What a returning member knows.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Resume {
     /// The hub that welcomed it last.
     pub hub: String,
@@ -196,12 +196,30 @@ pub struct Resume {
     /// How it was to be linked by then; `None`: as it fits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin: Option<String>,
+    /// The first chunk of its stream to the room that it has not said yet: 1 where it has said nothing.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub next: u64,
     /// Whom it has open links to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub up: Vec<MemberId>,
     /// Its copy of the room's state.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub state: BTreeMap<String, StateEntry>,
+}
+
+impl Default for Resume {
+    fn default() -> Resume {
+        Resume { hub: String::new(), topology: None, pin: None, next: 1, up: Vec::new(), state: BTreeMap::new() }
+    }
+}
+
+fn one() -> u64 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_one(number: &u64) -> bool {
+    *number == 1
 }
 
 /// One entry of the room's shared state.
@@ -323,6 +341,9 @@ pub struct LinkReport {
     /// Cut: the other end brought what its origin did not say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forged: Vec<MemberId>,
+    /// Round trips over some links, in ms. At most [`limits::DISTANCES_TOLD`] count.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rtt: BTreeMap<MemberId, u32>,
 }
 
 /// A wish how the room should be linked.
@@ -367,7 +388,7 @@ pub enum ServerMessage {
     /// In; the whole picture.
     Welcome(Box<Welcome>),
     /// Somebody entered.
-    Member(Member),
+    Member(Entered),
     /// Somebody left.
     Gone(Gone),
     /// Somebody's attributes changed.
@@ -474,6 +495,23 @@ pub struct Member {
     /// What it signs with; others pass nothing on of a member that has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Key>,
+}
+
+/// Somebody entered, or came back to a hub that had lost it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entered {
+    /// Who.
+    #[serde(flatten)]
+    pub member: Member,
+    /// The first chunk of its stream to the room that those are owed who did not know of it; 1 where it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
+}
+
+impl From<Member> for Entered {
+    fn from(member: Member) -> Entered {
+        Entered { member, next: None }
+    }
 }
 
 /// Somebody left.

@@ -1,6 +1,11 @@
 //! Links that end, members that crash, plans that change.
 
-use room::{courier::Plan, id::MemberId, limits, time::Micros};
+use room::{
+    courier::{Courier, LinkUp, Plan},
+    id::MemberId,
+    limits,
+    time::{Micros, Time},
+};
 
 use crate::net::Net;
 
@@ -120,6 +125,74 @@ fn a_change_of_plan_loses_nothing() {
     }
 }
 
+/// A mesh of five in which 1 has said something, and 5 has lost its link to it while it heard nothing of the others either.
+fn bereft() -> Net {
+    let mut net = Net::new(1);
+    for member in 1..=5 {
+        net.add(member).met_all();
+    }
+    for (a, b) in (1..=5).flat_map(|b| (1..b).map(move |a| (a, b))) {
+        net.link(a, b, 10, false);
+    }
+    plan_all(&mut net, false);
+    net.say(1, "a");
+    net.run(Micros::from_secs(1));
+    let now = net.now;
+    for peer in 2..=4 {
+        net.node(5).courier.suspect(now, MemberId::from(peer), true);
+    }
+    net.unlink(1, 5);
+    net.say(1, "b");
+    net.run(Micros::from_secs(1));
+    net
+}
+
+fn plan_all(net: &mut Net, relayed: bool) {
+    let now = net.now;
+    for member in net.members.keys().copied().collect::<Vec<_>>() {
+        net.node(member).courier.plan(now, Plan { relayed, ..Plan::default() });
+        net.pump(member);
+    }
+}
+
+#[test]
+fn in_a_mesh_whoever_is_heard_again_is_asked_for_what_nobody_could_be_asked_for() {
+    let mut net = bereft();
+    let now = net.now;
+    net.node(5).courier.suspect(now, MemberId::from(3), false);
+    net.pump(5);
+    net.run(Micros::from_secs(1));
+    net.say(1, "c");
+    net.run(Micros::from_secs(1));
+    net.check(&[1]);
+}
+
+#[test]
+fn time_in_which_nobody_told_what_they_have_does_not_count() {
+    let mut net = bereft();
+    net.add(6).met_all();
+    net.link(1, 6, 10, false);
+    net.link(5, 6, 10, false);
+    plan_all(&mut net, false);
+    net.say(1, "c");
+    net.run(Micros::from_secs(1));
+    // Of all only the newcomer, who lacks the beginning, can be asked.
+    let now = net.now;
+    net.node(5).courier.detour(now, MemberId::from(1));
+    net.pump(5);
+    net.run(limits::GAP_PATIENCE_MAX + Micros::from_secs(5));
+    // It is near, and the others are far away.
+    for peer in 2..=4 {
+        net.unlink(peer, 5);
+        net.link(peer, 5, 200, false);
+    }
+    plan_all(&mut net, true);
+    net.say(1, "d");
+    net.run(Micros::from_secs(5));
+    let texts: Vec<_> = net.members[&5].heard[&1].iter().map(|text| text[..].to_vec()).collect();
+    assert_eq!((texts.len(), &net.members[&5].gaps[..]), (4, &[][..]));
+}
+
 #[test]
 fn what_is_in_no_cache_any_more_is_a_gap() {
     let mut net = Net::new(1);
@@ -146,4 +219,17 @@ fn what_is_in_no_cache_any_more_is_a_gap() {
     assert_eq!((origin, from), (1, 2));
     assert_eq!(node.heard[&1].len() as u64 + to + 1 - from, 402);
     assert_eq!(node.heard[&1].last().map(|text| &text[..]), Some(&b"b"[..]));
+}
+
+#[test]
+fn a_link_that_fails_with_its_first_packet_never_opened() {
+    let (now, [a, b]) = (Time(1_000_000), [1_u64, 2].map(MemberId::from));
+    let (mut here, mut there) = (Courier::new(a, now), Courier::new(b, now));
+    here.link_up(now, b, LinkUp { vouches: false, offer_from: None });
+    there.link_up(now, a, LinkUp { vouches: false, offer_from: None });
+    let hello = there.next_frame(now, a).expect("HELLO is the first");
+    here.frame(now, b, hello.clone()).expect("it is in order");
+    assert!(here.frame(now, b, hello).is_err(), "HELLO is said once");
+    here.link_down(now, b);
+    assert!(here.poll_event().is_none(), "nobody is told that it opened");
 }

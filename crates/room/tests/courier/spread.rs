@@ -224,6 +224,7 @@ fn a_greeting_that_has_no_place_for_all_streams_names_those_between_the_two() {
         let data = Data { stream, seq: 1, head, last: true, payload: Bytes::from_static(b"x") };
         courier.frame(now, from, data.encode()).expect("a chunk");
     }
+    courier.send(now, Some(to), None, Head { kind: Kind::Message, channel: "c".to_owned() }, Bytes::from_static(b"x"));
     courier.link_up(now, to, LinkUp::default());
     let hello = courier.next_frame(now, to).and_then(|bytes| Frame::decode(bytes).ok());
     let Some(Frame::Hello { epoch, holdings, .. }) = hello else { panic!("{hello:?}") };

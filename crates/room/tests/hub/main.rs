@@ -2,6 +2,7 @@
 
 mod auto;
 mod carried;
+mod distances;
 mod forgers;
 mod links;
 mod properties;

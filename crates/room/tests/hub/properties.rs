@@ -10,7 +10,7 @@ use room::{
     plan::Topology,
     time::{Micros, Time},
     wire::signal::{
-        Attributes, ClientMessage, Join, Json, LinkReport, Member, Resume, Role, ServerMessage, SetAttributes,
+        Attributes, ClientMessage, Entered, Join, Json, LinkReport, Member, Resume, Role, ServerMessage, SetAttributes,
         SetState, SignalTo, StateEntry, Traffic,
     },
 };
@@ -99,6 +99,7 @@ impl Run {
             hub: if same { config().hub_id } else { "00000000000000ff".to_owned() },
             topology: None,
             pin: PINS.get(usize::from(oddity)).map(|pin| (*pin).to_owned()),
+            next: up.first().map_or(1, |number| u64::MAX >> number),
             up: up.into_iter().map(id).collect(),
             state: state.into_iter().map(|(key, value, version)| (key_of(key), entry(value, version))).collect(),
         });
@@ -213,7 +214,7 @@ impl View {
                 assert!(!first || refused.fatal);
             }
             _ if first => panic!("{message:?} before the welcome"),
-            ServerMessage::Member(member) => {
+            ServerMessage::Member(Entered { member, .. }) => {
                 self.roster.insert(member.id, member);
             }
             ServerMessage::Gone(gone) => {
@@ -301,10 +302,12 @@ fn op() -> impl Strategy<Value = u64> {
 }
 
 fn message() -> impl Strategy<Value = ClientMessage> {
-    let report = (ids(), ids(), ids(), ids()).prop_map(|(up, suspect, down, forged)| {
+    let rtts = prop::collection::vec((0..PEOPLE + 2, any::<u32>()), 0..6);
+    let report = (ids(), ids(), ids(), ids(), rtts).prop_map(|(up, suspect, down, forged, rtts)| {
         let ids = |numbers: Vec<u8>| numbers.into_iter().map(id).collect();
         let (up, suspect, down, forged) = (ids(up), ids(suspect), ids(down), ids(forged));
-        ClientMessage::Links(LinkReport { up, suspect, down, settled: false, forged })
+        let rtt = rtts.into_iter().map(|(peer, ms)| (id(peer), ms)).collect();
+        ClientMessage::Links(LinkReport { up, suspect, down, settled: false, forged, rtt })
     });
     let signal = (0..PEOPLE + 2, any::<u32>()).prop_map(|(to, attempt)| {
         let data = Json::parse("{\"offer\":\"\"}").expect("JSON");

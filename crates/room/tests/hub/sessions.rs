@@ -22,7 +22,7 @@ fn late_joiner_receives_roster() {
     assert_eq!(members, [id(1), id(2)], "in the order of arrival");
     assert!(!welcome.resumed);
     for conn in [a, b] {
-        let entered = |message: &ServerMessage| matches!(message, ServerMessage::Member(m) if m.id == id(3));
+        let entered = |message: &ServerMessage| matches!(message, ServerMessage::Member(m) if m.member.id == id(3));
         assert_eq!(table.inbox(conn).iter().filter(|message| entered(message)).count(), 1);
     }
 }
@@ -265,7 +265,7 @@ fn returning_member_may_be_muted_by_its_new_token() {
     let muted = Grant { publish_data: false, ..Grant::open() };
     let again = table.join_as(resume(1, HUB, &[2]), Some(muted));
     assert!(table.welcome(again).this.mute);
-    assert!(matches!(&table.inbox(conns[1])[..], [ServerMessage::Member(member)] if member.mute));
+    assert!(matches!(&table.inbox(conns[1])[..], [ServerMessage::Member(entered)] if entered.member.mute));
 }
 
 #[test]

@@ -91,7 +91,7 @@ fn refused_changes_are_answered_with_what_stands() {
     let muted = Grant { publish_data: false, ..Grant::open() };
     let mute = table.join_as(join(3), Some(muted));
     assert!(table.welcome(mute).this.mute);
-    let entered = |message: &ServerMessage| matches!(message, ServerMessage::Member(member) if member.mute);
+    let entered = |message: &ServerMessage| matches!(message, ServerMessage::Member(entered) if entered.member.mute);
     assert!(table.inbox(conns[0]).iter().any(entered));
 
     table.say(mute, write(1, "k", "2"));

@@ -4,10 +4,12 @@ use room::{
     hub::{ConnId, Grant},
     limits,
     time::Micros,
-    wire::signal::{ClientMessage, Json, LinkReport, PinTopology, RefusalCode, RouteTo, ServerMessage, SignalTo},
+    wire::signal::{
+        ClientMessage, Json, LinkReport, LinkTo, PinTopology, RefusalCode, Role, RouteTo, ServerMessage, SignalTo,
+    },
 };
 
-use crate::table::{Table, id, join};
+use crate::table::{Table, id, join, resume};
 
 const MEMBERS: [u8; 10] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
 
@@ -163,17 +165,24 @@ fn a_way_leads_over_links_that_are_up() {
     assert!(route.path.is_empty());
 }
 
-#[test]
-fn a_newcomer_keeps_a_link_to_an_elder_until_it_knows_where_streams_begin() {
+/// A small world of four that member 5 has entered, and then so many others that all of them stand between it and the four:
+/// everybody's connections, that of member 5, and the links that it was welcomed with.
+fn crowded() -> (Table, Vec<ConnId>, ConnId, Vec<LinkTo>) {
     let mut table = Table::new();
     let mut conns = table.linked(&MEMBERS[..4]);
     pin(&mut table, conns[0], "small-world");
     table.pass_alive(limits::RETIRE_BY, &conns);
     let newcomer = table.join(5);
     conns.push(newcomer);
-    let first: Vec<_> = table.welcome(newcomer).links.iter().map(|link| link.peer).collect();
-    // Those who enter after it are put between it and the first ones.
+    let first = table.welcome(newcomer).links;
     (6..40).for_each(|number| conns.push(table.join(number)));
+    (table, conns, newcomer, first)
+}
+
+#[test]
+fn a_newcomer_keeps_a_link_to_an_elder_until_it_knows_where_streams_begin() {
+    let (mut table, conns, newcomer, first) = crowded();
+    let first: Vec<_> = first.iter().map(|link| link.peer).collect();
     let planned: Vec<_> = table.hub.planner().links_of(id(5)).map(|(peer, _)| peer).collect();
     assert!(first.iter().all(|peer| !planned.contains(peer)), "{first:?} {planned:?}");
     let (mut closed, mut lazy) = (Vec::new(), Vec::new());
@@ -201,4 +210,36 @@ fn a_newcomer_keeps_a_link_to_an_elder_until_it_knows_where_streams_begin() {
     table.say(newcomer, ClientMessage::Links(LinkReport { settled: true, ..LinkReport::default() }));
     listen(&mut table, &mut closed, &mut lazy);
     assert!(first.iter().all(|peer| closed.contains(peer)), "{first:?} {closed:?}");
+}
+
+#[test]
+fn whoever_comes_back_is_told_of_the_links_that_a_newcomer_holds_on_to() {
+    let (mut table, conns, newcomer, first) = crowded();
+    let closed =
+        |message: ServerMessage| if let ServerMessage::Links(plan) = message { plan.close } else { Vec::new() };
+    let before: Vec<_> = table.inbox(newcomer).into_iter().flat_map(closed).collect();
+    let held: Vec<_> = first.into_iter().filter(|link| !before.contains(&link.peer)).collect();
+    assert_eq!(held.len(), limits::ELDERS_HELD);
+    let elder = MEMBERS.iter().position(|number| id(*number) == held[0].peer).expect("an elder");
+    table.inbox(conns[elder]);
+
+    // Either end, on another connection, while the old one seems to stand: the welcome comes first, and names the link.
+    let again = |table: &mut Table, number: u8| {
+        let conn = table.join_as(resume(number, "00000000000000aa", &[]), Some(Grant::open()));
+        let heard = table.inbox(conn);
+        let Some(ServerMessage::Welcome(welcome)) = heard.first() else { panic!("no welcome but {heard:?}") };
+        let links = welcome.links.clone();
+        assert!(heard.into_iter().flat_map(closed).next().is_none(), "there is nothing to close");
+        (conn, links)
+    };
+    let (newcomer, links) = again(&mut table, 5);
+    assert!(links.contains(&held[0]), "{links:?}");
+    let (elder, links) = again(&mut table, MEMBERS[elder]);
+    assert!(links.contains(&LinkTo { peer: id(5), role: Role::Offer }), "{links:?}");
+
+    // So both know what is closed when the newcomer has learned what it had to.
+    table.say(newcomer, ClientMessage::Links(LinkReport { settled: true, ..LinkReport::default() }));
+    for (conn, peer) in [(newcomer, held[0].peer), (elder, id(5))] {
+        assert_eq!(table.inbox(conn).into_iter().flat_map(closed).filter(|closed| *closed == peer).count(), 1);
+    }
 }

@@ -142,7 +142,7 @@ impl Table {
     pub fn report(&mut self, conn: ConnId, up: &[u8], suspect: &[u8], down: &[u8]) {
         let ids = |numbers: &[u8]| numbers.iter().map(|number| id(*number)).collect();
         let (up, suspect, down) = (ids(up), ids(suspect), ids(down));
-        let report = LinkReport { up, suspect, down, settled: false, forged: Vec::new() };
+        let report = LinkReport { up, suspect, down, ..LinkReport::default() };
         self.say(conn, ClientMessage::Links(report));
     }
 

@@ -11,6 +11,8 @@ use room::{
 /// A planner, and what has become of its operations.
 pub(crate) struct Table {
     pub(crate) planner: Planner,
+    /// What the planner knows of distances beside what is measured.
+    pub(crate) known: &'static dyn Distance,
     /// Everybody, and whether they are present.
     pub(crate) members: BTreeMap<MemberId, (Profile, bool)>,
     pub(crate) links: BTreeSet<(MemberId, MemberId)>,
@@ -40,7 +42,7 @@ fn pair(a: MemberId, b: MemberId) -> (MemberId, MemberId) {
 impl Table {
     pub(crate) fn new(seed: u64, config: Config) -> Table {
         let (members, links, eager) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-        Table { planner: Planner::with(seed, config), members, links, eager, log: Vec::new() }
+        Table { planner: Planner::with(seed, config), known: &Circle, members, links, eager, log: Vec::new() }
     }
 
     /// A room of so many members, one after another.
@@ -72,7 +74,7 @@ impl Table {
             }
             _ => {}
         }
-        let ops = self.planner.apply(event, &Circle);
+        let ops = self.planner.apply(event, self.known);
         self.carry_out(&ops);
         if let Event::Leave(id) = event {
             self.members.remove(id);
@@ -81,12 +83,12 @@ impl Table {
     }
 
     pub(crate) fn begin(&mut self, to: Topology) {
-        let ops = self.planner.begin(to, &Circle);
+        let ops = self.planner.begin(to, self.known);
         self.carry_out(&ops);
     }
 
     pub(crate) fn commit(&mut self) {
-        let ops = self.planner.commit(&Circle);
+        let ops = self.planner.commit(self.known);
         self.carry_out(&ops);
     }
 

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use room::{
     limits,
-    plan::{Config, Event, LinkOp, Profile, Stats, Topology},
+    plan::{Config, Event, LinkOp, NoDistance, Profile, Stats, Topology},
     time::{Micros, Time},
 };
 
@@ -22,6 +22,7 @@ enum Step {
     Profile(u64, Profile),
     Drain(u64),
     Rate(u32),
+    Measured(u64, Vec<(u64, u64)>),
     Tick(u64),
     Begin(Topology),
     Commit,
@@ -48,6 +49,7 @@ fn topology() -> impl Strategy<Value = Topology> {
 
 fn step() -> impl Strategy<Value = Step> {
     let who = || 0..PEOPLE;
+    let way = prop_oneof![4 => 0..200_000_u64, 1 => any::<u64>()];
     prop_oneof![
         10 => (who(), profile(), prop::collection::vec(who(), 0..4)).prop_map(|(who, profile, held)| Step::Join(who, profile, held)),
         6 => who().prop_map(Step::Leave),
@@ -56,6 +58,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (who(), profile()).prop_map(|(who, profile)| Step::Profile(who, profile)),
         1 => who().prop_map(Step::Drain),
         1 => (0..50_000_u32).prop_map(Step::Rate),
+        4 => (who(), prop::collection::vec((who(), way), 0..20)).prop_map(|(who, ways)| Step::Measured(who, ways)),
         1 => (0..20_u64).prop_map(Step::Tick),
         1 => topology().prop_map(Step::Begin),
         1 => Just(Step::Commit),
@@ -67,6 +70,9 @@ fn step() -> impl Strategy<Value = Step> {
 /// Plays steps, checks after each, and returns all operations.
 fn play(seed: u64, config: &Config, steps: &[Step]) -> Vec<LinkOp> {
     let mut table = Table::new(seed, config.clone());
+    if seed.is_multiple_of(2) {
+        table.known = &NoDistance;
+    }
     let mut now = Time(0);
     for step in steps {
         match step {
@@ -74,6 +80,11 @@ fn play(seed: u64, config: &Config, steps: &[Step]) -> Vec<LinkOp> {
                 // Only a newcomer holds links that the plan does not know.
                 let held: Vec<_> = held.iter().map(|held| id(*held)).filter(|held| table.present(*held)).collect();
                 table.apply(&Event::Join { id: id(*who), profile: *profile, held: &held });
+            }
+            Step::Measured(who, ways) => {
+                let ways: Vec<_> = ways.iter().map(|(peer, way)| (id(*peer), Micros(*way))).collect();
+                let ops = table.apply(&Event::Measured { id: id(*who), ways: &ways });
+                assert_eq!(ops, [], "what is measured changes the plan when time passes");
             }
             Step::Leave(who) => drop(table.apply(&Event::Leave(id(*who)))),
             Step::Away(who) => assert_eq!(table.apply(&Event::Away(id(*who))), [], "nothing to be told to who is away"),
