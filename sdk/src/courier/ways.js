@@ -40,7 +40,6 @@ import { graft, prune } from "./send.js";
  * @param {number} upto
  */
 export function want(core, at, s, upto) {
-  const { now } = core;
   const [stream, link] = [core.streams.at(s), core.links.at(at)];
   const way = hasWay(core, stream);
   // Whoever was asked for a part of it was asked for all of it.
@@ -49,12 +48,12 @@ export function want(core, at, s, upto) {
     // Before anything of a stream has come, it is not known how long the plan's tree takes: whoever asks too early is
     // brought it twice, and so is everybody below.
     const patience = stream.parent === undefined ? GRAFT_MAX : core.lateness.patience;
-    repair(core, s, { upto, since: now, due: now + patience, asked: [], tries: 0 });
+    miss(core, s, upto, patience, []);
   } else if (link.isSound && link.endsOf(s).floor <= stream.next) {
     graft(core, at, s);
-    repair(core, s, { upto, since: now, due: now + GRAFT_AGAIN, asked: [at], tries: 0 });
+    miss(core, s, upto, GRAFT_AGAIN, [at]);
   } else {
-    repair(core, s, { upto, since: now, due: now, asked: [], tries: 0 });
+    miss(core, s, upto, 0, []);
   }
 }
 
@@ -67,6 +66,20 @@ export function want(core, at, s, upto) {
 function hasWay(core, stream) {
   if (stream.parent !== undefined) return !core.links.at(stream.parent).suspect;
   return !stream.bereft && core.links.things().some((link) => link.eager && link.isSound);
+}
+
+/**
+ * What comes below `upto` is missing from now on; somebody is asked for it, who was not yet, when patience is over.
+ *
+ * @param {Core} core
+ * @param {number} s
+ * @param {number} upto
+ * @param {number} patience
+ * @param {number[]} asked
+ */
+function miss(core, s, upto, patience, asked) {
+  const since = core.now;
+  repair(core, s, { upto, since, due: since + patience, asked, tries: 0 });
 }
 
 /**
@@ -108,7 +121,7 @@ export function repaired(core, s) {
   // Others may have got on meanwhile.
   let upto = 0;
   for (const link of core.links.things()) if (link.isSound) upto = Math.max(upto, link.endsOf(s).theirs);
-  if (upto > next) repair(core, s, { upto, since: now, due: now + core.lateness.patience, asked: [], tries: 0 });
+  if (upto > next) miss(core, s, upto, core.lateness.patience, []);
 }
 
 /**
@@ -354,7 +367,7 @@ export function adopt(core, s, but) {
     // Where none of them has it, it is lost.
     let theirs = 0;
     for (const link of core.links.things()) theirs = Math.max(theirs, link.endsOf(s).theirs);
-    if (theirs > next) repair(core, s, { upto: theirs, since: core.now, due: core.now + GRAFT_AGAIN, asked, tries: 0 });
+    if (theirs > next) miss(core, s, theirs, GRAFT_AGAIN, asked);
     return;
   }
   if (nearest === undefined) {
@@ -363,7 +376,7 @@ export function adopt(core, s, but) {
   }
   graft(core, nearest, s);
   if (holder === undefined) return;
-  repair(core, s, { upto, since: core.now, due: core.now + GRAFT_AGAIN, asked: [nearest], tries: 0 });
+  miss(core, s, upto, GRAFT_AGAIN, [nearest]);
 }
 
 /**

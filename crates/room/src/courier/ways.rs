@@ -7,7 +7,6 @@ impl Courier {
     ///
     /// Where the stream has a way it is given time: what is missing is probably about to come by it.
     pub(super) fn want(&mut self, at: usize, s: usize, upto: u64) {
-        let now = self.now;
         let has_way = self.has_way(s);
         let stream = &self.streams[s];
         // Whoever was asked for a part of it was asked for all of it.
@@ -18,13 +17,12 @@ impl Courier {
             // Before anything of a stream has come, it is not known how long the plan's tree takes: whoever asks too early is
             // brought it twice, and so is everybody below.
             let patience = if stream.parent.is_none() { limits::GRAFT_MAX } else { self.lateness.patience() };
-            let due = now + patience;
-            self.repair(s, Repair { upto, since: now, due, asked: Vec::new(), tries: 0 });
+            self.miss(s, upto, patience, Vec::new());
         } else if self.links[at].is_sound() && self.links[at].ends_of(s).floor <= self.streams[s].next() {
             self.graft(at, s);
-            self.repair(s, Repair { upto, since: now, due: now + limits::GRAFT_AGAIN, asked: vec![at], tries: 0 });
+            self.miss(s, upto, limits::GRAFT_AGAIN, vec![at]);
         } else {
-            self.repair(s, Repair { upto, since: now, due: now, asked: Vec::new(), tries: 0 });
+            self.miss(s, upto, Micros(0), Vec::new());
         }
     }
 
@@ -35,6 +33,12 @@ impl Courier {
             Some(parent) => !self.links[parent].suspect,
             None => !stream.bereft && self.links.iter().any(|(_, link)| link.eager && link.is_sound()),
         }
+    }
+
+    /// What comes below `upto` is missing from now on; somebody is asked for it, who was not yet, when patience is over.
+    fn miss(&mut self, s: usize, upto: u64, patience: Micros, asked: Vec<usize>) {
+        let since = self.now;
+        self.repair(s, Repair { upto, since, due: since + patience, asked, tries: 0 });
     }
 
     fn repair(&mut self, s: usize, repair: Repair) {
@@ -56,10 +60,7 @@ impl Courier {
         let theirs =
             self.links.iter().filter(|(_, link)| link.is_sound()).map(|(_, link)| link.ends_of(s).theirs).max();
         if let Some(upto) = theirs.filter(|theirs| *theirs > next) {
-            self.repair(
-                s,
-                Repair { upto, since: now, due: now + self.lateness.patience(), asked: Vec::new(), tries: 0 },
-            );
+            self.miss(s, upto, self.lateness.patience(), Vec::new());
         }
     }
 
@@ -266,8 +267,7 @@ impl Courier {
             // Where none of them has it, it is lost.
             let theirs = self.links.iter().map(|(_, link)| link.ends_of(s).theirs).max();
             if let Some(upto) = theirs.filter(|upto| *upto > next) {
-                let due = self.now + limits::GRAFT_AGAIN;
-                self.repair(s, Repair { upto, since: self.now, due, asked: all, tries: 0 });
+                self.miss(s, upto, limits::GRAFT_AGAIN, all);
             }
             return;
         }
@@ -276,8 +276,7 @@ impl Courier {
             (Some(at), missing) => {
                 self.graft(at, s);
                 if let Some((upto, _)) = missing {
-                    let due = self.now + limits::GRAFT_AGAIN;
-                    self.repair(s, Repair { upto, since: self.now, due, asked: vec![at], tries: 0 });
+                    self.miss(s, upto, limits::GRAFT_AGAIN, vec![at]);
                 }
             }
             (None, Some((upto, at))) => self.want(at, s, upto),
