@@ -6,8 +6,10 @@ import { join } from "/sdk/roomful.js";
 import { Book } from "./book.js";
 import { describe, pattern, sample } from "./values.js";
 
-/** @import { Room } from "/sdk/roomful.js" */
+/** @import { Member, Room } from "/sdk/roomful.js" */
 /** @import { Entry } from "./log.js" */
+
+/** @typedef {{ from: Member, data: unknown }} Heard */
 
 /** Set by the test. @type {(entry: Entry) => void} */
 const report = Reflect.get(globalThis, "report");
@@ -16,6 +18,8 @@ const report = Reflect.get(globalThis, "report");
 let room;
 /** @type {Book | undefined} */
 let book;
+/** What an application that does not read is about to read. @type {AsyncIterator<Heard> | undefined} */
+let unread;
 /** Frames of others that it has passed on, and whether it alters them. */
 let passedOn = 0;
 let forges = false;
@@ -27,6 +31,14 @@ class Walled extends Connection {
   constructor(configuration) {
     super({ ...configuration, iceServers: [], iceTransportPolicy: "relay" });
   }
+}
+
+/**
+ * @param {string} channel
+ * @param {Heard} heard
+ */
+function tell(channel, { from, data }) {
+  report({ event: "message", from: from.id, channel, data: describe(data) });
 }
 
 const inside = {
@@ -64,7 +76,7 @@ const inside = {
       if (link.state === "open") report({ event: "link", member: id, state: "open", path: link.path });
     }
     if (reads) void inside.read("chat");
-    else room.channel("chat")[Symbol.asyncIterator]();
+    else unread = room.channel("chat")[Symbol.asyncIterator]();
     for (const name of latest) void inside.read(name, "latest");
   },
 
@@ -74,9 +86,15 @@ const inside = {
    * @param {"reliable" | "latest" | "datagram"} [mode]
    */
   async read(name, mode) {
-    for await (const { from, data } of room.channel(name, { mode })) {
-      report({ event: "message", from: from.id, channel: name, data: describe(data) });
-    }
+    for await (const heard of room.channel(name, { mode })) tell(name, heard);
+  },
+
+  /** Begins to read what was left unread. */
+  readOn() {
+    const read = async () => {
+      for (let next; (next = await unread?.next()) && !next.done; ) tell("chat", next.value);
+    };
+    void read();
   },
 
   /**

@@ -48,6 +48,7 @@ for (const death of /** @type {const} */ (["tab", "browser"])) {
       assert.ok(reasons.includes(reason), `${name} lost it as ${reason}`);
     }
     await meshed([newcomer, ...survivors]);
+    await newcomer.log.until("the crashed one gone", () => !newcomer.roster.has(victim.id), GONE_WITHIN_MS);
     for (const one of [newcomer, ...survivors]) assert.ok(!one.roster.has(victim.id), `${one.name} has no ghost`);
   });
 }
