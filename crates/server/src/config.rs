@@ -273,7 +273,7 @@ impl Default for Rooms {
 pub struct Relay {
     /// Whether there are any.
     pub enabled: bool,
-    /// Rooms that have one at a time.
+    /// Rooms that have one at a time, one that is going included.
     pub rooms: usize,
     /// Links that one holds.
     pub links: u16,

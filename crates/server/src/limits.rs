@@ -172,6 +172,8 @@ pub const BRIDGE_PAUSES: RangeInclusive<Duration> = Duration::from_secs(1)..=Dur
 pub const BRIDGE_LEAVE: Duration = Duration::from_secs(2);
 /// Rooms that have a relay of the server's own.
 pub const RELAYS: usize = 256;
+/// Relays of a room that it wanted no more and that have not left, beside which it may have another.
+pub const RELAYS_GOING: usize = 2;
 /// How long a relay waits before it joins its room anew: at first, and in the long run.
 pub const RELAY_PAUSES: RangeInclusive<Duration> = Duration::from_millis(200)..=Duration::from_secs(10);
 /// How long a bridge's token may be used. It has a new one whenever it connects.

@@ -1,7 +1,8 @@
 //! The server's own relays: Rust members in this process, one in each room whose hub wants one.
 //!
 //! They run on a thread of their own, which is there while any of them is. A room that wants no relay any more has its
-//! relay drained: nobody depends on it when it leaves.
+//! relay drained: nobody depends on it when it leaves. That takes a while, and does not keep the room waiting: where it wants a
+//! relay again meanwhile it has another.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -77,6 +78,7 @@ pub(crate) fn start(ground: &Arc<Ground>, settings: &config::Relay) -> Option<Ru
         settings: settings.clone(),
         alive,
         running: BTreeMap::new(),
+        going: BTreeMap::new(),
         worker: None,
     };
     tokio::spawn(relays.run());
@@ -88,8 +90,10 @@ struct Relays {
     ground: Arc<Ground>,
     settings: config::Relay,
     alive: mpsc::Sender<Infallible>,
-    /// Whether each is still wanted.
+    /// Those that are wanted; dropped, one drains.
     running: BTreeMap<RoomName, watch::Sender<bool>>,
+    /// How many of each room's are not wanted any more, and not gone yet.
+    going: BTreeMap<RoomName, usize>,
     worker: Option<Worker>,
 }
 
@@ -102,32 +106,46 @@ impl Relays {
             tokio::select! {
                 biased;
                 () = closed(&mut closing) => return self.finish(ended).await,
-                Some(room) = ended.recv() => drop(self.running.remove(&room)),
+                Some(room) = ended.recv() => self.gone(&room),
                 () = self.wanted.bell.notified() => {}
             }
         }
     }
 
-    /// Starts those that are missing, and tells the others whether they are still wanted.
+    /// Lets those go that are not wanted any more, and starts those that are missing.
     fn tend(&mut self, over: &mpsc::Sender<RoomName>) {
         let wanted = self.wanted.rooms();
-        for (room, is_wanted) in &self.running {
-            is_wanted
-                .send_if_modified(|before| std::mem::replace(before, wanted.contains(room)) != wanted.contains(room));
+        let unwanted: Vec<RoomName> = self.running.keys().filter(|room| !wanted.contains(*room)).cloned().collect();
+        for room in unwanted {
+            if let Some(is_wanted) = self.running.remove(&room) {
+                is_wanted.send_replace(false);
+                *self.going.entry(room).or_default() += 1;
+            }
         }
         for room in wanted {
-            if self.running.contains_key(&room) {
+            if self.running.contains_key(&room) || self.going.get(&room) >= Some(&limits::RELAYS_GOING) {
                 continue;
             }
-            if self.running.len() >= self.settings.rooms.min(limits::RELAYS) {
+            let rooms: BTreeSet<&RoomName> = self.running.keys().chain(self.going.keys()).collect();
+            if !rooms.contains(&room) && rooms.len() >= self.settings.rooms.min(limits::RELAYS) {
                 return warn!(%room, "the server has all the relays that it may have");
             }
             if let Err(error) = self.begin(room, over) {
                 return warn!(%error, "no relay can be started");
             }
         }
-        if self.running.is_empty() {
+        if self.running.is_empty() && self.going.is_empty() {
             self.worker = None;
+        }
+    }
+
+    /// A relay that was not wanted any more has left.
+    fn gone(&mut self, room: &RoomName) {
+        if let Some(going) = self.going.get_mut(room) {
+            *going -= 1;
+            if *going == 0 {
+                self.going.remove(room);
+            }
         }
     }
 
@@ -153,11 +171,12 @@ impl Relays {
 
     /// The relays leave by themselves; the thread stays until they have.
     async fn finish(self, mut ended: mpsc::Receiver<RoomName>) {
-        let Relays { alive, mut running, worker, .. } = self;
+        let Relays { alive, running, going, worker, .. } = self;
         drop(alive);
-        while !running.is_empty() {
-            let Some(room) = ended.recv().await else { break };
-            running.remove(&room);
+        for _ in 0..running.len() + going.values().sum::<usize>() {
+            if ended.recv().await.is_none() {
+                break;
+            }
         }
         drop(worker);
     }
