@@ -15,7 +15,7 @@ pub struct Scenario {
     pub members: usize,
     /// Rooms, each with its share of the members.
     pub rooms: usize,
-    /// How rooms are linked: `auto`, `mesh`, `small-world`, `tree` or `star`; for a star the server has a relay.
+    /// How rooms are linked: `auto`, `mesh`, `small-world`, `tree` or `star`; for a star, or a tour, the server has a relay.
     pub topology: String,
     /// Virtual time of work and faults. Afterwards the rooms get time to settle.
     pub seconds: u64,
@@ -23,6 +23,8 @@ pub struct Scenario {
     pub churn_per_min: f64,
     /// Whether everybody enters in the same instant, else over a second.
     pub flash: bool,
+    /// Where it is not 0, somebody asks every so many seconds for another topology, until the room went from each to each.
+    pub tour_s: u64,
     /// How many more enter each room after a while, and leave it again about the middle of the run: the room grows and shrinks.
     pub crowd: usize,
     /// The network.
@@ -151,6 +153,7 @@ impl Default for Scenario {
             seconds: 60,
             churn_per_min: 0.0,
             flash: false,
+            tour_s: 0,
             crowd: 0,
             network: Network::default(),
             work: Work::default(),
@@ -217,6 +220,28 @@ impl Default for Faults {
 }
 
 impl Scenario {
+    /// How a room goes that is on [tour](Scenario::tour_s): each step from one topology to another is taken once.
+    pub const TOUR: [&str; 13] = [
+        "mesh",
+        "small-world",
+        "mesh",
+        "tree",
+        "small-world",
+        "tree",
+        "mesh",
+        "star",
+        "small-world",
+        "star",
+        "tree",
+        "star",
+        "mesh",
+    ];
+
+    /// Whether the server has relays of its own.
+    pub(crate) fn has_relays(&self) -> bool {
+        self.topology == "star" || self.tour_s > 0
+    }
+
     /// A short run of which the seed determines everything: size, network, work, and which faults come together.
     pub fn random(seed: u64) -> Scenario {
         let mut dice = Dice::new(seed, 0, 0x5eed);
@@ -280,6 +305,7 @@ impl Scenario {
             seconds: dice.between(5, 25),
             churn_per_min,
             flash: dice.chance(0.5),
+            tour_s: 0,
             crowd: 0,
             network: Network { close_notices: dice.unit(), ..network },
             work,

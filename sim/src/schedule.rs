@@ -137,6 +137,7 @@ impl<'a> Draw<'a> {
         for actor in 0..self.lives.len() {
             self.work(actor);
         }
+        self.tour();
         Schedule::of(self.actions)
     }
 
@@ -268,6 +269,21 @@ impl<'a> Draw<'a> {
             let tells = self.dice.chance(0.5);
             let down = self.seconds(faults.restart_s);
             self.actions.push((at, Action::Restart { tells, down }));
+        }
+    }
+
+    /// The room is moved by whoever is there, which is a mesh at first.
+    fn tour(&mut self) {
+        let pause = Micros::from_secs(self.scenario.tour_s);
+        if pause == Micros(0) {
+            return;
+        }
+        let mut at = Time(0);
+        for topology in Scenario::TOUR {
+            at = at + pause;
+            if let Some(actor) = self.somebody(at) {
+                self.actions.push((at, Action::Say { actor, saying: Saying::Pin(topology) }));
+            }
         }
     }
 

@@ -48,9 +48,6 @@ const TURNS_MAX: u32 = 100_000;
 /// Signatures of which it is kept whether they are good.
 const VERDICTS_MAX: usize = 16 * 1024;
 
-/// The topology whose rooms need a relay.
-const STAR: &str = "star";
-
 /// A room and everything around it.
 pub(crate) struct World {
     now: Time,
@@ -58,6 +55,8 @@ pub(crate) struct World {
     seed: u64,
     room: usize,
     topology: String,
+    /// Whether the server has relays of its own.
+    has_relays: bool,
     mischief: Option<Mischief>,
     queue: Queue<Event>,
     schedule: Schedule,
@@ -142,13 +141,14 @@ impl World {
             queue.push(*at, Event::Act(place));
         }
         let mut dice = Dice::new(seed, room, 3);
-        let hub = HubSide::new(room, scenario.topology == STAR, &mut dice);
+        let hub = HubSide::new(room, scenario.has_relays(), &mut dice);
         World {
             now: Time(0),
             end: schedule.end.max(Time(scenario.seconds * 1_000_000)),
             seed,
             room,
             topology: scenario.topology.clone(),
+            has_relays: scenario.has_relays(),
             mischief: scenario.faults.mischief,
             queue,
             schedule,
@@ -185,11 +185,6 @@ impl World {
         }
         self.final_checks();
         self.now
-    }
-
-    /// Whether the server has relays of its own.
-    fn has_relays(&self) -> bool {
-        self.topology == STAR
     }
 
     /// What the machines put out, in one number.

@@ -312,6 +312,8 @@ pub struct Hub {
     star: Option<relay::Wish>,
     /// Whether the server was asked for a relay.
     wants_relay: bool,
+    /// When it should be there at the latest.
+    relay_due: Option<Time>,
     /// When the plan is to be looked at next.
     plan_at: Option<Time>,
     shutting_down: bool,
@@ -345,6 +347,7 @@ impl Hub {
             traffic_changed: false,
             star: None,
             wants_relay: false,
+            relay_due: None,
             plan_at: None,
             shutting_down: false,
             outputs: VecDeque::new(),
@@ -388,7 +391,7 @@ impl Hub {
             self.examine(now, id);
         }
         self.tend_plan(now);
-        self.tend_relay();
+        self.tend_relay(now);
     }
 
     /// The next thing to do.

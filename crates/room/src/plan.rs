@@ -110,7 +110,7 @@ pub enum Event<'a> {
         profile: Profile,
     },
     /// A member will leave soon: nobody is to depend on it any more. Whoever did is linked elsewhere; the old links stay
-    /// until [`Planner::retire`].
+    /// until [`Planner::retire`], and one, where it has any, until it leaves. In a mesh nobody depends on a relay.
     Drain(MemberId),
     /// How long a message takes over some of a member's links, one way, as it has measured.
     Measured {
@@ -313,6 +313,11 @@ impl Planner {
             self.switch = Switch::None;
         }
         self.links.clear_all(mask);
+        let mut draft = draft_of(self.seed, self.events, &self.members, &mut self.links, &NoDistance, &[]);
+        self.plan.release(&mut draft);
+        if let Switch::Begun(plan) = &mut self.switch {
+            plan.release(&mut draft);
+        }
         self.links.settle(&self.members)
     }
 
@@ -350,6 +355,16 @@ impl Planner {
             Switch::Committed(old) => Some(old.topology()),
             _ => None,
         }
+    }
+
+    /// Whether a member is said to leave soon, by [`Event::Drain`].
+    pub fn is_draining(&self, id: MemberId) -> bool {
+        self.members.slot(id).is_some_and(|slot| self.members.draining(slot))
+    }
+
+    /// Whether that is so of any.
+    pub fn is_anybody_draining(&self) -> bool {
+        self.members.leaving().next().is_some()
     }
 
     /// The topology that the room should move to now, as [`Event::Pin`], [`Event::Stats`] and [`Event::Tick`] have it;

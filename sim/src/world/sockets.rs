@@ -300,8 +300,7 @@ impl World {
 
     pub(super) fn hub_start(&mut self) {
         if self.hub.hub.is_none() {
-            let relay = self.has_relays();
-            self.hub.start(self.room, relay, self.now, &mut self.dice);
+            self.hub.start(self.room, self.has_relays, self.now, &mut self.dice);
         }
     }
 

@@ -1,10 +1,13 @@
 //! Relays: asking the server for one where a room needs it, and letting them go without anybody's losing anything.
 
-use super::{Hub, Output, switch::Move};
+use super::{
+    Hub, Output,
+    switch::{Move, opened},
+};
 use crate::{
     id::MemberId,
     limits,
-    plan::{Event, NoDistance, Topology},
+    plan::{Event, LinkOp, NoDistance, Topology},
     time::Time,
     wire::signal::{RefusalCode, Refused},
 };
@@ -39,7 +42,7 @@ impl Hub {
 
     /// Lets the server know whether the room wants a relay of its own. One that came is kept as long as the room is, or is
     /// to be, a star: it takes over when others fail.
-    pub(super) fn tend_relay(&mut self) {
+    pub(super) fn tend_relay(&mut self, now: Time) {
         let star = self.star.is_some()
             || self.pinned == Some(Topology::Star)
             || self.planner.lacks_relay()
@@ -51,8 +54,18 @@ impl Hub {
             && !self.shutting_down
             && (self.wants_relay || !self.planner.offers(Topology::Star));
         if std::mem::replace(&mut self.wants_relay, wanted) != wanted {
+            self.relay_due = wanted.then(|| now + limits::RELAY_TIMEOUT);
             self.outputs.push_back(Output::Relay { wanted });
         }
+    }
+
+    /// Whether a tree would only take the place of a star whose relay is on its way, in a room that does well meanwhile: it is
+    /// no star yet, or one by a relay that will leave.
+    pub(super) fn is_stopgap(&self, now: Time, to: Topology) -> bool {
+        to == Topology::Tree
+            && self.pinned == Some(Topology::Star)
+            && (self.planner.topology() != Topology::Star || self.planner.is_anybody_draining())
+            && self.relay_due.is_some_and(|due| now < due)
     }
 
     /// A relay will leave: whoever hangs on it is linked elsewhere first. It leaves when its links are closed.
@@ -62,11 +75,27 @@ impl Hub {
             let refused = Refused::of_message(RefusalCode::NotAllowed, message, "say leave to leave the room");
             return self.refuse_message(conn, refused);
         }
+        if self.planner.is_draining(id) {
+            return;
+        }
         let ops = self.planner.apply(&Event::Drain(id), &NoDistance);
         self.tell_links(&ops, None);
-        if matches!(self.moving, Move::None) {
-            self.moving = Move::Committed { from: now + limits::RETIRE_AFTER, by: now + limits::RETIRE_BY };
+        // Without links it leaves at once.
+        if self.planner.links_of(id).next().is_some() {
+            self.give_way(now, &ops);
         }
+    }
+
+    /// A relay's links are to go when those that take their place are up, which has as much time as a new topology's has.
+    pub(super) fn give_way(&mut self, now: Time, ops: &[LinkOp]) {
+        self.moving = match std::mem::replace(&mut self.moving, Move::None) {
+            Move::None => Move::retiring(now, ops),
+            Move::Committed { mut awaited, .. } => {
+                awaited.extend(ops.iter().filter_map(opened));
+                Move::Committed { from: now + limits::RETIRE_AFTER, by: now + limits::RETIRE_BY, awaited }
+            }
+            opening @ Move::Opening { .. } => opening,
+        };
         let look = now + limits::SWITCH_LOOK;
         self.plan_at = Some(self.plan_at.map_or(look, |at| at.min(look)));
     }

@@ -103,6 +103,9 @@ impl Hub {
             }
         }
         self.tell_links(&ops, Some(id));
+        if profile.relay && self.planner.is_anybody_draining() {
+            self.give_way(now, &ops);
+        }
         self.recheck_arrival(id);
         // Whoever may not choose is told so by the room's being as it is.
         if wish.is_some() {

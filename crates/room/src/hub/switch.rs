@@ -32,11 +32,21 @@ pub(super) enum Move {
         /// Until when it may be put off.
         by: Time,
     },
-    /// The new topology has taken over; the old links go between these times.
+    /// The new topology, or what takes a drained relay's place, has taken over; the old links go between these times.
     Committed {
         from: Time,
         by: Time,
+        /// Links in place of a drained relay's that are not up yet.
+        awaited: BTreeSet<(MemberId, MemberId)>,
     },
+}
+
+impl Move {
+    /// Links are to be given up that these take the place of.
+    pub(super) fn retiring(now: Time, ops: &[LinkOp]) -> Move {
+        let awaited = ops.iter().filter_map(opened).collect();
+        Move::Committed { from: now + limits::RETIRE_AFTER, by: now + limits::RETIRE_BY, awaited }
+    }
 }
 
 impl Hub {
@@ -121,9 +131,7 @@ impl Hub {
                 self.sum_traffic();
                 let ops = self.planner.apply(&Event::Tick(now), &NoDistance);
                 self.tell_links(&ops, None);
-                if let Some(to) = self.planner.due() {
-                    self.begin(now, to);
-                }
+                self.begin_if_due(now);
             }
             Move::Opening { total, mut awaited, deadline, before, by } => {
                 awaited.retain(|(a, b)| self.planner.linked(*a, *b) && !self.is_up(*a, *b));
@@ -140,14 +148,22 @@ impl Hub {
                     // Most of it cannot be had: the room stays as it is.
                     let ops = self.planner.abort();
                     self.tell_links(&ops, None);
+                    if self.planner.is_anybody_draining() {
+                        self.moving = Move::retiring(now, &[]);
+                    }
                 }
             }
-            Move::Committed { from, by } => {
-                if now >= by || (now >= from && !self.somebody_is_stranded()) {
+            Move::Committed { from, by, mut awaited } => {
+                awaited.retain(|(a, b)| self.planner.linked(*a, *b) && !self.is_up(*a, *b));
+                if now >= by || (now >= from && awaited.is_empty() && !self.somebody_is_stranded()) {
                     let ops = self.planner.retire();
                     self.tell_links(&ops, None);
+                    // Somebody may have asked for another topology meanwhile.
+                    self.begin_if_due(now);
                 } else {
-                    self.moving = Move::Committed { from, by };
+                    self.moving = Move::Committed { from, by, awaited };
+                    // A drained relay keeps nobody from moving on: its links go with those of the old topology.
+                    self.begin_if_due(now);
                 }
             }
         }
@@ -166,6 +182,13 @@ impl Hub {
         self.planner.topology() != Topology::Mesh
     }
 
+    /// Moves the room to another topology where that is due, and the room is not moving.
+    fn begin_if_due(&mut self, now: Time) {
+        if let Some(to) = self.planner.due().filter(|to| !self.is_stopgap(now, *to)) {
+            self.begin(now, to);
+        }
+    }
+
     fn begin(&mut self, now: Time, to: Topology) {
         let ops = self.planner.begin(to, &NoDistance);
         let awaited: BTreeSet<_> = ops.iter().filter_map(opened).collect();
@@ -181,7 +204,7 @@ impl Hub {
         let ops = self.planner.commit(&NoDistance);
         self.tell_links(&ops, None);
         self.tell_topology(from);
-        self.moving = Move::Committed { from: now + limits::RETIRE_AFTER, by: now + limits::RETIRE_BY };
+        self.moving = Move::retiring(now, &[]);
     }
 
     /// Whether a link is up, by the word of either end.
@@ -221,7 +244,7 @@ impl Hub {
 }
 
 /// The link that an operation opens.
-fn opened(op: &LinkOp) -> Option<(MemberId, MemberId)> {
+pub(super) fn opened(op: &LinkOp) -> Option<(MemberId, MemberId)> {
     match *op {
         LinkOp::Open { offerer, answerer } => Some((offerer, answerer)),
         _ => None,

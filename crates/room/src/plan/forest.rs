@@ -97,8 +97,16 @@ impl Forest {
     }
 
     pub(super) fn drain(&mut self, draft: &mut Draft<'_>, slot: Slot) {
+        let backups: Vec<Slot> = draft.links.among(slot, BACKUPS).collect();
+        for peer in &backups {
+            draft.links.take(slot, *peer, Tag::Parting);
+            draft.links.clear(slot, *peer, BACKUPS);
+        }
         for stripe in &mut self.stripes {
             stripe.drain(draft, slot);
+        }
+        for peer in backups {
+            self.tend(draft, peer);
         }
     }
 
@@ -188,7 +196,8 @@ impl Forest {
     /// Sees to it that a member has backup parents which are of use to it, as far as links are to be had.
     fn tend(&mut self, draft: &mut Draft<'_>, slot: Slot) {
         let home = &self.stripes[self.home(slot)];
-        if !home.placed(slot) || !draft.members.present(slot) || home.root() == Some(slot) {
+        let is_there = home.placed(slot) && draft.members.present(slot) && !draft.members.draining(slot);
+        if !is_there || home.root() == Some(slot) {
             return;
         }
         let tag = |peer: Slot| Tag::Backup { lower: slot < peer };

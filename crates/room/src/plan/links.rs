@@ -15,7 +15,7 @@ pub(super) enum Tag {
     Mesh,
     /// The ends are neighbours in a cycle of the small world.
     Cycle(usize),
-    /// One end is away and has lost its neighbours in a cycle; this keeps it in the room.
+    /// One end is in no cycle, since it is away and has lost its neighbours, or drains; this keeps it in the room.
     Held,
     /// One end is the other's parent in a stripe of the forest.
     Stripe(usize),

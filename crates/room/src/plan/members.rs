@@ -332,6 +332,11 @@ impl Members {
         self.draining.contains(&slot)
     }
 
+    /// Those who are about to leave, present or not.
+    pub(super) fn leaving(&self) -> impl Iterator<Item = Slot> {
+        self.draining.iter().copied()
+    }
+
     pub(super) fn present(&self, slot: Slot) -> bool {
         self.spots.get(slot.index()).is_some_and(|spot| spot.is(PRESENT))
     }

@@ -20,6 +20,19 @@ pub(super) fn join(draft: &mut Draft<'_>, slot: Slot) {
     }
 }
 
+/// Nothing depends on a relay here. Links that it has nevertheless, as those that it held when the hub restarted, stay until
+/// what goes over them has another way.
+pub(super) fn drain(draft: &mut Draft<'_>, slot: Slot) {
+    if !draft.members.profile(slot).relay {
+        return;
+    }
+    let peers: Vec<Slot> = draft.links.among(slot, Tag::Mesh.bit()).collect();
+    for peer in peers {
+        draft.links.take(slot, peer, Tag::Parting);
+        draft.links.give_back(slot, peer, Tag::Mesh);
+    }
+}
+
 /// Keeps all links that an away member has.
 pub(super) fn adopt(draft: &mut Draft<'_>, slot: Slot) -> bool {
     let peers: Vec<Slot> = draft.links.of(slot).collect();

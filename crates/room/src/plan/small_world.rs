@@ -9,6 +9,9 @@
 //! An away member keeps its place while its neighbours stay. Where one of them goes, closing ranks would give the away
 //! member a link that it cannot be told of, so it is passed over: it keeps its links as *held*, and is spliced in anew
 //! when it is back.
+//!
+//! A member that drains is taken out of the cycles. Its links are held, and what is pushed goes over them as before, until those
+//! that take their place have had time to open; then it is a leaf, with one link, until it leaves.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -103,28 +106,28 @@ impl SmallWorld {
 
     pub(super) fn join(&mut self, draft: &mut Draft<'_>, slot: Slot) {
         self.enter_cycles(draft, slot);
-        self.span.enter(slot);
-        self.span.mend(draft, vec![slot]);
+        self.settle(draft, slot);
     }
 
     pub(super) fn back(&mut self, draft: &mut Draft<'_>, slot: Slot) {
         self.enter_cycles(draft, slot);
-        let held: Vec<Slot> = draft.links.among(slot, Tag::Held.bit()).collect();
-        for peer in held {
-            // The other may hang on this link alone.
-            if draft.members.present(peer) || self.cycles[0].contains(peer) {
-                draft.links.give_back(slot, peer, Tag::Held);
+        if self.cycles[0].contains(slot) {
+            let held: Vec<Slot> = draft.links.among(slot, Tag::Held.bit()).collect();
+            for peer in held {
+                // The other may hang on this link alone.
+                if self.cycles[0].contains(peer) {
+                    draft.links.give_back(slot, peer, Tag::Held);
+                }
             }
         }
-        self.span.enter(slot);
-        self.span.mend(draft, vec![slot]);
+        self.settle(draft, slot);
     }
 
     pub(super) fn leave(&mut self, draft: &mut Draft<'_>, slot: Slot) {
         let peers: SmallVec<[Slot; limits::SMALL_WORLD_DEGREE_MAX]> = draft.links.of(slot).collect();
         draft.fetch(&peers);
         self.span.fetch(&peers);
-        let orphans = self.span.leave(draft, slot);
+        let mut orphans = self.span.leave(draft, slot);
         for cycle in &mut self.cycles {
             cycle.splice_out(draft, slot);
         }
@@ -132,7 +135,40 @@ impl SmallWorld {
         for peer in held {
             draft.links.give_back(slot, peer, Tag::Held);
         }
+        orphans.append(&mut self.moor(draft, slot));
         self.span.mend(draft, orphans);
+    }
+
+    /// Nobody is to depend on a member any more. What is pushed goes on as before, until [`SmallWorld::release`].
+    pub(super) fn drain(&mut self, draft: &mut Draft<'_>, slot: Slot) {
+        for cycle in &mut self.cycles {
+            cycle.pass_over(draft, slot);
+        }
+        let roots = self.moor(draft, Slot::NONE);
+        if !roots.is_empty() || !self.span.is_whole() {
+            self.span.mend(draft, roots);
+        }
+    }
+
+    /// Has those who drain keep one link each, beside those that somebody hangs on who cannot be told of another.
+    pub(super) fn release(&mut self, draft: &mut Draft<'_>) {
+        let leaving: Vec<Slot> = draft.members.leaving().collect();
+        for slot in leaving {
+            let held: Vec<Slot> = draft.links.among(slot, Tag::Held.bit()).collect();
+            let Some(kept) = held.iter().copied().find(|peer| self.cycles[0].contains(*peer)) else { continue };
+            let released: Vec<Slot> =
+                held.into_iter().filter(|peer| *peer != kept && !self.hangs_on(draft, *peer, slot)).collect();
+            if released.is_empty() {
+                continue;
+            }
+            let orphans = self.span.leave(draft, slot);
+            for peer in released {
+                draft.links.give_back(slot, peer, Tag::Held);
+            }
+            self.span.mend(draft, orphans);
+            self.span.enter(slot);
+            self.span.mend(draft, vec![slot]);
+        }
     }
 
     /// The member may hold more links or fewer than before.
@@ -144,7 +180,8 @@ impl SmallWorld {
         if draft.members.present(slot) {
             self.enter_cycles(draft, slot);
         }
-        self.span.mend(draft, Vec::new());
+        let roots = self.moor(draft, Slot::NONE);
+        self.span.mend(draft, roots);
     }
 
     /// Keeps an away member that no cycle could take in by a link that it has.
@@ -224,8 +261,49 @@ impl SmallWorld {
         }
     }
 
-    /// How many cycles a member takes part in: two of its links stay free for moving to another topology.
+    /// Takes a member that has its links into the tree.
+    fn settle(&mut self, draft: &mut Draft<'_>, slot: Slot) {
+        self.span.enter(slot);
+        let mut roots = self.moor(draft, Slot::NONE);
+        roots.push(slot);
+        self.span.mend(draft, roots);
+    }
+
+    /// Sees to it that everybody who drains and is present has a link to somebody in the first cycle, or where nobody is there who
+    /// could be told of one to another who drains; but for `gone`. Gives those who are new to the tree.
+    fn moor(&mut self, draft: &mut Draft<'_>, gone: Slot) -> Vec<Slot> {
+        let members = draft.members;
+        let mut roots = Vec::new();
+        let leaving = || members.leaving().filter(|slot| *slot != gone && members.present(*slot));
+        for slot in leaving() {
+            if draft.links.among(slot, Tag::Held.bit()).any(|peer| self.cycles[0].contains(peer)) {
+                continue;
+            }
+            let (before, from) = members.live.split_at(draft.draw(members.live.len()));
+            let somebody = from.iter().chain(before).copied().find(|peer| self.cycles[0].contains(*peer));
+            let peer = somebody.or_else(|| leaving().next());
+            if let Some(peer) = peer.filter(|peer| *peer != slot) {
+                draft.links.take(slot, peer, Tag::Held);
+            }
+            if !self.span.knows(slot) {
+                self.span.enter(slot);
+                roots.push(slot);
+            }
+        }
+        roots
+    }
+
+    /// Whether a member that cannot be told of another link has none but the one to `slot`.
+    fn hangs_on(&self, draft: &Draft<'_>, member: Slot, slot: Slot) -> bool {
+        let mut links = draft.links.among(member, CYCLES | Tag::Held.bit());
+        !draft.members.present(member) && links.all(|peer| peer == slot)
+    }
+
+    /// How many cycles a member takes part in: two of its links stay free for moving to another topology. Who drains is in none.
     fn cycles_of(&self, draft: &Draft<'_>, slot: Slot) -> usize {
+        if draft.members.draining(slot) {
+            return 0;
+        }
         let links = usize::from(draft.members.max_links(slot));
         (links.saturating_sub(2) / 2).clamp(1, self.cycles.len())
     }
@@ -349,7 +427,7 @@ impl Cycle {
         }
     }
 
-    /// Takes an away member out, and keeps its links.
+    /// Takes a member that is away, or drains, out, and keeps its links.
     fn pass_over(&mut self, draft: &mut Draft<'_>, slot: Slot) {
         self.hold(draft, slot);
         self.splice_out(draft, slot);

@@ -35,6 +35,9 @@ struct Node {
 const UNKNOWN: Node = Node { parent: Slot::NONE, depth: u32::MAX };
 type Neighbours = SmallVec<[(u32, Slot); limits::SMALL_WORLD_DEGREE_MAX]>;
 
+/// So much deeper count those who drain, where there is a choice.
+const LAST: u32 = u32::MAX / 2;
+
 /// The links that the tree may use.
 const USABLE: u16 = CYCLES | Tag::Held.bit();
 
@@ -126,6 +129,11 @@ impl Span {
         self.improve(draft, VecDeque::from([next]));
     }
 
+    /// Whether no part of it is without a way to the rest.
+    pub(super) fn is_whole(&self) -> bool {
+        self.loose.is_empty()
+    }
+
     pub(super) fn knows(&self, slot: Slot) -> bool {
         self.nodes.get(slot.index()).is_some_and(|node| node.depth != u32::MAX)
     }
@@ -163,6 +171,7 @@ impl Span {
     fn exit(&self, draft: &Draft<'_>, slot: Slot, top: Slot) -> Option<Slot> {
         let neighbours = draft.links.among(slot, USABLE).filter_map(|peer| {
             let depth = self.nodes.get(peer.index()).map_or(u32::MAX, |node| node.depth);
+            let depth = if draft.members.draining(peer) { depth.saturating_add(LAST) } else { depth };
             (depth != u32::MAX).then_some((depth, peer))
         });
         let mut neighbours: Neighbours = neighbours.collect();
@@ -185,7 +194,8 @@ impl Span {
                 continue;
             }
             let depth = self.nodes[mover.index()].depth;
-            let known = draft.links.among(mover, USABLE).filter(|peer| self.knows(*peer));
+            let usable = draft.links.among(mover, USABLE).filter(|peer| !draft.members.draining(*peer));
+            let known = usable.filter(|peer| self.knows(*peer));
             let best = known.min_by_key(|peer| (self.nodes[peer.index()].depth, *peer));
             // Who is shallower cannot be below.
             if let Some(parent) =

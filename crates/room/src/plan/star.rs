@@ -31,6 +31,13 @@ impl Star {
 
     pub(super) fn join(&mut self, draft: &mut Draft<'_>, slot: Slot) {
         self.enter(draft, slot);
+        if Star::capacity(draft.members, slot) > 0 {
+            // It takes over from those that have waited for it.
+            for leaving in draft.members.leaving() {
+                self.tree.lift(draft.members, leaving);
+                self.tree.drain(draft, leaving);
+            }
+        }
         self.improve(draft);
     }
 

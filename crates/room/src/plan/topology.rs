@@ -158,9 +158,17 @@ impl Plan {
 
     pub(super) fn drain(&mut self, draft: &mut Draft<'_>, slot: Slot) {
         match self {
-            Plan::Mesh | Plan::SmallWorld(_) => {}
+            Plan::Mesh => mesh::drain(draft, slot),
+            Plan::SmallWorld(world) => world.drain(draft, slot),
             Plan::Forest(forest) => forest.drain(draft, slot),
             Plan::Star(star) => star.drain(draft, slot),
+        }
+    }
+
+    /// What took the place of the links of those who drain has had its time.
+    pub(super) fn release(&mut self, draft: &mut Draft<'_>) {
+        if let Plan::SmallWorld(world) = self {
+            world.release(draft);
         }
     }
 

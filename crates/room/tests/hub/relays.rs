@@ -133,6 +133,101 @@ fn a_relay_that_drains_is_taken_over_before_its_links_close() {
     assert_eq!(table.refusal(conns[0]), (RefusalCode::NotAllowed, false));
 }
 
+/// Everybody says that the links that it has are up.
+fn all_up(table: &mut Table, conns: &[ConnId], numbers: &[u8]) {
+    for (conn, number) in conns.iter().zip(numbers) {
+        let others: Vec<u8> = numbers.iter().copied().filter(|other| other != number).collect();
+        table.report(*conn, &others, &[], &[]);
+    }
+}
+
+/// The star with its relay, number 9, has become another topology, and its own links are gone.
+fn moved_on(topology: &str) -> (Table, Vec<ConnId>) {
+    let (mut table, mut conns) = room();
+    star(&mut table, &mut conns);
+    table.pass_alive(limits::RETIRE_BY, &conns);
+    pin(&mut table, conns[0], topology);
+    table.pass_alive(Micros::from_secs(1), &conns);
+    all_up(&mut table, &conns, &[1, 2, 3, 4, 9]);
+    table.pass_alive(limits::RETIRE_AFTER + Micros::from_secs(1), &conns);
+    assert_eq!(table.hub.planner().topology().as_str(), topology);
+    assert!(table.hub.planner().retiring().is_none() && !table.wants_relay, "{topology}");
+    (table, conns)
+}
+
+#[test]
+fn a_relay_that_drains_is_let_go_soon_whatever_the_room_is() {
+    for topology in ["mesh", "small-world", "tree"] {
+        let (mut table, conns) = moved_on(topology);
+        let links = |table: &Table| table.hub.planner().links_of(id(9)).count();
+        let before = links(&table);
+        assert_eq!(before == 0, topology == "mesh");
+        table.say(conns[4], ClientMessage::Drain {});
+        assert_eq!(links(&table), before, "{topology}: make before break");
+        // What takes its place is not up yet.
+        table.pass_alive(limits::RETIRE_AFTER + Micros::from_secs(1), &conns);
+        all_up(&mut table, &conns, &[1, 2, 3, 4, 9]);
+        table.pass_alive(Micros::from_millis(500), &conns);
+        assert!(links(&table) <= 1, "{topology}");
+        table.say(conns[4], ClientMessage::Leave {});
+        assert_eq!(table.gone(conns[0]), [(9, GoneReason::Left)]);
+    }
+}
+
+#[test]
+fn what_takes_a_drained_relays_place_is_waited_for() {
+    let (mut table, conns) = moved_on("small-world");
+    let links = |table: &Table| table.hub.planner().links_of(id(9)).count();
+    let before = links(&table);
+    for number in MEMBERS {
+        // They were members of a mesh once: what was reported then counts no more.
+        table.report(conns[usize::from(number) - 1], &[], &[], &MEMBERS);
+    }
+    table.say(conns[4], ClientMessage::Drain {});
+    table.pass_alive(limits::RETIRE_AFTER + Micros::from_secs(2), &conns);
+    assert_eq!(links(&table), before, "nothing of it is up");
+    // Whoever says it again wins nothing by it.
+    table.say(conns[4], ClientMessage::Drain {});
+    table.pass_alive(limits::RETIRE_BY, &conns);
+    assert_eq!(links(&table), 1, "it is not waited for without end");
+}
+
+#[test]
+fn a_star_that_is_asked_for_while_its_relay_goes_has_another() {
+    for topology in ["mesh", "small-world", "tree"] {
+        // The wish comes after the relay's word, or just before.
+        for drains_first in [true, false] {
+            let (mut table, mut conns) = moved_on(topology);
+            let asker = conns[0];
+            drop(table.inbox(asker));
+            if drains_first {
+                table.say(conns[4], ClientMessage::Drain {});
+                pin(&mut table, asker, "star");
+            } else {
+                pin(&mut table, asker, "star");
+                table.say(conns[4], ClientMessage::Drain {});
+            }
+            assert!(table.wants_relay, "{topology}");
+            table.pass_alive(Micros::from_millis(500), &conns);
+            conns.push(table.join_as(relay(10, 100), Some(Grant::relay())));
+            for _ in 0..4 {
+                all_up(&mut table, &conns, &[1, 2, 3, 4, 9, 10]);
+                table.pass_alive(Micros::from_millis(500), &conns);
+            }
+            assert_eq!(table.hub.planner().topology(), Topology::Star, "{topology}");
+            let inbox = table.inbox(asker);
+            let refused = inbox.iter().any(|message| matches!(message, ServerMessage::Refused(_)));
+            let others = |message: &&ServerMessage| matches!(message, ServerMessage::Topology(change) if change.to != topology && change.to != "star");
+            assert!(!refused && !inbox.iter().any(|message| others(&message)), "{topology}: {inbox:?}");
+            table.pass_alive(limits::RETIRE_AFTER + Micros::from_secs(1), &conns);
+            for number in MEMBERS {
+                let links: Vec<_> = table.hub.planner().links_of(id(number)).map(|(peer, _)| peer).collect();
+                assert_eq!(links, [id(10)], "{topology}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_star_that_loses_its_only_relay_becomes_a_tree_and_a_star_again() {
     let (mut table, mut conns) = room();

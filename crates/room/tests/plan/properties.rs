@@ -92,10 +92,13 @@ fn play(seed: u64, config: &Config, steps: &[Step]) -> Vec<LinkOp> {
             Step::Profile(who, profile) => drop(table.apply(&Event::Profile { id: id(*who), profile: *profile })),
             Step::Drain(who) => {
                 let eager = table.eager.clone();
+                let held: Vec<_> = table.planner.links_of(id(*who)).collect();
                 for op in table.apply(&Event::Drain(id(*who))) {
                     let LinkOp::Close(a, b) = op else { continue };
                     assert!(!eager.contains(&(a.min(b), a.max(b))), "closed before its successor is up: {op:?}");
                 }
+                let lost = held.iter().find(|(peer, _)| !table.planner.linked(id(*who), *peer));
+                assert_eq!(lost, None, "a link of who drains was closed before its successor is up");
             }
             Step::Rate(rate_kbps) => {
                 let stats =

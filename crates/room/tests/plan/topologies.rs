@@ -230,6 +230,67 @@ fn whoever_hangs_on_a_draining_relay_is_linked_to_another_first() {
 }
 
 #[test]
+fn a_relay_that_drains_keeps_its_links_until_others_take_their_place_and_then_one() {
+    for topology in [Topology::SmallWorld, Topology::Tree, Topology::Star] {
+        let mut table = Table::of(topology, 50, |number| if number < 2 { relay(200) } else { usual(number) });
+        let (before, eager) = (table.neighbours(), table.eager.clone());
+        let ops = table.apply(&Event::Drain(id(0)));
+        assert!(!ops.iter().any(|op| matches!(op, LinkOp::Close(..))), "{topology}: {ops:?}");
+        assert!(ops.iter().any(|op| matches!(op, LinkOp::Open { .. })), "{topology}: nothing takes its place");
+        assert_eq!(table.neighbours()[&id(0)], before[&id(0)], "{topology}");
+        table.check("draining");
+        if topology == Topology::SmallWorld {
+            assert_eq!(table.eager, eager, "what is pushed goes on as before");
+            assert_eq!(table.planner.rings_of(id(0)), []);
+        }
+        assert_eq!(table.apply(&Event::Drain(id(0))), []);
+        table.retire();
+        table.check("retired");
+        let links = |table: &Table| table.neighbours()[&id(0)].len();
+        assert_eq!(links(&table), 1, "{topology}");
+
+        for number in 50..70 {
+            table.join(number, usual(number));
+            table.apply(&Event::Leave(id(number - 40)));
+            table.apply(&Event::Tick(Time(number * 1_000_000)));
+            table.check("others come and go");
+            assert_eq!(links(&table), 1, "{topology}: nobody new hangs on it");
+        }
+        for to in [Topology::SmallWorld, Topology::Tree, Topology::Mesh, Topology::SmallWorld] {
+            table.begin(to);
+            table.commit();
+            table.retire();
+            table.check("moved");
+            assert_eq!(links(&table), usize::from(to != Topology::Mesh), "{topology} to {to}");
+        }
+    }
+}
+
+#[test]
+fn a_small_world_of_relays_that_drain_has_room_for_newcomers() {
+    let mut table = Table::of(Topology::SmallWorld, 4, |_| relay(50));
+    for number in 0..4 {
+        table.apply(&Event::Drain(id(number)));
+        table.check("draining");
+    }
+    table.retire();
+    table.check("all drain");
+    for number in 4..12 {
+        table.join(number, usual(number));
+        table.check("a newcomer");
+    }
+    table.retire();
+    table.check("retired");
+    for number in 0..4 {
+        assert_eq!(table.neighbours()[&id(number)].len(), 1);
+    }
+    for number in 0..4 {
+        table.apply(&Event::Leave(id(number)));
+        table.check("gone");
+    }
+}
+
+#[test]
 fn a_room_moves_between_all_topologies_while_members_come_and_go() {
     let profile = |number: u64| if number.is_multiple_of(20) { relay(100) } else { usual(number) };
     for from in Topology::ALL {
