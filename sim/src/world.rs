@@ -576,6 +576,30 @@ mod tests {
     }
 
     #[test]
+    fn a_member_that_hangs_keeps_no_star_waiting_that_lost_its_relay() {
+        for seed in 1..=6 {
+            let mut actions: Vec<(Time, Action)> = (0..6).map(|actor| (Time(0), Action::Enter(actor))).collect();
+            for number in 0..150 {
+                let saying = Saying::Message { to: To::Room, bytes: 100 };
+                actions.push((Time(8_000_000 + 100_000 * number), Action::Say { actor: 0, saying }));
+            }
+            actions.push((Time(12_000_000), Action::CrashRelay));
+            actions.push((Time(12_000_000), Action::Crash { actor: 5, hangs: true }));
+            let network = crate::Network { loss: 0.0, burst_starts: 0.0, ..crate::Network::default() };
+            let scenario = Scenario { seed, seconds: 0, topology: "star".to_owned(), network, ..Scenario::default() };
+            let mut world = World::of(&scenario, 0, Schedule::of(actions));
+            world.run();
+            assert!(world.checks.violations.is_empty(), "seed {seed}: {:#?}", world.checks.violations);
+            assert_eq!(world.checks.plan.topologies.first().map(String::as_str), Some("star"), "seed {seed}");
+            for receiver in 1..5 {
+                let latencies = &world.checks.delivery.latencies[&receiver];
+                assert_eq!(latencies.len(), 150, "seed {seed}");
+                assert!(latencies.iter().max() < Some(&5_000_000), "seed {seed}: {:?} us", latencies.iter().max());
+            }
+        }
+    }
+
+    #[test]
     fn a_reader_that_stops_slows_nobody_else() {
         let (calm, stalled) = (flood(false), flood(true));
         let slowest = |world: &World, receiver: usize| world.checks.delivery.latencies[&receiver].iter().copied().max();

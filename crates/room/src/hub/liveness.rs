@@ -79,7 +79,7 @@ impl Hub {
             return None;
         }
         let end = session.heard + limits::HUB_PING.times(3);
-        let alone = evidence.doubted && !evidence.held;
+        let alone = evidence.doubted && !evidence.held || evidence.outweighed;
         if let Some(pinged) = session.pinged {
             let answer_due = pinged + limits::PROBE_TIMEOUT;
             if now < answer_due {
@@ -121,6 +121,7 @@ impl Hub {
             return None;
         }
         let due = match evidence {
+            Evidence { outweighed: true, .. } => Some(now),
             Evidence { held: true, .. } => None,
             // Everybody who had a link to it has given it up.
             Evidence { witnessed: true, vouched: false, .. } => Some(now),

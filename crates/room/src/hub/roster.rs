@@ -81,6 +81,9 @@ pub(super) struct Evidence {
     pub(super) doubted: bool,
     /// It has, or had, links to members that are still here.
     pub(super) witnessed: bool,
+    /// It is a relay, and no fewer witnesses whose word counts doubt it than vouch for it. Whoever goes by mistake loses what
+    /// others owe to it; a relay has nothing to lose, and those who hang on it wait.
+    pub(super) outweighed: bool,
 }
 
 /// All members of a room.
@@ -355,20 +358,26 @@ impl Roster {
         let mut evidence = Evidence::default();
         let Some(session) = self.get(id) else { return evidence };
         evidence.doubted = session.contested;
+        let (mut doubters, mut holders) = (0_usize, 0_usize);
         for (witness, testimony) in &session.witnesses {
             let Some(witness) = self.get(*witness) else { continue };
             evidence.witnessed = true;
             match testimony {
-                Testimony::Doubts => evidence.doubted |= witness.conn.is_some(),
+                Testimony::Doubts => {
+                    evidence.doubted |= witness.conn.is_some();
+                    doubters += usize::from(witness.counts());
+                }
                 Testimony::Vouches => {
                     evidence.vouched = true;
                     evidence.held |= witness.counts();
+                    holders += usize::from(witness.counts());
                 }
             }
-            if evidence.held && evidence.doubted {
+            if evidence.held && evidence.doubted && !session.member.relay {
                 break;
             }
         }
+        evidence.outweighed = session.member.relay && doubters > 0 && doubters >= holders;
         evidence
     }
 
