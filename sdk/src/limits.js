@@ -212,6 +212,14 @@ export const GRAFT_HEED = secs(8);
 export const GAP_PATIENCE = secs(5);
 /** The same while links are to come: somebody may have it to whom there will be one. */
 export const GAP_PATIENCE_MAX = secs(30);
+/** How long no neighbour can bring a stream before a link to its origin is asked for. */
+export const RESCUE_AFTER = secs(1);
+/** How often it is asked for while it is not there. */
+export const RESCUE_AGAIN = secs(5);
+/** How long, at least, a chunk that no neighbour has is waited for once that link could be asked for. */
+export const RESCUE_PATIENCE = secs(10);
+/** Origins that are named in one report as out of reach. */
+export const RESCUES_ASKED = 8;
 /** What each link of a way costs beside its delay, in ms. */
 export const HOP_COST_MS = 25;
 /** The delay of a link that was not measured yet, one way. */
@@ -238,6 +246,8 @@ export const AHEAD_COUNT = 8;
 export const CACHE_BYTES = 4 * 1024 * 1024;
 /** Bytes of all streams that are so kept. */
 export const CACHE_TOTAL = 32 * 1024 * 1024;
+/** Bytes that a member so keeps of what it says itself to the room: it is asked when nobody else has it any more. */
+export const CACHE_OWN = 16 * 1024 * 1024;
 /** How long they are kept. */
 export const CACHE_AGE = secs(60);
 /** How long a stream is looked after whose origin has fallen silent: a lost way is mended at once. */
@@ -249,6 +259,10 @@ export const FIN_GRACE = secs(5);
  * offered that, too.
  */
 export const ENTRY_MARGIN = secs(1);
+/** How many times are remembered at which chunks came that are not kept any more … */
+export const MARKS = 64;
+/** … and how far they are apart at least. */
+export const MARK_EVERY = ENTRY_MARGIN;
 /** The same where a relay is the newcomer: since the one before it fell silent nobody may have got anything, and is waiting. */
 export const RELAY_MARGIN = GAP_PATIENCE_MAX;
 /** How long a `latest` value of somebody else waits before it goes over links that its origin's stream does not take. */

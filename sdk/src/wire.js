@@ -39,7 +39,7 @@ import { SIGNAL_MAX, WELCOME_MAX } from "./limits.js";
  *       topology?: string, agent?: string, relay?: RelayOffer, resume?: Resume }
  *   | { type: "signal", to: MemberId, attempt: number, data: Json }
  *   | { type: "links", up?: MemberId[], suspect?: MemberId[], down?: MemberId[], settled?: boolean, forged?: MemberId[],
- *       rtt?: Record<MemberId, number> }
+ *       lacks?: MemberId[], rtt?: Record<MemberId, number> }
  *   | { type: "attributes", op: number, set: Record<string, string | null> }
  *   | { type: "state", op: number, key: string, value: Json }
  *   | { type: "ping" }
@@ -370,6 +370,7 @@ const CLIENT = new Map(
       "down?": list(ID),
       "settled?": FLAG,
       "forged?": list(ID),
+      "lacks?": list(ID),
       "rtt?": map(NUMBER_32, ID),
     }),
     attributes: object({ op: NUMBER, set: map(nullable(TEXT)) }),

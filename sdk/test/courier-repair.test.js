@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { Courier } from "../src/courier.js";
-import { FIN_GRACE, GAP_PATIENCE } from "../src/limits.js";
+import { FIN_GRACE, GAP_PATIENCE, RESCUE_AGAIN } from "../src/limits.js";
 import { Net, bytes, id } from "./net.js";
 
 const SEEDS = [0, 1, 2, 3];
@@ -101,6 +101,34 @@ test("a change of plan loses nothing", () => {
     net.check([1, 2]);
     for (const { hops } of net.members.values()) assert.ok((hops.at(-1) ?? 0) <= 2, `seed ${seed}`);
   }
+});
+
+test("what no neighbour has any more is had over a link to its origin", () => {
+  const net = new Net(1);
+  for (const member of [1, 2, 3]) {
+    const courier = net.add(member);
+    courier.metAll();
+    for (const other of [1, 2, 3]) if (other !== member) courier.entered(net.now, id(other), 1);
+  }
+  net.link(1, 2, 10, true);
+  net.link(2, 3, 10, true);
+  net.say(1, "a");
+  net.run(1_000_000);
+  net.unlink(2, 3);
+  for (let n = 0; n < 400; n++) {
+    net.say(1, new Uint8Array(16_000));
+    net.run(5_000);
+  }
+  net.link(2, 3, 10, true);
+  net.run(4_000_000);
+  assert.deepEqual([net.node(3).unreached, net.node(2).unreached], [[1], []]);
+  net.link(1, 3, 10, false);
+  net.run(1_000_000);
+  net.unlink(1, 3);
+  net.say(1, "b");
+  net.run(2 * RESCUE_AGAIN);
+  net.check([1]);
+  assert.equal(net.node(3).unreached.length, 1);
 });
 
 test("what is in no cache any more is a gap", () => {

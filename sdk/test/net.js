@@ -69,6 +69,8 @@ export class Net {
       all: [],
       gaps: [],
       hops: [],
+      // Whose streams no neighbour could bring.
+      unreached: [],
       consumes: true,
       eager: new Set(),
       peers: new Set(),
@@ -197,6 +199,8 @@ export class Net {
       append(event.addressed ? node.told : node.heard, number(origin), payload);
     } else if (event.type === "gap") {
       node.gaps.push({ origin: number(origin), from: event.from, to: event.to });
+    } else if (event.type === "unreached") {
+      node.unreached.push(number(origin));
     } else if (event.type === "unroutable") {
       this.#agenda.add(this.now + 50_000, () => this.#route(member, number(event.to)));
     }

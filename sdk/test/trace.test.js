@@ -133,6 +133,8 @@ function eventToSerde({ type, ...body }) {
       return { sent: body.ticket };
     case "unroutable":
       return { unroutable: body.to };
+    case "unreached":
+      return { unreached: body.origin };
     case "message": {
       const { head, payload, ...rest } = body;
       return { message: { ...rest, ...head, payload: shorten(payload) } };

@@ -5,13 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use sim::{Report, Scenario};
 
 /// Seeds that found something once, and what it was.
-const FOUND: [(u64, &str); 6] = [
+const FOUND: [(u64, &str); 8] = [
     (9, "what came of somebody who had just left was given up although a slow neighbour was about to bring it"),
     (15, "a pair of a mesh that never connected got nothing of each other"),
     (20, "a member that the hub had lost for a moment began anew where others knew how far it was"),
     (26, "what neighbours told of a member while it was believed to be gone was not asked for when it came back"),
     (27, "after a restart of the hub, newcomers took those who came back for newcomers"),
+    (46, "who had newcomers for neighbours was told of a gap, although the origin had everything"),
     (51, "nobody vouched for where streams begin once a mesh had become a small world"),
+    (159, "who came back to a mesh and never had a link to an origin did not hear it once the room had moved"),
 ];
 
 /// Runs the scenarios of some seeds on all processors.

@@ -31,6 +31,7 @@ mod log;
 mod own;
 mod proof;
 mod receive;
+mod rescue;
 mod send;
 mod slab;
 mod stream;
@@ -172,6 +173,11 @@ pub enum Event {
     Unroutable {
         /// The addressee.
         to: MemberId,
+    },
+    /// No neighbour can bring what a member says to the room: a link to it may.
+    Unreached {
+        /// Whose stream.
+        origin: MemberId,
     },
     /// A message came: once, in its origin's order.
     Message {

@@ -302,6 +302,8 @@ pub struct Hub {
     moving: switch::Move,
     /// Links that the plan has closed and that newcomers hold on to; see `overlap`.
     overlap: BTreeSet<(MemberId, MemberId)>,
+    /// Of those, and of the plan's, the ones that somebody asked for, and until when they stay.
+    rescues: BTreeMap<(MemberId, MemberId), Time>,
     /// The topology that the room is to have; `None`: the one that fits.
     pinned: Option<Topology>,
     /// Whether somebody has chosen since this hub began.
@@ -342,6 +344,7 @@ impl Hub {
             state: SharedState::default(),
             moving: switch::Move::None,
             overlap: BTreeSet::new(),
+            rescues: BTreeMap::new(),
             pinned,
             is_chosen: false,
             traffic_changed: false,
@@ -442,7 +445,7 @@ impl Hub {
     fn message(&mut self, now: Time, id: MemberId, conn: ConnId, message: ClientMessage) {
         match message {
             ClientMessage::Signal(signal) => self.signal(id, conn, signal),
-            ClientMessage::Links(report) => self.report(id, report),
+            ClientMessage::Links(report) => self.report(now, id, report),
             ClientMessage::Attributes(change) => self.set_attributes(id, conn, change),
             ClientMessage::State(change) => self.set_state(now, id, conn, change),
             ClientMessage::Ping {} => self.send(vec![conn], ServerMessage::Pong {}),
@@ -483,7 +486,7 @@ impl Hub {
 
     /// Takes a member's report about its links in. What it says of members that the plan does not link it to counts
     /// for nothing; of members that the hub does not know (yet) the open links are remembered.
-    fn report(&mut self, id: MemberId, report: LinkReport) {
+    fn report(&mut self, now: Time, id: MemberId, report: LinkReport) {
         let about = |hub: &Hub, peer| peer != id && (hub.roster.get(peer).is_none() || hub.linked(id, peer));
         if report.settled {
             self.settled(id);
@@ -502,6 +505,9 @@ impl Hub {
             let way = |(peer, rtt_ms): (MemberId, u32)| (peer, Micros(u64::from(rtt_ms) * 500));
             let ways: Vec<_> = report.rtt.into_iter().take(limits::DISTANCES_TOLD).map(way).collect();
             self.planner.apply(&Event::Measured { id, ways: &ways }, &NoDistance);
+        }
+        for origin in report.lacks.into_iter().take(limits::RESCUES_ASKED) {
+            self.rescue(now, id, origin);
         }
         for peer in report.forged {
             if self.planner.linked(id, peer) && self.roster.accuse(id, peer) {
@@ -612,6 +618,7 @@ impl Hub {
         self.wakes.clear();
         self.recheck.clear();
         self.overlap.clear();
+        self.rescues.clear();
     }
 
     // ---- telling -------------------------------------------------------------------------------------------------

@@ -200,6 +200,14 @@ pub const GRAFT_HEED: Micros = Micros::from_secs(8);
 pub const GAP_PATIENCE: Micros = Micros::from_secs(5);
 /// The same while links are to come: somebody may have it to whom there will be one.
 pub const GAP_PATIENCE_MAX: Micros = Micros::from_secs(30);
+/// How long no neighbour can bring a stream before a link to its origin is asked for.
+pub const RESCUE_AFTER: Micros = Micros::from_secs(1);
+/// How often it is asked for while it is not there.
+pub const RESCUE_AGAIN: Micros = Micros::from_secs(5);
+/// How long, at least, a chunk that no neighbour has is waited for once that link could be asked for.
+pub const RESCUE_PATIENCE: Micros = Micros::from_secs(10);
+/// Origins that are named in one report as out of reach.
+pub const RESCUES_ASKED: usize = 8;
 /// What each link of a way costs beside its delay, in ms.
 pub const HOP_COST_MS: u64 = 25;
 /// The delay of a link that was not measured yet, one way.
@@ -226,6 +234,8 @@ pub const AHEAD_COUNT: u8 = 8;
 pub const CACHE_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of all streams that are so kept.
 pub const CACHE_TOTAL: usize = 32 * 1024 * 1024;
+/// Bytes that a member so keeps of what it says itself to the room: it is asked when nobody else has it any more.
+pub const CACHE_OWN: usize = 16 * 1024 * 1024;
 /// How long they are kept.
 pub const CACHE_AGE: Micros = Micros::from_secs(60);
 /// How long a stream is looked after whose origin has fallen silent: a lost way is mended at once.
@@ -235,6 +245,10 @@ pub const FIN_GRACE: Micros = Micros::from_secs(5);
 /// How long before a newcomer was heard of something may have been said by somebody who had heard of it already: it is
 /// offered that, too.
 pub const ENTRY_MARGIN: Micros = Micros::from_secs(1);
+/// How many times are remembered at which chunks came that are not kept any more …
+pub const MARKS: usize = 64;
+/// … and how far they are apart at least.
+pub const MARK_EVERY: Micros = ENTRY_MARGIN;
 /// The same where a relay is the newcomer: since the one before it fell silent nobody may have got anything, and is waiting.
 pub const RELAY_MARGIN: Micros = GAP_PATIENCE_MAX;
 /// How long a `latest` value of somebody else waits before it goes over links that its origin's stream does not take.
@@ -303,6 +317,10 @@ pub const SETTLE_BY: Micros = Micros::from_secs(20);
 pub const ELDERS_HELD: usize = 1;
 /// Links that newcomers of a room hold on to.
 pub const OVERLAP_MAX: usize = 16_384;
+/// Links of a member to others that cannot reach it, or that it cannot reach, over their neighbours …
+pub const RESCUE_LINKS: usize = 8;
+/// … and how long they stay after they were last asked for: an attempt, and time to get what was missing.
+pub const RESCUE_FOR: Micros = Micros::from_secs(12);
 /// How often a change of topology is looked after.
 pub const SWITCH_LOOK: Micros = Micros::from_millis(100);
 /// How long the links of a new topology have to open.

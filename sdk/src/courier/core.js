@@ -38,6 +38,7 @@ import { Lateness, Stream } from "./stream.js";
  * - `open`: the other end of a link has said HELLO.
  * - `sent`: a message was taken into its log: the next one may follow.
  * - `unroutable`: what was said to a member has no way to it; a route gives one.
+ * - `unreached`: no neighbour can bring what a member says to the room: a link to it may.
  * - `message`: a message came: once, in its origin's order. `addressed`: it was said to this member only; `seq` is the
  *   number of its last chunk, `hop` how many links it took.
  * - `sign`, `verify`: a text is to be signed, or its signature verified; answered by `signed` and `verified`.
@@ -48,6 +49,7 @@ import { Lateness, Stream } from "./stream.js";
  *   | { type: "open", peer: MemberId }
  *   | { type: "sent", ticket: number }
  *   | { type: "unroutable", to: MemberId }
+ *   | { type: "unreached", origin: MemberId }
  *   | { type: "message", origin: MemberId, addressed: boolean, seq: number, hop: number, head: Head, payload: Uint8Array }
  *   | { type: "sign", token: number, text: Uint8Array }
  *   | { type: "verify", token: number, key: string, text: Uint8Array, signature: Uint8Array }

@@ -63,7 +63,7 @@ function offered(core, { peer, offerFrom }, s) {
   const since = () => (offerFrom === undefined ? log.first : log.firstSince(offerFrom));
   switch (kind) {
     case "own":
-      return Math.max(core.expected.get(peer)?.from ?? since(), log.first);
+      return Math.max(core.expected.get(peer)?.from ?? since(), 1);
     case "room":
       // Whoever is not told of a stream knows that it has yet to begin. Of one that others have heard of, and this member has
       // not, somebody else must say where it begins.

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { CACHE_AGE, FRAME_COST } from "../limits.js";
+import { CACHE_AGE, FRAME_COST, MARKS, MARK_EVERY } from "../limits.js";
 import { Queue } from "./queue.js";
 
 /** `stamp` is its place among all chunks of this member, where it is one's own. @typedef {{ frame: Uint8Array, at: number, stamp: number }} Chunk */
@@ -19,6 +19,10 @@ export class Log {
   /** @type {Queue<Chunk>} */
   #chunks = new Queue();
   #bytes = 0;
+  /** When some of the chunks came that were let go of, the oldest first: a newcomer may be owed them. @type {{ at: number, seq: number }[]} */
+  #marks = [];
+  /** When the last of them came. @type {number | undefined} */
+  #droppedAt;
 
   /** @param {number} next the number of the next chunk */
   constructor(next) {
@@ -36,11 +40,15 @@ export class Log {
   }
 
   /**
-   * The first chunk that came at `time` or later.
+   * The first chunk that came at `time` or later. Where some were let go of that did, one of those, or a little earlier.
    *
    * @param {number} time
    */
   firstSince(time) {
+    if (this.#droppedAt !== undefined && this.#droppedAt >= time) {
+      const mark = this.#marks.findLast(({ at }) => at <= time) ?? this.#marks[0];
+      return mark?.seq ?? this.#first;
+    }
     let [low, high] = [0, this.#chunks.length];
     while (low < high) {
       const middle = (low + high) >> 1;
@@ -92,6 +100,8 @@ export class Log {
     this.#first = next;
     this.#chunks.take();
     this.#bytes = 0;
+    this.#marks = [];
+    this.#droppedAt = undefined;
   }
 
   /**
@@ -104,8 +114,22 @@ export class Log {
   trim(floor, share, now) {
     for (let chunk; this.#first < floor && (chunk = this.#chunks.first); ) {
       if (this.#bytes <= share && chunk.at + CACHE_AGE > now) return;
+      this.#mark(chunk.at);
       this.#dropFirst();
     }
+  }
+
+  /**
+   * Notes when the first chunk came.
+   *
+   * @param {number} at
+   */
+  #mark(at) {
+    this.#droppedAt = at;
+    const last = this.#marks.at(-1);
+    if (last && last.at + MARK_EVERY > at) return;
+    if (this.#marks.length >= MARKS) this.#marks.shift();
+    this.#marks.push({ at, seq: this.#first });
   }
 
   /**

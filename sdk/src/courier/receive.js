@@ -16,7 +16,7 @@ import { fillOwn } from "./own.js";
 import { acknowledge, prune, spread } from "./send.js";
 import { differs, isAuthentic, keepProof, proofCame } from "./trust.js";
 import { trim, weight } from "./upkeep.js";
-import { adopt, ahead, nearer, repaired, settleGap, tellCost, want } from "./ways.js";
+import { adopt, ahead, askOn, nearer, repaired, settleGap, tellCost, want } from "./ways.js";
 
 /** @import {Data, Have, Stream as StreamId} from "../frame.js" */
 /** @import {MemberId} from "../id.js" */
@@ -312,7 +312,11 @@ function have(core, at, { origin, next, hop, delayMs }) {
     core.list(at);
     if (stream.isOwn) fillOwn(core);
   }
-  if (stream.isOwn || !stream.begins()) return;
+  if (stream.isOwn) return;
+  if (!stream.begins()) {
+    core.sweepBy(core.now + SWEEP_EVERY);
+    return;
+  }
   if (next > stream.next) {
     if (stream.parent !== at) ahead(core, at, s);
     want(core, at, s, next);
@@ -383,6 +387,7 @@ function skipped(core, at, id, upto) {
     const ends = core.links.at(at).ends(s);
     ends.floor = upto;
     ends.has(upto, core.now);
+    if (id.origin === core.links.at(at).peer) stream.lostBelow = Math.max(stream.lostBelow, upto);
     if (stream.parent === at) {
       stream.parent = undefined;
       stream.bereft = true;
@@ -393,6 +398,7 @@ function skipped(core, at, id, upto) {
     // Whoever passed it on before the room became a mesh may have it still.
     if (!core.plan.relayed && stream.parent === undefined) adopt(core, s, at);
     want(core, at, s, upto);
+    if (core.plan.relayed) askOn(core, s);
   } else if (stream.kind === "received") {
     lost(core, s, stream.start(upto));
     acknowledge(core, at, s);

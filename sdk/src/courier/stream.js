@@ -30,6 +30,7 @@ import { Window } from "./window.js";
  *
  * @typedef {"before" | "anywhere" | number} Beginning
  */
+/** No neighbour has what comes next; `due`: when a link to the origin is asked for (again). @typedef {{ since: number, due: number }} Rescue */
 /**
  * Somebody has announced chunks that are missing here: they have everything below `upto`; `due`: when (the next) one is
  * asked for them; `asked`: links that were; `tries`: how often somebody was asked in vain.
@@ -78,6 +79,10 @@ export class Stream {
   gaveUp = false;
   /** Others have what is missing here. @type {Repair | undefined} */
   repair = undefined;
+  /** Since when no neighbour can bring it, and when a link to its origin is asked for (again). @type {Rescue | undefined} */
+  rescue = undefined;
+  /** Its origin has nothing below any more, by its own word. */
+  lostBelow = 0;
   /** Until when the way that it comes by is kept, although another looks better. */
   settledUntil;
   /** Its origin is gone: until then it is kept for the other survivors. @type {number | undefined} */

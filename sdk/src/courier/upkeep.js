@@ -5,12 +5,13 @@
  * @module
  */
 
-import { CACHE_BYTES, CACHE_TOTAL, FIN_GRACE, STALL_LINKING, STALL_OPEN, SWEEP_EVERY } from "../limits.js";
+import { CACHE_BYTES, CACHE_OWN, CACHE_TOTAL, FIN_GRACE, STALL_LINKING, STALL_OPEN, SWEEP_EVERY } from "../limits.js";
 import { doubtRoute, retireRoute } from "./addressed.js";
 import { pushes } from "./core.js";
 import { settleBeginnings, toldOfDeparted } from "./greeting.js";
 import { fillOwn } from "./own.js";
 import { grant } from "./receive.js";
+import { lookForRescue } from "./rescue.js";
 import { dropStrangers, forgetProofs } from "./trust.js";
 
 /** @import {MemberId} from "../id.js" */
@@ -96,13 +97,15 @@ export function sweep(core) {
     trim(core, s);
     doubtRoute(core, s);
     retireRoute(core, s);
+    // A route may have been retired.
+    if (core.streams.get(s)) lookForRescue(core, s);
   }
   for (const [peer, expected] of core.expected) {
     if (expected?.until !== undefined && expected.until <= core.now) core.expected.delete(peer);
   }
   fillOwn(core);
-  const isKept = (/** @type {Stream} */ { kind, log, forgetAt }) =>
-    !log.isEmpty || forgetAt !== undefined || kind === "passing";
+  const isKept = (/** @type {Stream} */ { kind, log, forgetAt, rescue }) =>
+    !log.isEmpty || forgetAt !== undefined || rescue !== undefined || kind === "passing";
   if (core.streams.things().some(isKept)) {
     core.sweepBy(core.now + SWEEP_EVERY);
   }
@@ -144,7 +147,7 @@ export function trim(core, s) {
       if (stream.kind === "own") {
         for (const expected of core.expected.values()) floor = Math.min(floor, expected?.from ?? Infinity);
       }
-      stream.log.trim(floor, core.share, core.now);
+      stream.log.trim(floor, stream.kind === "own" ? CACHE_OWN : core.share, core.now);
     } else {
       stream.log.trimTo(floor === Infinity ? 0 : floor);
     }

@@ -16,12 +16,15 @@ import {
   GRAFT_MAX,
   IMPROVE_AFTER,
   IMPROVE_BY_MS,
+  RESCUE_PATIENCE,
   SLOW_DOUBLINGS,
   SLOW_FOR,
   STALL_OPEN,
+  SWEEP_EVERY,
 } from "../limits.js";
 import { pushes } from "./core.js";
 import { giveUpBelow, measure } from "./receive.js";
+import { originMayHave } from "./rescue.js";
 import { graft, prune } from "./send.js";
 
 /** @import {MemberId} from "../id.js" */
@@ -172,6 +175,7 @@ export function repairDue(core, s) {
     due.due = core.now + GRAFT_AGAIN;
     repair(core, s, due);
     settleGap(core, s);
+    core.sweepBy(core.now + SWEEP_EVERY);
     return;
   }
   graft(core, nearest, s);
@@ -180,6 +184,26 @@ export function repairDue(core, s) {
   due.due = core.now + GRAFT_AGAIN * 2 ** due.tries;
   due.tries = Math.min(due.tries + 1, GRAFT_DOUBLINGS);
   repair(core, s, due);
+}
+
+/**
+ * Somebody lacks what it was asked for: the next who may have it is asked at once.
+ *
+ * @param {Core} core
+ * @param {number} s
+ */
+export function askOn(core, s) {
+  const { repair, next } = core.streams.at(s);
+  if (!repair || repair.due <= core.now) return;
+  const mayHave = core.links.places().some((at) => {
+    const link = core.links.at(at);
+    const { theirs, floor } = link.endsOf(s);
+    return link.isSound && theirs > next && floor <= next && !repair.asked.includes(at);
+  });
+  if (!mayHave) return;
+  core.repairs.delete(repair.due, s);
+  repair.due = core.now;
+  core.repairs.add(repair.due, s);
 }
 
 /**
@@ -199,10 +223,13 @@ export function settleGap(core, s) {
   const since = stream.repair?.since ?? core.now;
   // So may a neighbour that is no farther itself. In a mesh nobody else need have kept it.
   const mayGet = core.links.things().some((link) => link.isSound && link.endsOf(s).floor <= next);
+  // And so may the origin, to which there will be a link where it is asked for.
+  const reaches = core.plan.relayed && originMayHave(stream);
   let patience = GAP_PATIENCE;
-  if (core.plan.relayed && (core.hopeful || mayGet)) patience = GAP_PATIENCE_MAX;
+  if (core.plan.relayed && (core.hopeful || mayGet || reaches)) patience = GAP_PATIENCE_MAX;
   else if (!core.plan.relayed && !mayGet) patience = 0;
-  const patient = !stream.gaveUp && core.now < since + patience;
+  const isAsked = reaches && (!stream.rescue || stream.rescue.since + RESCUE_PATIENCE > core.now);
+  const patient = isAsked || (!stream.gaveUp && core.now < since + patience);
   // Where a stream begins for a newcomer those know who were here before: who lacks it came too late for that.
   const elderLacks = (/** @type {Link} */ link) => {
     const { floor } = link.endsOf(s);
@@ -213,12 +240,13 @@ export function settleGap(core, s) {
   const late = !knowsBest && core.links.things().some(elderLacks);
   // Of somebody who is gone, what nobody brings in time is lost without further ado.
   if (!late && (patient || stream.forgetAt !== undefined)) return false;
+  // The parent may be about to bring it, for as long as what the origin has no more may still be under way.
+  const mayBring = stream.lostBelow <= next || core.now < since + GAP_PATIENCE_MAX;
   let least = Infinity;
   for (const at of core.links.places()) {
     const link = core.links.at(at);
     const { theirs, floor } = link.endsOf(s);
-    // The parent may be about to bring it.
-    if (link.open && (theirs > next || stream.parent === at)) least = Math.min(least, floor);
+    if (link.open && (theirs > next || (mayBring && stream.parent === at))) least = Math.min(least, floor);
   }
   if (least === Infinity || least <= next) return false;
   stream.gaveUp = true;
@@ -333,14 +361,29 @@ export function drain(core, at) {
 }
 
 /**
- * Finds another parent for a stream that lost its own: a neighbour that is no farther from the origin than this member, so
- * that it does not have the stream from here. Where none is known, announcements will show one.
+ * Finds another parent for a stream that lost its own. What was missing before has been for as long.
  *
  * @param {Core} core
  * @param {number} s
  * @param {number} [but] not this one
  */
 export function adopt(core, s, but) {
+  const stream = core.streams.at(s);
+  const since = stream.repair?.since;
+  dropRepair(core, s);
+  seekParent(core, s, but);
+  if (since !== undefined && stream.repair) stream.repair.since = since;
+}
+
+/**
+ * Asks a neighbour that is no farther from the origin than this member, so that it does not have the stream from here. Where
+ * none is known, announcements will show one.
+ *
+ * @param {Core} core
+ * @param {number} s
+ * @param {number} [but] not this one
+ */
+function seekParent(core, s, but) {
   const stream = core.streams.at(s);
   const { origin } = stream.id;
   /** @type {number | undefined} */
@@ -358,7 +401,6 @@ export function adopt(core, s, but) {
     const near = link.peer === origin || !core.plan.relayed || (far.isKnown && far.cost <= stream.far.cost);
     if (near && (nearest === undefined || isBetter(link, core.links.at(nearest), s, origin))) nearest = at;
   }
-  dropRepair(core, s);
   if (!core.plan.relayed && (nearest === undefined || core.links.at(nearest).peer !== origin)) {
     // Nobody announces anything in a mesh, and any of them may have lost its own link to the origin: all are asked, and all
     // but the first who sends something are told that they need not.

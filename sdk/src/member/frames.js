@@ -75,6 +75,9 @@ export function hearCourier(core) {
         core.event({ type: "gap", member, addressed, from_seq: from, to_seq: to });
         break;
       }
+      case "unreached":
+        core.session.lack(event.origin, core.now);
+        break;
       case "unroutable":
         // Where the plan has a link there will be one, mostly.
         core.unrouted.set(event.to, core.now + (isPlanned(core, event.to) ? CONNECT_TIMEOUT : 0));

@@ -7,7 +7,7 @@
 
 import {
   DISTANCES_AFTER, DISTANCES_EVERY, ENTER_TIMEOUT, HUB_PING, PENDING_CHANGES, PINS_MAX, RECONNECT_MAX, RECONNECT_MIN,
-  REPORT_DELAY,
+  REPORT_DELAY, RESCUES_ASKED,
 } from "../limits.js";
 import { VERSION } from "../wire.js";
 import { compareTexts } from "./order.js";
@@ -58,6 +58,8 @@ export class Session {
   #reports = new Map();
   /** Members that forged, of whom the hub has yet to hear. @type {Set<MemberId>} */
   #accused = new Set();
+  /** Members whom no neighbour brings, of whom the hub has yet to hear. @type {Set<MemberId>} */
+  #lacked = new Set();
   /** @type {number | undefined} */
   #reportAt;
   /** Whether the hub is to be told that this member knows where streams begin. */
@@ -304,6 +306,18 @@ export class Session {
   }
 
   /**
+   * No neighbour can bring what a member says.
+   *
+   * @param {MemberId} origin
+   * @param {number} now
+   */
+  lack(origin, now) {
+    if (!this.isJoined || this.#lacked.size >= RESCUES_ASKED) return;
+    this.#lacked.add(origin);
+    this.#reportAt ??= now + REPORT_DELAY;
+  }
+
+  /**
    * Nothing more is to be said of a member that went.
    *
    * @param {MemberId} peer
@@ -311,6 +325,7 @@ export class Session {
   forget(peer) {
     this.#reports.delete(peer);
     this.#accused.delete(peer);
+    this.#lacked.delete(peer);
   }
 
   /**
@@ -343,15 +358,18 @@ export class Session {
     this.#reportAt = undefined;
     const seen = [...this.#reports].sort(([a], [b]) => compareTexts(a, b));
     const forged = [...this.#accused].sort(compareTexts);
+    const lacks = [...this.#lacked].sort(compareTexts);
     this.#reports.clear();
     this.#accused.clear();
-    if (seen.length === 0 && forged.length === 0 && !this.#settles) return undefined;
+    this.#lacked.clear();
+    if (seen.length + forged.length + lacks.length === 0 && !this.#settles) return undefined;
     /** @type {ClientMessage & { type: "links" }} */
     const report = { type: "links" };
     for (const [peer, how] of seen) (report[how] ??= []).push(peer);
     if (this.#settles) report.settled = true;
     this.#settles = false;
     if (forged.length > 0) report.forged = forged;
+    if (lacks.length > 0) report.lacks = lacks;
     return report;
   }
 

@@ -3,7 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use room::time::{Micros, Time};
+use room::{
+    limits,
+    time::{Micros, Time},
+};
 
 /// What was sent to whom, and what became of it. Actors stand for members.
 #[derive(Debug, Default)]
@@ -44,6 +47,8 @@ struct Sent {
     at: Time,
     owed: Vec<usize>,
     chunks: u64,
+    /// What its chunks cost to keep.
+    cost: u64,
     refused: bool,
 }
 
@@ -68,8 +73,9 @@ impl Delivery {
         for receiver in &owed {
             self.progress.entry((*receiver, from, to.is_some())).or_default().owed = number + 1;
         }
-        let chunks = bytes.div_ceil(room::limits::CHUNK).max(1) as u64;
-        stream.push(Sent { at, owed, chunks, refused: false });
+        let chunks = bytes.div_ceil(limits::CHUNK).max(1) as u64;
+        let cost = bytes as u64 + chunks * limits::FRAME_COST;
+        stream.push(Sent { at, owed, chunks, cost, refused: false });
         number
     }
 
@@ -117,14 +123,27 @@ impl Delivery {
         }
     }
 
-    /// A receiver is told of a gap. There must be a reason.
-    pub(crate) fn gap(&mut self, at: usize, from: usize, addressed: bool, now: Time) {
+    /// A receiver is told of a gap, whose last chunk has the number `to`. There must be a reason: the two have parted, the
+    /// sender's outbox was full, or it was so long ago, or so much was said since, that its sender need not have it any more.
+    pub(crate) fn gap(&mut self, at: usize, from: usize, addressed: bool, to: u64, now: Time) {
         self.totals.gaps += 1;
         self.progress.entry((at, from, addressed)).or_default().gap = true;
         let parted = self.parted.contains_key(&(at.min(from), at.max(from)));
-        if !parted && !self.full.contains(&from) {
+        if !parted && !self.full.contains(&from) && (addressed || !self.is_dropped(from, to, now)) {
             self.violations.push(format!("{at} is told of a gap in what {from} says, for no reason, at {now}"));
         }
+    }
+
+    /// Whether a sender need not keep any more what it said to the room with a chunk.
+    fn is_dropped(&self, from: usize, chunk: u64, now: Time) -> bool {
+        let said = self.streams.get(&(from, None)).into_iter().flatten().filter(|sent| !sent.refused);
+        let mut end = 0;
+        let mut since = said.skip_while(|sent| {
+            end += sent.chunks;
+            end < chunk
+        });
+        let Some(first) = since.next() else { return false };
+        first.at + limits::CACHE_AGE <= now || since.map(|sent| sent.cost).sum::<u64>() > limits::CACHE_OWN as u64
     }
 
     /// One heard that the other is gone.

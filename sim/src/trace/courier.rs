@@ -65,6 +65,7 @@ pub enum Said {
     Open(MemberId),
     Sent(u64),
     Unroutable(MemberId),
+    Unreached(MemberId),
     Message { origin: MemberId, addressed: bool, seq: u64, hop: u8, kind: Kind, channel: String, payload: Hex },
     Gap { origin: MemberId, addressed: bool, from: u64, to: u64 },
 }
@@ -212,6 +213,7 @@ impl Said {
             Event::Open { peer } => Said::Open(peer),
             Event::Sent { ticket } => Said::Sent(ticket),
             Event::Unroutable { to } => Said::Unroutable(to),
+            Event::Unreached { origin } => Said::Unreached(origin),
             Event::Message { origin, addressed, seq, hop, head: Head { kind, channel }, payload } => {
                 Said::Message { origin, addressed, seq, hop, kind, channel, payload: Hex(payload) }
             }

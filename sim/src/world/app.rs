@@ -245,12 +245,12 @@ impl World {
                 }
                 self.sent(actor, ticket, false);
             }
-            Event::Gap { member, addressed, .. } => {
+            Event::Gap { member, addressed, to_seq, .. } => {
                 let sender = self.numbers[&member];
                 if self.is_adversary(actor) || self.is_adversary(sender) {
                     return;
                 }
-                self.checks.delivery.gap(actor, sender, addressed, self.now);
+                self.checks.delivery.gap(actor, sender, addressed, to_seq, self.now);
             }
             Event::State { key, value, .. } => {
                 let state = &mut self.actors[actor].app.state;

@@ -105,7 +105,7 @@ struct Back {
 #[derive(Arbitrary, Debug)]
 enum Message {
     Signal { to: Few, attempt: u32 },
-    Links { up: u8, suspect: u8, down: u8, forged: u8, settled: bool, rtt: Vec<(Few, u32)> },
+    Links { up: u8, suspect: u8, down: u8, forged: u8, lacks: u8, settled: bool, rtt: Vec<(Few, u32)> },
     Attributes { op: Few, key: Few, length: Option<u16> },
     State { op: Few, key: Few, length: Option<u16> },
     StateFar { op: u64, key: Few },
@@ -154,12 +154,13 @@ impl Message {
             Message::Signal { to, attempt } => {
                 ClientMessage::Signal(SignalTo { to: id(to), attempt, data: Json::null() })
             }
-            Message::Links { up, suspect, down, forged, settled, rtt } => ClientMessage::Links(LinkReport {
+            Message::Links { up, suspect, down, forged, lacks, settled, rtt } => ClientMessage::Links(LinkReport {
                 rtt: rtt.into_iter().map(|(peer, ms)| (id(peer), ms)).collect(),
                 up: ids(up),
                 suspect: ids(suspect),
                 down: ids(down),
                 forged: ids(forged),
+                lacks: ids(lacks),
                 settled,
             }),
             Message::Attributes { op, key: name, length } => ClientMessage::Attributes(SetAttributes {

@@ -14,7 +14,7 @@ impl Courier {
             let first = match stream.kind {
                 Kind::Own => {
                     let expected = self.expected.get(&peer).copied().flatten();
-                    expected.map_or(since(), |expected| expected.from).max(log.first())
+                    expected.map_or(since(), |expected| expected.from).max(1)
                 }
                 // Whoever is not told of a stream knows that it has yet to begin. Of one that others have heard of, and this
                 // member has not, somebody else must say where it begins.

@@ -13,6 +13,10 @@ pub(super) struct Log {
     first: u64,
     chunks: VecDeque<Chunk>,
     bytes: usize,
+    /// When some of the chunks came that were let go of, the oldest first: a newcomer may be owed them.
+    marks: VecDeque<(Time, u64)>,
+    /// When the last of them came.
+    dropped_at: Option<Time>,
 }
 
 #[derive(Debug)]
@@ -26,7 +30,7 @@ struct Chunk {
 impl Log {
     /// An empty log whose next chunk has the number `next`.
     pub fn at(next: u64) -> Log {
-        Log { first: next, chunks: VecDeque::new(), bytes: 0 }
+        Log { first: next, chunks: VecDeque::new(), bytes: 0, marks: VecDeque::new(), dropped_at: None }
     }
 
     /// The first chunk that can be supplied.
@@ -39,8 +43,12 @@ impl Log {
         self.first + self.chunks.len() as u64
     }
 
-    /// The first chunk that came at `time` or later.
+    /// The first chunk that came at `time` or later. Where some were let go of that did, one of those, or a little earlier.
     pub fn first_since(&self, time: Time) -> u64 {
+        if self.dropped_at.is_some_and(|at| at >= time) {
+            let place = self.marks.partition_point(|(at, _)| *at <= time).saturating_sub(1);
+            return self.marks.get(place).map_or(self.first, |(_, seq)| *seq);
+        }
         self.first + self.chunks.partition_point(|chunk| chunk.at < time) as u64
     }
 
@@ -81,7 +89,19 @@ impl Log {
             && let Some(chunk) = self.chunks.front()
             && (self.bytes > share || chunk.at + limits::CACHE_AGE <= now)
         {
+            self.mark(chunk.at);
             self.drop_first();
+        }
+    }
+
+    /// Notes when the first chunk came.
+    fn mark(&mut self, at: Time) {
+        self.dropped_at = Some(at);
+        if self.marks.back().is_none_or(|(last, _)| *last + limits::MARK_EVERY <= at) {
+            if self.marks.len() >= limits::MARKS {
+                self.marks.pop_front();
+            }
+            self.marks.push_back((at, self.first));
         }
     }
 
@@ -124,6 +144,17 @@ mod tests {
         log.trim(8, usize::MAX, Time(u64::MAX));
         assert_eq!(log.first(), 8);
         assert!(log.frame(7).is_none() && log.frame(8).is_some() && log.frame(15).is_none());
+    }
+
+    #[test]
+    fn where_a_newcomer_begins_is_known_of_what_is_not_kept_any_more() {
+        let mut log = log(200, 100);
+        log.trim(150, 0, Time(0));
+        assert_eq!((log.first(), log.first_since(Time(160_000_000))), (150, 165));
+        let second = |seconds: u64| log.first_since(Time(seconds * 1_000_000));
+        assert_eq!((second(100), second(140), second(144)), (105, 145, 149));
+        // Of what is too long ago nobody asks any more.
+        assert_eq!(second(1), 150 - limits::MARKS as u64);
     }
 
     #[test]

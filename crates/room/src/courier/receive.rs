@@ -384,7 +384,11 @@ impl Courier {
             }
         }
         let stream = &mut self.streams[s];
-        if stream.is_own() || !stream.begins() {
+        if stream.is_own() {
+            return Ok(());
+        }
+        if !stream.begins() {
+            self.sweep_by(now + limits::SWEEP_EVERY);
             return Ok(());
         }
         let stream = &self.streams[s];
@@ -446,6 +450,9 @@ impl Courier {
                 let ends = self.links[at].ends(s);
                 ends.floor = upto;
                 ends.has(upto, self.now);
+                if id.origin == self.links[at].peer {
+                    stream.lost_below = stream.lost_below.max(upto);
+                }
                 if stream.parent == Some(at) {
                     stream.parent = None;
                     stream.bereft = true;
@@ -458,6 +465,9 @@ impl Courier {
                         self.adopt(s, Some(at));
                     }
                     self.want(at, s, upto);
+                    if self.plan.relayed {
+                        self.ask_on(s);
+                    }
                 }
             }
             Kind::Received => {

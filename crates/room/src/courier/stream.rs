@@ -84,6 +84,10 @@ pub(super) struct Stream {
     pub gave_up: bool,
     /// Others have what is missing here.
     pub repair: Option<Repair>,
+    /// Since when no neighbour can bring it, and when a link to its origin is asked for (again).
+    pub rescue: Option<Rescue>,
+    /// Its origin has nothing below any more, by its own word.
+    pub lost_below: u64,
     /// Until when the way that it comes by is kept, although another looks better.
     pub settled_until: Time,
     /// Its origin is gone: until then it is kept for the other survivors.
@@ -105,6 +109,14 @@ pub(super) struct Repair {
     pub asked: Vec<usize>,
     /// How often somebody was asked in vain.
     pub tries: u32,
+}
+
+/// No neighbour has what comes next.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rescue {
+    pub since: Time,
+    /// When a link to the origin is asked for (again).
+    pub due: Time,
 }
 
 impl Stream {
@@ -129,6 +141,8 @@ impl Stream {
             fresh_at: now,
             gave_up: false,
             repair: None,
+            rescue: None,
+            lost_below: 0,
             settled_until: now,
             forget_at: None,
             toward: None,

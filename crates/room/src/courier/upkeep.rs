@@ -76,13 +76,19 @@ impl Courier {
             self.trim(s);
             self.doubt_route(s);
             self.retire_route(s);
+            // A route may have been retired.
+            if self.streams.get(s).is_some() {
+                self.look_for_rescue(s);
+            }
         }
         let now = self.now;
         self.expected
             .retain(|_, expected| expected.and_then(|expected| expected.until).is_none_or(|until| until > now));
         self.fill_own();
-        let is_kept =
-            |stream: &Stream| !stream.log.is_empty() || stream.forget_at.is_some() || stream.kind == Kind::Passing;
+        let is_kept = |stream: &Stream| {
+            let is_looked_after = stream.forget_at.is_some() || stream.rescue.is_some();
+            !stream.log.is_empty() || is_looked_after || stream.kind == Kind::Passing
+        };
         if self.streams.iter().any(|(_, stream)| is_kept(stream)) {
             self.sweep_by(self.now + limits::SWEEP_EVERY);
         }
@@ -122,7 +128,8 @@ impl Courier {
         match stream.kind {
             Kind::Own | Kind::Room => {
                 let floor = floor.into_iter().chain(expected).min().unwrap_or(u64::MAX);
-                self.streams[s].log.trim(floor, self.share, now);
+                let share = if stream.kind == Kind::Own { limits::CACHE_OWN } else { self.share };
+                self.streams[s].log.trim(floor, share, now);
             }
             Kind::Sent | Kind::Passing => self.streams[s].log.trim_to(floor.unwrap_or(0)),
             Kind::Received => {}

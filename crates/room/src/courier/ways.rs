@@ -1,6 +1,9 @@
 //! The ways that streams come by: mending them, and finding better ones.
 
-use super::{stream::Repair, *};
+use super::{
+    stream::{Repair, Rescue},
+    *,
+};
 
 impl Courier {
     /// The other end of a link has everything below `upto`, and that is more than there is here.
@@ -94,6 +97,7 @@ impl Courier {
             repair.due = self.now + limits::GRAFT_AGAIN;
             self.repair(s, repair);
             self.settle_gap(s);
+            self.sweep_by(self.now + limits::SWEEP_EVERY);
             return;
         };
         self.graft(at, s);
@@ -102,6 +106,21 @@ impl Courier {
         repair.due = self.now + Micros(limits::GRAFT_AGAIN.0 << repair.tries);
         repair.tries = (repair.tries + 1).min(limits::GRAFT_DOUBLINGS);
         self.repair(s, repair);
+    }
+
+    /// Somebody lacks what it was asked for: the next who may have it is asked at once.
+    pub(super) fn ask_on(&mut self, s: usize) {
+        let stream = &self.streams[s];
+        let Some(repair) = &stream.repair else { return };
+        let may_have = |(at, link): (usize, &Link)| {
+            let ends = link.ends_of(s);
+            link.is_sound() && ends.theirs > stream.next() && ends.floor <= stream.next() && !repair.asked.contains(&at)
+        };
+        if repair.due > self.now && self.links.iter().any(may_have) {
+            self.repairs.remove(&(repair.due, s));
+            self.repairs.insert((self.now, s));
+            self.streams[s].repair.iter_mut().for_each(|repair| repair.due = self.now);
+        }
     }
 
     /// Where all who have more lack what is missing here, nobody has it any more. Gives whether that is so.
@@ -118,12 +137,19 @@ impl Courier {
         let since = stream.repair.as_ref().map_or(self.now, |repair| repair.since);
         // So may a neighbour that is no farther itself. In a mesh nobody else need have kept it.
         let may_get = self.links.iter().any(|(_, link)| link.is_sound() && link.ends_of(s).floor <= next);
+        // And so may the origin, to which there will be a link where it is asked for.
+        let reaches = self.plan.relayed && self.origin_may_have(s);
         let patience = match self.plan.relayed {
-            true if self.hopeful || may_get => limits::GAP_PATIENCE_MAX,
+            true if self.hopeful || may_get || reaches => limits::GAP_PATIENCE_MAX,
             false if !may_get => Micros(0),
             _ => limits::GAP_PATIENCE,
         };
-        let patient = !stream.gave_up && self.now < since + patience;
+        let is_asked = |rescue: &Rescue| rescue.since + limits::RESCUE_PATIENCE > self.now;
+        let patient = if reaches && stream.rescue.as_ref().is_none_or(is_asked) {
+            true
+        } else {
+            !stream.gave_up && self.now < since + patience
+        };
         // Where a stream begins for a newcomer those know who were here before: who lacks it came too late for that.
         let elder_lacks = |link: &Link| {
             let floor = link.ends_of(s).floor;
@@ -136,9 +162,10 @@ impl Courier {
         if !late && (patient || stream.forget_at.is_some()) {
             return false;
         }
-        // The parent may be about to bring it.
+        // The parent may be about to bring it, for as long as what the origin has no more may still be under way.
+        let may_bring = stream.lost_below <= next || self.now < since + limits::GAP_PATIENCE_MAX;
         let holders = self.links.iter().filter(|(_, link)| link.open).map(|(at, link)| (at, link.ends_of(s)));
-        let holders = holders.filter(|(at, ends)| ends.theirs > next || stream.parent == Some(*at));
+        let holders = holders.filter(|(at, ends)| ends.theirs > next || (may_bring && stream.parent == Some(*at)));
         let floor = holders.map(|(_, ends)| ends.floor).min();
         let Some(floor) = floor.filter(|floor| *floor > next) else { return false };
         self.streams[s].gave_up = true;
@@ -152,10 +179,11 @@ impl Courier {
         true
     }
 
-    fn drop_repair(&mut self, s: usize) {
-        if let Some(repair) = self.streams[s].repair.take() {
-            self.repairs.remove(&(repair.due, s));
-        }
+    /// Looks for what is missing no more. Gives since when it was.
+    fn drop_repair(&mut self, s: usize) -> Option<Time> {
+        let repair = self.streams[s].repair.take()?;
+        self.repairs.remove(&(repair.due, s));
+        Some(repair.since)
     }
 
     /// A link is gone or silent: what came by it must come by another.
@@ -242,9 +270,18 @@ impl Courier {
         }
     }
 
-    /// Finds another parent for a stream that lost its own: a neighbour that is no farther from the origin than this
-    /// member, so that it does not have the stream from here. Where none is known, announcements will show one.
+    /// Finds another parent for a stream that lost its own. What was missing before has been for as long.
     pub(super) fn adopt(&mut self, s: usize, but: Option<usize>) {
+        let since = self.drop_repair(s);
+        self.seek_parent(s, but);
+        if let (Some(since), Some(repair)) = (since, &mut self.streams[s].repair) {
+            repair.since = since;
+        }
+    }
+
+    /// Asks a neighbour that is no farther from the origin than this member, so that it does not have the stream from here.
+    /// Where none is known, announcements will show one.
+    fn seek_parent(&mut self, s: usize, but: Option<usize>) {
         let (cost, origin, next) = (self.streams[s].far.cost(), self.streams[s].id.origin, self.streams[s].next());
         let is_near = |link: &Link| {
             let theirs = link.ends_of(s).far;
@@ -259,7 +296,6 @@ impl Courier {
         let missing = others.clone().map(|(at, link)| (link.ends_of(s).theirs, at)).max();
         let missing = missing.filter(|(upto, _)| *upto > next);
         let all: Vec<usize> = others.map(|(at, _)| at).collect();
-        self.drop_repair(s);
         if !self.plan.relayed && nearest.is_none_or(|(_, is_origin)| !is_origin) {
             // Nobody announces anything in a mesh, and any of them may have lost its own link to the origin: all are
             // asked, and all but the first who sends something are told that they need not.

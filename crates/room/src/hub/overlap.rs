@@ -1,10 +1,13 @@
-//! Links that the plan has closed and that stay for a newcomer's sake.
+//! Links beside those of the plan: some that it has closed stay for a newcomer's sake.
 //!
 //! Where others' streams begin for it a newcomer learns over its first links, from members that were here before. When many
 //! enter at once, the plan soon puts others between it and them. Were its first links closed right then, it might be left among
 //! members that entered after it, none of which can tell. So one of them stays, besides those of the plan, until it
 //! says that it knows, or has had time enough. Whichever of its ends comes back on another connection meanwhile is told of
 //! that link as of any other.
+//!
+//! So are links that somebody asks for, to members whom its neighbours cannot bring: they stay while they are asked for,
+//! and a while longer.
 
 use super::Hub;
 use crate::{id::MemberId, limits, plan::LinkOp, time::Time};
@@ -21,6 +24,30 @@ impl Hub {
             && session.settling.take().is_some()
         {
             self.end_overlap();
+        }
+    }
+
+    /// A member asks for a link to another, as no neighbour of its brings what that one says.
+    pub(super) fn rescue(&mut self, now: Time, id: MemberId, origin: MemberId) {
+        let is_present = |id| self.roster.get(id).is_some_and(|session| session.conn.is_some());
+        if id == origin || !self.is_relayed() || !is_present(id) || !is_present(origin) {
+            return;
+        }
+        let (pair, until) = (ordered(id, origin), now + limits::RESCUE_FOR);
+        if let Some(stays) = self.rescues.get_mut(&pair) {
+            *stays = until;
+            return;
+        }
+        let count = |id| self.rescues.keys().filter(|(a, b)| *a == id || *b == id).count();
+        if count(id).max(count(origin)) >= limits::RESCUE_LINKS || self.overlap.len() >= limits::OVERLAP_MAX {
+            return;
+        }
+        self.rescues.insert(pair, until);
+        if !self.linked(id, origin) {
+            self.overlap.insert(pair);
+            let arrival = |id| self.roster.get(id).map(|session| session.arrival);
+            let (offerer, answerer) = if arrival(id) < arrival(origin) { (id, origin) } else { (origin, id) };
+            self.tell_changes(&[LinkOp::Open { offerer, answerer }], None);
         }
     }
 
@@ -48,6 +75,7 @@ impl Hub {
     /// Ends the time of those who have had enough.
     pub(super) fn tend_overlap(&mut self, now: Time) {
         self.roster.end_settling(now);
+        self.rescues.retain(|_, until| *until > now);
         self.end_overlap();
     }
 
@@ -72,10 +100,12 @@ impl Hub {
     /// A member is gone, and its links with it.
     pub(super) fn drop_overlap(&mut self, id: MemberId) {
         self.overlap.retain(|(a, b)| *a != id && *b != id);
+        self.rescues.retain(|(a, b), _| *a != id && *b != id);
     }
 
     fn is_held_on_to(&self, a: MemberId, b: MemberId) -> bool {
-        self.is_relayed() && (self.holds_on_to(a, b) || self.holds_on_to(b, a))
+        let is_asked_for = || self.rescues.contains_key(&ordered(a, b));
+        self.is_relayed() && (is_asked_for() || self.holds_on_to(a, b) || self.holds_on_to(b, a))
     }
 
     /// Whether a member that has yet to settle needs a link to an earlier one: besides it there are too few such links.

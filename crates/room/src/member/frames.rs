@@ -51,6 +51,7 @@ impl Member {
                     self.event(Event::Gap { member: origin, addressed, from_seq: from, to_seq: to });
                 }
                 courier::Event::Gap { .. } => {}
+                courier::Event::Unreached { origin } => self.session.lack(origin, self.now),
                 // Where the plan has a link there will be one, mostly.
                 courier::Event::Unroutable { to } => {
                     let patience = if self.is_planned(to) { limits::CONNECT_TIMEOUT } else { Micros(0) };

@@ -66,6 +66,8 @@ pub(super) struct Session {
     reports: BTreeMap<MemberId, Report>,
     /// Members that forged, of whom the hub has yet to hear.
     accused: BTreeSet<MemberId>,
+    /// Members whom no neighbour brings, of whom the hub has yet to hear.
+    lacked: BTreeSet<MemberId>,
     report_at: Option<Time>,
     /// The hub is to be told that this member knows where streams begin; whether it was told, since it welcomed it.
     settles: bool,
@@ -101,6 +103,7 @@ impl Session {
             pins: VecDeque::new(),
             reports: BTreeMap::new(),
             accused: BTreeSet::new(),
+            lacked: BTreeSet::new(),
             report_at: None,
             settles: false,
             settled: false,
@@ -281,10 +284,19 @@ impl Session {
         self.report_at.get_or_insert(now + limits::REPORT_DELAY);
     }
 
+    /// No neighbour can bring what a member says.
+    pub fn lack(&mut self, origin: MemberId, now: Time) {
+        if self.is_joined() && self.lacked.len() < limits::RESCUES_ASKED {
+            self.lacked.insert(origin);
+            self.report_at.get_or_insert(now + limits::REPORT_DELAY);
+        }
+    }
+
     /// Nothing more is to be said of a member that went.
     pub fn forget(&mut self, peer: MemberId) {
         self.reports.remove(&peer);
         self.accused.remove(&peer);
+        self.lacked.remove(&peer);
     }
 
     /// What is due to the hub: a report, a ping. `Err` where the hub has been silent for too long.
@@ -306,7 +318,8 @@ impl Session {
                 self.report_at = None;
                 let settled = std::mem::take(&mut self.settles);
                 let forged = std::mem::take(&mut self.accused).into_iter().collect();
-                let mut report = LinkReport { settled, forged, ..LinkReport::default() };
+                let lacks = std::mem::take(&mut self.lacked).into_iter().collect();
+                let mut report = LinkReport { settled, forged, lacks, ..LinkReport::default() };
                 for (peer, seen) in std::mem::take(&mut self.reports) {
                     match seen {
                         Report::Up => report.up.push(peer),

@@ -341,6 +341,9 @@ pub struct LinkReport {
     /// Cut: the other end brought what its origin did not say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forged: Vec<MemberId>,
+    /// Members whose streams no neighbour can bring. At most [`limits::RESCUES_ASKED`] count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacks: Vec<MemberId>,
     /// Round trips over some links, in ms. At most [`limits::DISTANCES_TOLD`] count.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub rtt: BTreeMap<MemberId, u32>,

@@ -39,6 +39,8 @@ pub struct Node {
     pub all: Vec<u8>,
     pub gaps: Vec<(u64, u64, u64)>,
     pub hops: Vec<u8>,
+    /// Whose streams no neighbour could bring.
+    pub unreached: Vec<u64>,
     /// Whether it takes what comes.
     pub consumes: bool,
     pub eager: BTreeSet<u64>,
@@ -96,6 +98,7 @@ impl Net {
             all: Vec::new(),
             gaps: Vec::new(),
             hops: Vec::new(),
+            unreached: Vec::new(),
             consumes: true,
             eager: BTreeSet::new(),
             wake: None,
@@ -253,6 +256,7 @@ impl Net {
                     }
                     Event::Gap { origin, from, to, .. } => node.gaps.push((origin.to_u64(), from, to)),
                     Event::Unroutable { to } => unroutable.push(to.to_u64()),
+                    Event::Unreached { origin } => node.unreached.push(origin.to_u64()),
                     _ => {}
                 }
             }

@@ -1,7 +1,7 @@
 //! Links that end, members that crash, plans that change.
 
 use room::{
-    courier::{Courier, LinkUp, Plan},
+    courier::{Beginning, Courier, LinkUp, Plan},
     id::MemberId,
     limits,
     time::{Micros, Time},
@@ -191,6 +191,37 @@ fn time_in_which_nobody_told_what_they_have_does_not_count() {
     net.run(Micros::from_secs(5));
     let texts: Vec<_> = net.members[&5].heard[&1].iter().map(|text| text[..].to_vec()).collect();
     assert_eq!((texts.len(), &net.members[&5].gaps[..]), (4, &[][..]));
+}
+
+#[test]
+fn what_no_neighbour_has_any_more_is_had_over_a_link_to_its_origin() {
+    let mut net = Net::new(1);
+    for member in 1..=3 {
+        let now = net.now;
+        let courier = net.add(member);
+        courier.met_all();
+        let others = (1..=3).filter(|other| *other != member);
+        others.for_each(|other| courier.entered(now, MemberId::from(other), Beginning::At(1)));
+    }
+    net.link(1, 2, 10, true);
+    net.link(2, 3, 10, true);
+    net.say(1, "a");
+    net.run(Micros::from_secs(1));
+    net.unlink(2, 3);
+    for _ in 0..400 {
+        net.say(1, vec![0; 16_000]);
+        net.run(Micros::from_millis(5));
+    }
+    net.link(2, 3, 10, true);
+    net.run(Micros::from_secs(4));
+    assert_eq!((&net.members[&3].unreached[..], &net.members[&2].unreached[..]), (&[1][..], &[][..]));
+    net.link(1, 3, 10, false);
+    net.run(Micros::from_secs(1));
+    net.unlink(1, 3);
+    net.say(1, "b");
+    net.run(limits::RESCUE_AGAIN.times(2));
+    net.check(&[1]);
+    assert_eq!(net.members[&3].unreached.len(), 1);
 }
 
 #[test]

@@ -303,11 +303,12 @@ fn op() -> impl Strategy<Value = u64> {
 
 fn message() -> impl Strategy<Value = ClientMessage> {
     let rtts = prop::collection::vec((0..PEOPLE + 2, any::<u32>()), 0..6);
-    let report = (ids(), ids(), ids(), ids(), rtts).prop_map(|(up, suspect, down, forged, rtts)| {
+    let report = (ids(), ids(), ids(), ids(), ids(), rtts).prop_map(|(up, suspect, down, forged, lacks, rtts)| {
         let ids = |numbers: Vec<u8>| numbers.into_iter().map(id).collect();
-        let (up, suspect, down, forged) = (ids(up), ids(suspect), ids(down), ids(forged));
+        let (up, suspect, down) = (ids(up), ids(suspect), ids(down));
+        let (forged, lacks) = (ids(forged), ids(lacks));
         let rtt = rtts.into_iter().map(|(peer, ms)| (id(peer), ms)).collect();
-        ClientMessage::Links(LinkReport { up, suspect, down, settled: false, forged, rtt })
+        ClientMessage::Links(LinkReport { up, suspect, down, settled: false, forged, lacks, rtt })
     });
     let signal = (0..PEOPLE + 2, any::<u32>()).prop_map(|(to, attempt)| {
         let data = Json::parse("{\"offer\":\"\"}").expect("JSON");

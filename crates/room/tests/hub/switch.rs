@@ -243,3 +243,52 @@ fn whoever_comes_back_is_told_of_the_links_that_a_newcomer_holds_on_to() {
         assert_eq!(table.inbox(conn).into_iter().flat_map(closed).filter(|closed| *closed == peer).count(), 1);
     }
 }
+
+#[test]
+fn whoever_cannot_be_had_of_neighbours_is_linked_to_for_a_while() {
+    let (mut table, conns, newcomer, _) = crowded();
+    pass(&mut table, &conns, 30);
+    conns.iter().for_each(|conn| drop(table.inbox(*conn)));
+    let strangers = |table: &Table| -> Vec<u8> {
+        let linked = |number: &u8| table.hub.planner().linked(id(5), id(*number));
+        (1..40).filter(|number| *number != 5 && !linked(number)).collect()
+    };
+    let opened = |table: &mut Table, conn: ConnId| -> Vec<LinkTo> {
+        let open = |message| if let ServerMessage::Links(plan) = message { plan.open } else { Vec::new() };
+        table.inbox(conn).into_iter().flat_map(open).collect()
+    };
+    let closed = |table: &mut Table, conn: ConnId| -> Vec<_> {
+        let close = |message| if let ServerMessage::Links(plan) = message { plan.close } else { Vec::new() };
+        table.inbox(conn).into_iter().flat_map(close).collect()
+    };
+    let lack = |table: &mut Table, numbers: &[u8]| {
+        let lacks = numbers.iter().map(|number| id(*number)).collect();
+        table.say(newcomer, ClientMessage::Links(LinkReport { lacks, ..LinkReport::default() }));
+    };
+
+    // The earlier of the two offers, as ever; of oneself, and of strangers to the room, there is nothing to say.
+    let far = strangers(&table);
+    let other = far[0];
+    lack(&mut table, &[other, 5, 99]);
+    let (role, opposite) = if other < 5 { (Role::Answer, Role::Offer) } else { (Role::Offer, Role::Answer) };
+    assert_eq!(opened(&mut table, newcomer), [LinkTo { peer: id(other), role }]);
+    let place = usize::from(other) - 1;
+    assert_eq!(opened(&mut table, conns[place]), [LinkTo { peer: id(5), role: opposite }]);
+
+    // It stays while it is asked for, and is closed after.
+    for _ in 0..4 {
+        pass(&mut table, &conns, limits::RESCUE_AGAIN.0 / 1_000_000);
+        lack(&mut table, &[other]);
+        assert!(!closed(&mut table, newcomer).contains(&id(other)));
+    }
+    pass(&mut table, &conns, limits::RESCUE_FOR.0 / 1_000_000 + 2);
+    assert!(closed(&mut table, newcomer).contains(&id(other)));
+    assert!(closed(&mut table, conns[place]).contains(&id(5)));
+
+    // There are not too many.
+    let far = strangers(&table);
+    for numbers in far.chunks(limits::RESCUES_ASKED) {
+        lack(&mut table, numbers);
+    }
+    assert_eq!(opened(&mut table, newcomer).len(), limits::RESCUE_LINKS);
+}
