@@ -9,6 +9,9 @@ use std::collections::VecDeque;
 
 use room::time::Time;
 
+/// What is due within 2^`NEAR` µs is near, at the latest.
+const NEAR: usize = 5;
+
 #[derive(Debug)]
 pub(super) struct Queue<E> {
     now: Time,
@@ -33,8 +36,8 @@ impl<E> Queue<E> {
         }
     }
 
-    /// The next event, where it is due by `end`.
-    pub(super) fn pop(&mut self, end: Time) -> Option<(Time, E)> {
+    /// The next event, where it is due by `end`. `foresee` is shown what comes [`NEAR`] to it, once it does.
+    pub(super) fn pop(&mut self, end: Time, foresee: impl FnOnce(&[Vec<(Time, E)>])) -> Option<(Time, E)> {
         if self.due.is_empty() {
             let nearest = self.ahead.iter().position(|bucket| !bucket.is_empty())?;
             let next = self.ahead[nearest].iter().map(|(at, _)| *at).min()?;
@@ -47,6 +50,10 @@ impl<E> Queue<E> {
                 self.push(at, event);
             }
             self.spare = bucket;
+            if nearest >= NEAR {
+                // The buckets below were empty.
+                foresee(&self.ahead[..NEAR]);
+            }
         }
         self.due.pop_front().map(|event| (self.now, event))
     }
@@ -69,14 +76,14 @@ mod tests {
             plain.push(at, number);
             if dice.chance(0.45) {
                 let end = Time(now.0 + dice.below(1 << 20));
-                let next = radix.pop(end);
+                let next = radix.pop(end, |_| ());
                 assert_eq!(next, plain.pop(end));
                 now = next.map_or(now, |(at, _)| at);
             }
         }
         while let Some(next) = plain.pop(Time(u64::MAX)) {
-            assert_eq!(radix.pop(Time(u64::MAX)), Some(next));
+            assert_eq!(radix.pop(Time(u64::MAX), |_| ()), Some(next));
         }
-        assert_eq!(radix.pop(Time(u64::MAX)), None);
+        assert_eq!(radix.pop(Time(u64::MAX), |_| ()), None);
     }
 }

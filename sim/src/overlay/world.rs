@@ -1,5 +1,7 @@
 //! A room of very many members: who is there, what is under way, and the loop that plays it.
 
+use std::hint::black_box;
+
 use bytes::Bytes;
 use room::{
     courier::LinkUp,
@@ -157,7 +159,7 @@ impl<'a, P: Protocol> World<'a, P> {
     /// Plays it to its end.
     pub(super) fn run(&mut self) {
         let settled = self.end + Micros::from_secs(self.scenario.settle_s);
-        while let Some((at, event)) = self.queue.pop(settled) {
+        while let Some((at, event)) = self.next(settled) {
             self.now = at;
             self.events += 1;
             self.handle(event);
@@ -166,6 +168,22 @@ impl<'a, P: Protocol> World<'a, P> {
         self.check_links();
         let state = |member: u32| self.members[member as usize].gone.map_or(State::There, |(_, state)| state);
         self.tally.finish(settled, state);
+    }
+
+    /// What happens next. Members lie all over memory: those who are about to have something to do are looked at together,
+    /// so that what is waited for is on its way at the same time.
+    fn next(&mut self, end: Time) -> Option<(Time, Event<P::Frame>)> {
+        let World { queue, members, links, .. } = self;
+        queue.pop(end, |buckets| {
+            for (_, event) in buckets.iter().flatten() {
+                let member = match event {
+                    Event::Frame { link, end, .. } => links[*link as usize].members[usize::from(*end)],
+                    Event::Tick(member) => *member,
+                    _ => continue,
+                };
+                black_box(members[member as usize].machine.as_ref().map(Protocol::poll_timeout));
+            }
+        })
     }
 
     fn handle(&mut self, event: Event<P::Frame>) {
@@ -434,7 +452,7 @@ impl<'a, P: Protocol> World<'a, P> {
         let (this, from) = (members[end], members[1 - end]);
         // What was to be sent again when its sender crashed is lost.
         let is_lost = |(at, state): (Time, State)| state == State::Crashed && self.now > at + way;
-        if !ends[end].up || self.members[from as usize].gone.is_some_and(is_lost) {
+        if !ends[end].up || !ends[1 - end].up && self.members[from as usize].gone.is_some_and(is_lost) {
             return;
         }
         let message = P::message(&frame);

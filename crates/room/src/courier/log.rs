@@ -83,19 +83,22 @@ impl Log {
         *self = Log::at(next);
     }
 
+    /// Whether there is more than `share` bytes, or an old chunk.
+    pub fn is_ripe(&self, share: usize, now: Time) -> bool {
+        self.chunks.front().is_some_and(|chunk| self.bytes > share || chunk.at + limits::CACHE_AGE <= now)
+    }
+
     /// Lets go of chunks below `floor` that are old, or more than `share` bytes.
     pub fn trim(&mut self, floor: u64, share: usize, now: Time) {
-        while self.first < floor
-            && let Some(chunk) = self.chunks.front()
-            && (self.bytes > share || chunk.at + limits::CACHE_AGE <= now)
-        {
-            self.mark(chunk.at);
+        while self.first < floor && self.is_ripe(share, now) {
+            self.mark();
             self.drop_first();
         }
     }
 
     /// Notes when the first chunk came.
-    fn mark(&mut self, at: Time) {
+    fn mark(&mut self) {
+        let Some(at) = self.chunks.front().map(|chunk| chunk.at) else { return };
         self.dropped_at = Some(at);
         if self.marks.back().is_none_or(|(last, _)| *last + limits::MARK_EVERY <= at) {
             if self.marks.len() >= limits::MARKS {

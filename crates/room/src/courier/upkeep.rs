@@ -120,6 +120,10 @@ impl Courier {
             stream.proofs.trim(stream.log.first());
             return self.weigh(s);
         }
+        let share = if stream.kind == Kind::Own { limits::CACHE_OWN } else { self.share };
+        if matches!(stream.kind, Kind::Own | Kind::Room) && !stream.log.is_ripe(share, self.now) {
+            return self.weigh(s);
+        }
         let followers = self.links.iter().filter(|(at, _)| self.pushes(*at, s)).map(|(_, link)| link.ends_of(s));
         let floor = followers.filter(|ends| !ends.passed_over).map(|ends| ends.theirs).min();
         let expected = || self.expected.values().flatten().map(|expected| expected.from).min();
@@ -128,7 +132,6 @@ impl Courier {
         match stream.kind {
             Kind::Own | Kind::Room => {
                 let floor = floor.into_iter().chain(expected).min().unwrap_or(u64::MAX);
-                let share = if stream.kind == Kind::Own { limits::CACHE_OWN } else { self.share };
                 self.streams[s].log.trim(floor, share, now);
             }
             Kind::Sent | Kind::Passing => self.streams[s].log.trim_to(floor.unwrap_or(0)),
