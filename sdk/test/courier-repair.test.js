@@ -103,15 +103,15 @@ test("a change of plan loses nothing", () => {
   }
 });
 
-test("what no neighbour has any more is had over a link to its origin", () => {
+/** Members of a chain know each other, and the last has lost its link: 1 has said more since than 2 keeps. */
+function beyondCaches(members) {
   const net = new Net(1);
-  for (const member of [1, 2, 3]) {
+  for (const member of members) {
     const courier = net.add(member);
     courier.metAll();
-    for (const other of [1, 2, 3]) if (other !== member) courier.entered(net.now, id(other), 1);
+    for (const other of members) if (other !== member) courier.entered(net.now, id(other), 1);
   }
-  net.link(1, 2, 10, true);
-  net.link(2, 3, 10, true);
+  for (const member of members.slice(1)) net.link(member - 1, member, 10, true);
   net.say(1, "a");
   net.run(1_000_000);
   net.unlink(2, 3);
@@ -119,16 +119,36 @@ test("what no neighbour has any more is had over a link to its origin", () => {
     net.say(1, new Uint8Array(16_000));
     net.run(5_000);
   }
-  net.link(2, 3, 10, true);
+  return net;
+}
+
+/** 3 has 2 for its only neighbour, asks for a link to 1, and has all of it after. */
+function checkRescue(net) {
   net.run(4_000_000);
   assert.deepEqual([net.node(3).unreached, net.node(2).unreached], [[1], []]);
-  net.link(1, 3, 10, false);
+  net.linkSince(1, 3, 10, false, 0);
   net.run(1_000_000);
   net.unlink(1, 3);
   net.say(1, "b");
   net.run(2 * RESCUE_AGAIN);
   net.check([1]);
   assert.equal(net.node(3).unreached.length, 1);
+}
+
+test("what no neighbour has any more is had over a link to its origin", () => {
+  const net = beyondCaches([1, 2, 3]);
+  net.link(2, 3, 10, true);
+  checkRescue(net);
+});
+
+test("a newcomer learns where a stream begins of which neighbours keep less", () => {
+  const net = beyondCaches([1, 2]);
+  // It heard of the stream by nobody but those who were here before it.
+  const courier = net.add(3);
+  for (const other of [1, 2]) courier.entered(net.now, id(other), "before");
+  courier.metAll();
+  net.linkSince(2, 3, 10, true, 0);
+  checkRescue(net);
 });
 
 test("what is in no cache any more is a gap", () => {

@@ -85,6 +85,11 @@ export class Net {
 
   /** Links two members; `eager`: streams of which nothing is known yet go over it. */
   link(a, b, ms, eager) {
+    this.linkSince(a, b, ms, eager, this.now);
+  }
+
+  /** The same; what came since a time is offered. */
+  linkSince(a, b, ms, eager, offerFrom) {
     const connection = ++this.#connections;
     for (const [from, to] of [[a, b], [b, a]]) {
       this.#links.set(`${from} ${to}`, { latency: ms * 1_000, connection, last: this.now });
@@ -92,7 +97,7 @@ export class Net {
       node.peers.add(to);
       if (eager) node.eager.add(to);
       node.courier.plan(this.now, { epoch: 0, relayed: true, eager: new Set([...node.eager].map(id)) });
-      node.courier.linkUp(this.now, id(to), { vouches: true, offerFrom: this.now });
+      node.courier.linkUp(this.now, id(to), { vouches: true, offerFrom });
       node.courier.measured(id(to), 2_000 * ms);
     }
     this.pump(a);

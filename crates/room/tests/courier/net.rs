@@ -113,7 +113,12 @@ impl Net {
 
     /// Links two members; `eager`: streams of which nothing is known yet go over it.
     pub fn link(&mut self, a: u64, b: u64, ms: u64, eager: bool) {
-        let how = LinkUp { vouches: true, offer_from: Some(self.now) };
+        self.link_since(a, b, ms, eager, self.now);
+    }
+
+    /// The same; what came since a time is offered.
+    pub fn link_since(&mut self, a: u64, b: u64, ms: u64, eager: bool, since: Time) {
+        let how = LinkUp { vouches: true, offer_from: Some(since) };
         self.count += 1;
         for (a, b) in [(a, b), (b, a)] {
             let way = Way { latency: Micros::from_millis(ms), connection: self.count, last: self.now };

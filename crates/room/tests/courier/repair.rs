@@ -193,18 +193,17 @@ fn time_in_which_nobody_told_what_they_have_does_not_count() {
     assert_eq!((texts.len(), &net.members[&5].gaps[..]), (4, &[][..]));
 }
 
-#[test]
-fn what_no_neighbour_has_any_more_is_had_over_a_link_to_its_origin() {
+/// Members of a chain know each other, and the last has lost its link: 1 has said more since than 2 keeps.
+fn beyond_caches(members: u64) -> Net {
     let mut net = Net::new(1);
-    for member in 1..=3 {
+    for member in 1..=members {
         let now = net.now;
         let courier = net.add(member);
         courier.met_all();
-        let others = (1..=3).filter(|other| *other != member);
+        let others = (1..=members).filter(|other| *other != member);
         others.for_each(|other| courier.entered(now, MemberId::from(other), Beginning::At(1)));
     }
-    net.link(1, 2, 10, true);
-    net.link(2, 3, 10, true);
+    (1..members).for_each(|member| net.link(member, member + 1, 10, true));
     net.say(1, "a");
     net.run(Micros::from_secs(1));
     net.unlink(2, 3);
@@ -212,16 +211,40 @@ fn what_no_neighbour_has_any_more_is_had_over_a_link_to_its_origin() {
         net.say(1, vec![0; 16_000]);
         net.run(Micros::from_millis(5));
     }
-    net.link(2, 3, 10, true);
+    net
+}
+
+/// 3 has 2 for its only neighbour, asks for a link to 1, and has all of it after.
+fn check_rescue(net: &mut Net) {
     net.run(Micros::from_secs(4));
     assert_eq!((&net.members[&3].unreached[..], &net.members[&2].unreached[..]), (&[1][..], &[][..]));
-    net.link(1, 3, 10, false);
+    net.link_since(1, 3, 10, false, Time(0));
     net.run(Micros::from_secs(1));
     net.unlink(1, 3);
     net.say(1, "b");
     net.run(limits::RESCUE_AGAIN.times(2));
     net.check(&[1]);
     assert_eq!(net.members[&3].unreached.len(), 1);
+}
+
+#[test]
+fn what_no_neighbour_has_any_more_is_had_over_a_link_to_its_origin() {
+    let mut net = beyond_caches(3);
+    net.link(2, 3, 10, true);
+    check_rescue(&mut net);
+}
+
+#[test]
+fn a_newcomer_learns_where_a_stream_begins_of_which_neighbours_keep_less() {
+    let mut net = beyond_caches(2);
+    // It heard of the stream by nobody but those who were here before it.
+    let now = net.now;
+    let courier = net.add(3);
+    courier.entered(now, MemberId::from(1), Beginning::Before);
+    courier.entered(now, MemberId::from(2), Beginning::Before);
+    courier.met_all();
+    net.link_since(2, 3, 10, true, Time(0));
+    check_rescue(&mut net);
 }
 
 #[test]
