@@ -150,6 +150,9 @@ export class Courier {
     const stream = core.streams.at(s);
     stream.isNamed = true;
     stream.beginning = beginning;
+    // It may have known this member all the time, whatever the hub takes it for.
+    const isUnmet = position !== undefined && room === undefined;
+    if (isUnmet && typeof beginning === "number") stream.reappear(beginning);
     // Others may have told of it before the hub did.
     const isOpen = !stream.hasBegun || stream.isUntouched;
     if (beginning !== "before" && core.plan.relayed && isOpen) {

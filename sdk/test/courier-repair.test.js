@@ -151,6 +151,30 @@ test("a newcomer learns where a stream begins of which neighbours keep less", ()
   checkRescue(net);
 });
 
+test("who came back begins where it said so to whoever had heard nothing of it yet", () => {
+  const net = new Net(1);
+  for (const member of [1, 2]) net.add(member).metAll();
+  net.say(1, "before 3 came");
+  net.run(1_000_000);
+  // It hears of 1, and then that it is gone, before anybody can tell of the stream.
+  const since = net.now;
+  const courier = net.add(3);
+  courier.entered(since, id(1), "before");
+  courier.metAll();
+  courier.forget(since, id(1));
+  net.link(2, 3, 10, true);
+  net.run(1_000_000);
+  // It was not, and 3 is among those for whom it says this.
+  for (const text of ["a", "b"]) net.say(1, text);
+  courier.entered(net.now, id(1), net.node(1).courier.next);
+  net.linkSince(1, 3, 10, true, since);
+  net.say(1, "c");
+  net.run(1_000_000);
+  const { gaps, heard } = net.node(3);
+  assert.deepEqual(gaps, []);
+  assert.deepEqual(heard.get(1), ["a", "b", "c"].map(bytes));
+});
+
 test("what is in no cache any more is a gap", () => {
   const net = new Net(1);
   for (const member of [1, 2, 3]) net.add(member).metAll();

@@ -361,6 +361,7 @@ impl Courier {
         }
         let departed = self.departed.iter().position(|(departed, _)| *departed == id);
         let position = departed.and_then(|at| self.departed.remove(at)).map(|(_, position)| position);
+        let is_unmet = position.is_some_and(|position| position.room.or(position.offered).is_none());
         // Links may have stayed when it was believed to be gone: what was said meanwhile is owed, whatever the hub says.
         let Position { room, offered, received, sent } = position.unwrap_or_default();
         let streams = [
@@ -379,6 +380,10 @@ impl Courier {
             let stream = &mut self.streams[s];
             stream.is_named = true;
             stream.beginning = beginning;
+            // It may have known this member all the time, whatever the hub takes it for.
+            if is_unmet && let Beginning::At(next) = beginning {
+                stream.reappear(next);
+            }
             // Others may have told of it before the hub did.
             let is_open = !stream.has_begun() || (stream.is_untouched && beginning != Beginning::Before);
             if beginning != Beginning::Before && self.plan.relayed && is_open {

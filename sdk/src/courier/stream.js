@@ -166,6 +166,17 @@ export class Stream {
   }
 
   /**
+   * Its origin was believed to be gone before it was known where the stream begins, and has said what comes before `next` to
+   * those whom it knew, maybe to this member too.
+   *
+   * @param {number} next
+   */
+  reappear(next) {
+    this.beginning = "anywhere";
+    if (next > 1) this.offer(next, false);
+  }
+
+  /**
    * Whether it may begin as late as at `next`, as nothing of it came yet.
    *
    * @param {number} next

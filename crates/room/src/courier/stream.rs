@@ -202,6 +202,15 @@ impl Stream {
         }
     }
 
+    /// Its origin was believed to be gone before it was known where the stream begins, and has said what comes before `next` to
+    /// those whom it knew, maybe to this member too.
+    pub fn reappear(&mut self, next: u64) {
+        self.beginning = Beginning::Anywhere;
+        if next > 1 {
+            self.offer(next, false);
+        }
+    }
+
     /// Whether it may begin as late as at `next`, as nothing of it came yet.
     pub fn may_begin_at(&self, next: u64) -> bool {
         self.is_untouched && self.offered.is_none_or(|offered| next <= offered.most)

@@ -1,5 +1,6 @@
 //! Links that end, members that crash, plans that change.
 
+use bytes::Bytes;
 use room::{
     courier::{Beginning, Courier, LinkUp, Plan},
     id::MemberId,
@@ -245,6 +246,35 @@ fn a_newcomer_learns_where_a_stream_begins_of_which_neighbours_keep_less() {
     courier.met_all();
     net.link_since(2, 3, 10, true, Time(0));
     check_rescue(&mut net);
+}
+
+#[test]
+fn who_came_back_begins_where_it_said_so_to_whoever_had_heard_nothing_of_it_yet() {
+    let mut net = Net::new(1);
+    net.add(1).met_all();
+    net.add(2).met_all();
+    net.say(1, "before 3 came");
+    net.run(Micros::from_secs(1));
+    // It hears of 1, and then that it is gone, before anybody can tell of the stream.
+    let since = net.now;
+    let courier = net.add(3);
+    courier.entered(since, MemberId::from(1), Beginning::Before);
+    courier.met_all();
+    courier.forget(since, MemberId::from(1));
+    net.link(2, 3, 10, true);
+    net.run(Micros::from_secs(1));
+    // It was not, and 3 is among those for whom it says this.
+    net.say(1, "a");
+    net.say(1, "b");
+    let (now, next) = (net.now, net.members[&1].courier.next());
+    net.node(3).courier.entered(now, MemberId::from(1), Beginning::At(next));
+    net.link_since(1, 3, 10, true, since);
+    net.say(1, "c");
+    net.run(Micros::from_secs(1));
+    assert_eq!(
+        (&net.members[&3].heard[&1][..], &net.members[&3].gaps[..]),
+        (&["a", "b", "c"].map(Bytes::from)[..], &[][..])
+    );
 }
 
 #[test]
