@@ -484,20 +484,24 @@ impl Hub {
         }
     }
 
-    /// Takes a member's report about its links in. What it says of members that the plan does not link it to counts
-    /// for nothing; of members that the hub does not know (yet) the open links are remembered.
+    /// Whether it counts what a member says of its link to another: not where the plan does not link the two. Of members that
+    /// the hub does not know (yet) the open links are remembered.
+    fn may_testify(&self, id: MemberId, about: MemberId) -> bool {
+        id != about && (self.roster.get(about).is_none() || self.linked(id, about))
+    }
+
+    /// Takes a member's report about its links in.
     fn report(&mut self, now: Time, id: MemberId, report: LinkReport) {
-        let about = |hub: &Hub, peer| peer != id && (hub.roster.get(peer).is_none() || hub.linked(id, peer));
         if report.settled {
             self.settled(id);
         }
         for peer in report.up {
-            if about(self, peer) && self.roster.vouch(id, peer) {
+            if self.may_testify(id, peer) && self.roster.vouch(id, peer) {
                 self.recheck.insert(peer);
             }
         }
         for peer in report.suspect.into_iter().chain(report.down) {
-            if about(self, peer) && self.roster.doubt(id, peer) {
+            if self.may_testify(id, peer) && self.roster.doubt(id, peer) {
                 self.doubted(peer);
             }
         }

@@ -124,8 +124,9 @@ impl Session {
 }
 
 impl Roster {
-    /// Takes a newcomer in, on a connection.
-    pub(super) fn insert(&mut self, now: Time, member: Member, grant: Grant, conn: ConnId) {
+    /// Takes a newcomer in, on a connection. Gives those who said that they hold a link to it before the hub knew it: they are
+    /// its witnesses now.
+    pub(super) fn insert(&mut self, now: Time, member: Member, grant: Grant, conn: ConnId) -> Vec<MemberId> {
         self.arrivals += 1;
         let id = member.id;
         let json_bytes = json_bytes(&member);
@@ -157,15 +158,15 @@ impl Roster {
         };
         self.sessions.insert(id, session);
         self.conns.insert(conn, id);
-        // Those who said that they hold a link to it before the hub knew it are its witnesses now.
         let claimants: Vec<MemberId> = self
             .sessions
             .values_mut()
             .filter_map(|other| other.claims.remove(&id).then_some(other.member.id))
             .collect();
-        for claimant in claimants {
-            self.testify(claimant, id, Testimony::Vouches);
+        for claimant in &claimants {
+            self.testify(*claimant, id, Testimony::Vouches);
         }
+        claimants
     }
 
     /// Takes a member out.

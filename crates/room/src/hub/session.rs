@@ -81,7 +81,7 @@ impl Hub {
         let Resume { topology, next, up, state, .. } = join.resume.unwrap_or_default();
         let may_write = grant.publish_data;
         self.counters.joined += 1;
-        self.roster.insert(now, member.clone(), grant, conn);
+        let claimants = self.roster.insert(now, member.clone(), grant, conn);
         let changed = if may_write { self.state.merge(now, state) } else { Vec::new() };
         if self.pinned.is_none()
             && let Some(Ok(topology)) = topology.map(|word| word.parse())
@@ -90,8 +90,10 @@ impl Hub {
             self.planner.begin_as(topology);
         }
         let ops = self.planner.apply(&Event::Join { id, profile, held: &up }, &NoDistance);
-        for peer in up.into_iter().filter(|peer| *peer != id) {
-            self.roster.vouch(id, peer);
+        for peer in up {
+            if self.may_testify(id, peer) {
+                self.roster.vouch(id, peer);
+            }
         }
         self.welcome(id, conn, false);
         let next = (next > 1).then_some(next.min(NUMBER_MAX));
@@ -103,6 +105,10 @@ impl Hub {
             }
         }
         self.tell_links(&ops, Some(id));
+        // Whoever kept a link to it that the plan does not have would mend that for ever, and be believed to hold it.
+        let kept = claimants.into_iter().filter(|claimant| !self.linked(id, *claimant));
+        let unplanned: Vec<_> = kept.map(|claimant| LinkOp::Close(id, claimant)).collect();
+        self.tell_changes(&unplanned, Some(id));
         if profile.relay && self.planner.is_anybody_draining() {
             self.give_way(now, &ops);
         }
@@ -191,7 +197,7 @@ impl Hub {
             }
         }
         for peer in up {
-            if *peer != id && (self.roster.get(*peer).is_none() || self.linked(id, *peer)) {
+            if self.may_testify(id, *peer) {
                 self.roster.vouch(id, *peer);
                 self.recheck.insert(*peer);
             }

@@ -1,7 +1,10 @@
 //! Who is told to link to whom, and who is heard about it.
 
+use std::collections::BTreeSet;
+
 use room::{
     hub::Grant,
+    limits,
     wire::signal::{ClientMessage, GoneReason, Json, RefusalCode, Role, ServerMessage, SignalFrom, SignalTo},
 };
 
@@ -113,7 +116,7 @@ fn restarted_hub_adopts_the_links_that_members_bring() {
     assert_eq!(links.iter().map(|link| link.peer).collect::<Vec<_>>(), [id(1)], "held, though 1 is away");
     assert!(table.hub.planner().linked(id(1), id(2)));
     // 2 vouches for 1 from its first moment, until it reports otherwise.
-    table.pass_alive(room::limits::UNVOUCHED_GRACE.times(2), &[b]);
+    table.pass_alive(limits::UNVOUCHED_GRACE.times(2), &[b]);
     assert_eq!(table.gone(b), []);
     table.report(b, &[], &[1], &[]);
     assert_eq!(table.gone(b), [(1, GoneReason::Crashed)]);
@@ -129,8 +132,49 @@ fn restarted_hub_remembers_who_holds_links_to_those_not_back_yet() {
     table.inbox(a);
     table.cut(b);
     table.cut(c);
-    table.pass_alive(room::limits::UNVOUCHED_GRACE, &[a]);
+    table.pass_alive(limits::UNVOUCHED_GRACE, &[a]);
     assert_eq!(table.gone(a), [(3, GoneReason::Crashed)], "1 still holds its link to 2");
+}
+
+#[test]
+fn restarted_hub_ends_the_links_that_its_plan_does_not_have() {
+    const MEMBERS: u8 = 20;
+    let mut table = Table::new();
+    let back = |number: u8| {
+        let others: Vec<u8> = (1..=MEMBERS).filter(|other| *other != number).collect();
+        let mut join = resume(number, FORMER_HUB, &others);
+        join.resume.iter_mut().for_each(|resume| resume.topology = Some("small-world".to_owned()));
+        join
+    };
+    let conns: Vec<_> = (1..=MEMBERS).map(|number| table.join_as(back(number), Some(Grant::open()))).collect();
+    for (conn, number) in conns.iter().zip(1..=MEMBERS) {
+        // Of its links it keeps those that it is welcomed with, and those to whoever is not back yet.
+        let mut held: BTreeSet<_> = (number + 1..=MEMBERS).map(id).collect();
+        for message in table.inbox(*conn) {
+            match message {
+                ServerMessage::Welcome(welcome) => held.extend(welcome.links.iter().map(|link| link.peer)),
+                ServerMessage::Links(plan) => {
+                    held.retain(|peer| !plan.close.contains(peer));
+                    held.extend(plan.open.iter().map(|link| link.peer));
+                }
+                _ => {}
+            }
+        }
+        let planned: BTreeSet<_> = table.hub.planner().links_of(id(number)).map(|(peer, _)| peer).collect();
+        assert_eq!(held, planned, "member {number}");
+    }
+
+    // Nobody vouches for whom it holds no link to.
+    let (hung, all) = (MEMBERS - 1, 1..=MEMBERS);
+    for (conn, number) in conns.iter().zip(all).filter(|(_, number)| *number != hung) {
+        if table.hub.planner().linked(id(number), id(hung)) {
+            table.report(*conn, &[], &[hung], &[]);
+        }
+    }
+    table.inbox(conns[0]);
+    let others: Vec<_> = conns.iter().copied().filter(|conn| *conn != conns[usize::from(hung) - 1]).collect();
+    table.pass_alive(limits::PROBE_TIMEOUT, &others);
+    assert_eq!(table.gone(conns[0]), [(hung, GoneReason::Unresponsive)]);
 }
 
 #[test]
