@@ -202,6 +202,8 @@ export const ANNOUNCE_DELAY = millis(50);
 export const GRAFT_MIN = millis(100);
 /** The longest such wait. */
 export const GRAFT_MAX = millis(500);
+/** The same before anything of a stream has come: how late it is by the plan's tree is not known yet. */
+export const GRAFT_FIRST = millis(250);
 /** How long somebody who was asked for a stream has to send it before somebody else is asked. */
 export const GRAFT_AGAIN = millis(250);
 /** How often that time is doubled where nobody sends it. */
@@ -221,7 +223,7 @@ export const RESCUE_PATIENCE = secs(10);
 /** Origins that are named in one report as out of reach. */
 export const RESCUES_ASKED = 8;
 /** What each link of a way costs beside its delay, in ms. */
-export const HOP_COST_MS = 25;
+export const HOP_COST_MS = 5;
 /** The delay of a link that was not measured yet, one way. */
 export const DELAY_UNKNOWN = millis(50);
 /** The longest delay of a way, in ms: what is beyond counts as this. */

@@ -190,6 +190,8 @@ pub const ANNOUNCE_DELAY: Micros = Micros::from_millis(50);
 pub const GRAFT_MIN: Micros = Micros::from_millis(100);
 /// The longest such wait.
 pub const GRAFT_MAX: Micros = Micros::from_millis(500);
+/// The same before anything of a stream has come: how late it is by the plan's tree is not known yet.
+pub const GRAFT_FIRST: Micros = Micros::from_millis(250);
 /// How long somebody who was asked for a stream has to send it before somebody else is asked.
 pub const GRAFT_AGAIN: Micros = Micros::from_millis(250);
 /// How often that time is doubled where nobody sends it.
@@ -209,7 +211,7 @@ pub const RESCUE_PATIENCE: Micros = Micros::from_secs(10);
 /// Origins that are named in one report as out of reach.
 pub const RESCUES_ASKED: usize = 8;
 /// What each link of a way costs beside its delay, in ms.
-pub const HOP_COST_MS: u64 = 25;
+pub const HOP_COST_MS: u64 = 5;
 /// The delay of a link that was not measured yet, one way.
 pub const DELAY_UNKNOWN: Micros = Micros::from_millis(50);
 /// The longest delay of a way, in ms: what is beyond counts as this.

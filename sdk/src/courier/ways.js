@@ -13,7 +13,7 @@ import {
   GAP_PATIENCE_MAX,
   GRAFT_AGAIN,
   GRAFT_DOUBLINGS,
-  GRAFT_MAX,
+  GRAFT_FIRST,
   IMPROVE_AFTER,
   IMPROVE_BY_MS,
   RESCUE_PATIENCE,
@@ -50,7 +50,7 @@ export function want(core, at, s, upto) {
   if (way) {
     // Before anything of a stream has come, it is not known how long the plan's tree takes: whoever asks too early is
     // brought it twice, and so is everybody below.
-    const patience = stream.parent === undefined ? GRAFT_MAX : core.lateness.patience;
+    const patience = stream.parent === undefined ? GRAFT_FIRST : core.lateness.patience;
     miss(core, s, upto, patience, []);
   } else if (link.isSound && link.endsOf(s).floor <= stream.next) {
     graft(core, at, s);

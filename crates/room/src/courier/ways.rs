@@ -19,7 +19,7 @@ impl Courier {
         if has_way {
             // Before anything of a stream has come, it is not known how long the plan's tree takes: whoever asks too early is
             // brought it twice, and so is everybody below.
-            let patience = if stream.parent.is_none() { limits::GRAFT_MAX } else { self.lateness.patience() };
+            let patience = if stream.parent.is_none() { limits::GRAFT_FIRST } else { self.lateness.patience() };
             self.miss(s, upto, patience, Vec::new());
         } else if self.links[at].is_sound() && self.links[at].ends_of(s).floor <= self.streams[s].next() {
             self.graft(at, s);
