@@ -1,7 +1,7 @@
 //! The whole input of a hub: connections come, say anything, and go; time passes. After each step, what a connection was
 //! told adds up to what the hub knows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arbitrary::Arbitrary;
 use bytes::Bytes;
@@ -193,6 +193,8 @@ struct View {
     welcome: Option<MemberId>,
     members: BTreeMap<MemberId, Member>,
     links: BTreeMap<MemberId, Role>,
+    /// Whom it ever said that it holds a link to: such a link may be closed without having been planned.
+    held: BTreeSet<MemberId>,
     state: BTreeMap<String, (u64, String)>,
 }
 
@@ -233,7 +235,8 @@ impl World {
                 self.conns += 1;
                 let conn = ConnId(self.conns);
                 let returns = resume.is_some();
-                self.open.insert(conn, View::default());
+                let held = resume.as_ref().map_or_else(BTreeSet::new, |back| ids(back.up).into_iter().collect());
+                self.open.insert(conn, View { held, ..View::default() });
                 let join = Join {
                     v: if version == 255 { VERSION + 1 } else { VERSION },
                     secret: secret(whose),
@@ -305,7 +308,11 @@ impl World {
 
     /// A message reaches the hub after a join only: the edge sees to that.
     fn say(&mut self, conn: ConnId, message: ClientMessage) {
-        if self.open[&conn].welcome.is_some() {
+        let view = self.open.get_mut(&conn).expect("who says something is connected");
+        if view.welcome.is_some() {
+            if let ClientMessage::Links(report) = &message {
+                view.held.extend(&report.up);
+            }
             self.handle(Input::Message { conn, message });
         }
     }
@@ -438,7 +445,7 @@ impl View {
                     self.links.insert(link.peer, link.role);
                 }
                 for peer in &plan.close {
-                    self.links.remove(peer).expect("what is closed was open");
+                    assert!(self.links.remove(peer).is_some() || self.held.contains(peer), "what is closed was open");
                 }
             }
             ServerMessage::State(change) => {

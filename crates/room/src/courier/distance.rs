@@ -61,7 +61,7 @@ mod tests {
         let direct = Distance::ORIGIN.over(Micros::from_millis(100));
         let around = |ms| Distance::ORIGIN.over(Micros::from_millis(ms)).over(Micros::from_millis(ms));
         assert_eq!(direct, Distance { hop: 1, delay_ms: 100 });
-        assert!(around(30).cost() < direct.cost() && direct.cost() < around(45).cost());
+        assert!(around(47).cost() < direct.cost() && direct.cost() < around(48).cost());
         assert!(direct.is_news_to(around(50)) && direct.is_news_to(Distance::UNKNOWN));
         assert!(!direct.is_news_to(Distance { delay_ms: 101, ..direct }));
         assert!(direct.is_great_news_to(Distance { delay_ms: 75, ..direct }));
