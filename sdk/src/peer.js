@@ -97,7 +97,7 @@ export class Peer {
         await this.#connection.setRemoteDescription({ type: "offer", sdp: data.offer });
         await this.#describe();
       });
-    } else {
+    } else if ("answer" in data) {
       this.#negotiate(() => {
         // One that comes twice changes nothing.
         if (this.#connection.signalingState !== "have-local-offer") return undefined;

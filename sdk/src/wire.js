@@ -24,7 +24,7 @@ import { SIGNAL_MAX, WELCOME_MAX } from "./limits.js";
 /** @typedef {{ peer: MemberId, role: Role }} LinkTo */
 /** @typedef {{ urls: string[], username?: string, credential?: string }} IceServer */
 /** As `RTCIceCandidate.toJSON()` gives it. @typedef {{ candidate: string, sdpMid?: string | null, sdpMLineIndex?: number | null, usernameFragment?: string | null }} Candidate */
-/** What the two ends of a link tell each other to connect. @typedef {{ offer: string } | { answer: string } | { candidate: Candidate }} Negotiation */
+/** What the two ends of a link tell each other to connect. @typedef {{ offer: string } | { answer: string } | { candidate: Candidate } | { over: boolean }} Negotiation */
 /** @typedef {"left" | "crashed" | "unresponsive" | "timeout" | "replaced" | "removed"} GoneReason */
 /** Why a hub does not carry a link's frames. @typedef {"closed" | "away" | "not_linked" | "too_many" | "too_slow"} CarryEnd */
 /** What a returning member knows. @typedef {{ hub: string, topology?: string, pin?: string, next?: number, up?: MemberId[], state?: Record<string, StateEntry> }} Resume */
@@ -347,6 +347,7 @@ const NEGOTIATION = oneOf({
     sdpMLineIndex: orNull(NUMBER_16),
     usernameFragment: orNull(TEXT),
   }),
+  over: FLAG,
 });
 
 const CLIENT = new Map(

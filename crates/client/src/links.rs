@@ -93,6 +93,7 @@ impl Links {
             Negotiation::Offer(sdp) => (Signal::Offer(sdp), false),
             Negotiation::Answer(sdp) => (Signal::Answer(sdp), false),
             Negotiation::Candidate(candidate) => (Signal::Candidate(candidate.candidate), true),
+            Negotiation::Over(_) => return Ok(()),
         };
         match self.endpoint.signal(peer, signal) {
             Ok(()) => Ok(()),

@@ -39,6 +39,7 @@ import { Carriage } from "./carriage.js";
  *   | { type: "carry_no_more", episode: number }
  *   | { type: "prove", attempt: number, token: number }
  *   | { type: "remote", data: Negotiation }
+ *   | { type: "over" }
  *   | { type: "restart_ice" }
  *   | { type: "ping", token: number }
  *   | { type: "suspect" }
@@ -183,8 +184,13 @@ export class Link {
     this.role = role;
     if (this.isOpen) return [];
     this.#failures = 0;
-    if (role !== "offer") return changed ? this.giveUp() : [];
+    if (role !== "offer" && !changed) return [];
     const todo = this.giveUp();
+    if (role !== "offer") {
+      // The offerer, where it has not closed what there was, would go on with it.
+      if (this.attempt > 0) todo.push({ type: "over" });
+      return todo;
+    }
     this.#askAfter(now + (this.wasCarried ? 0 : CARRY_AFTER));
     todo.push(...this.#begin(now));
     return todo;
@@ -396,6 +402,10 @@ export class Link {
    */
   negotiate(attempt, data, now) {
     if ("candidate" in data) return this.#candidate(attempt, data.candidate);
+    if ("over" in data) {
+      const isHeld = this.role === "offer" && this.isCurrent(attempt);
+      return isHeld ? [{ type: "fail", reason: "the other side closed it" }] : [];
+    }
     /** @type {Do[]} */
     let todo = [];
     if ("offer" in data) {
@@ -405,8 +415,8 @@ export class Link {
         this.#start(attempt, false, now);
         todo.push({ type: "open", role: "answer" });
       } else if (!this.hasConnection) {
-        // It was given up here; the offerer does not know yet, and will see it fail.
-        return [];
+        // It was given up here, and the offerer does not know yet.
+        return [{ type: "over" }];
       }
     } else if (this.role !== "offer" || !this.isCurrent(attempt)) {
       return [];

@@ -156,8 +156,18 @@ export function signal(core, from, attempt, data) {
  * @param {Negotiation} data
  */
 export function local(core, peer, attempt, data) {
-  if (!isCurrent(core, { peer, attempt }) || !core.session.isJoined) return;
-  core.tell({ type: "signal", to: peer, attempt, data: /** @type {Json} */ (/** @type {unknown} */ (data)) });
+  if (isCurrent(core, { peer, attempt })) tellPeer(core, peer, attempt, data);
+}
+
+/**
+ * @param {Core} core
+ * @param {MemberId} to
+ * @param {number} attempt
+ * @param {Negotiation} data
+ */
+function tellPeer(core, to, attempt, data) {
+  if (!core.session.isJoined) return;
+  core.tell({ type: "signal", to, attempt, data: /** @type {Json} */ (/** @type {unknown} */ (data)) });
 }
 
 /**
@@ -333,6 +343,9 @@ export function apply(core, id, todo) {
       }
       case "remote":
         core.outputs.push({ type: "remote", ...at, data: step.data });
+        break;
+      case "over":
+        tellPeer(core, id, at.attempt, { over: true });
         break;
       case "restart_ice":
         core.outputs.push({ type: "restart_ice", ...at });

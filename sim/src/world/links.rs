@@ -151,7 +151,7 @@ impl World {
                     }
                 }
             }
-            Negotiation::Candidate(_) => {}
+            Negotiation::Candidate(_) | Negotiation::Over(_) => {}
         }
     }
 

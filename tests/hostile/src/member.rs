@@ -250,6 +250,7 @@ fn negotiation(what: Few) -> Negotiation {
     match what % 3 {
         0 => Negotiation::Offer("v=0".to_owned()),
         1 => Negotiation::Answer("v=0".to_owned()),
+        2 => Negotiation::Over(true),
         _ => Negotiation::Candidate(Candidate { candidate: "candidate:1".to_owned(), ..Candidate::default() }),
     }
 }

@@ -95,6 +95,8 @@ pub(super) enum Do {
     Prove(u32, u64),
     /// Hand this description or candidate to the connection.
     Remote(Negotiation),
+    /// Tell the offerer that its attempt is over.
+    Over,
     RestartIce,
     /// Send a PING with this token.
     Ping(u64),
@@ -212,7 +214,12 @@ impl Link {
                 todo.extend(self.begin(now));
                 todo
             }
-            Role::Answer if changed => self.give_up(),
+            Role::Answer if changed => {
+                let mut todo = self.give_up();
+                // The offerer, where it has not closed what there was, would go on with it.
+                todo.extend((self.attempt > 0).then_some(Do::Over));
+                todo
+            }
             Role::Answer => Vec::new(),
         }
     }
@@ -377,8 +384,8 @@ impl Link {
                     self.start(attempt, false, now);
                     todo.push(Do::Open(Role::Answer));
                 } else if !self.has_connection() {
-                    // It was given up here; the offerer does not know yet, and will see it fail.
-                    return todo;
+                    // It was given up here, and the offerer does not know yet.
+                    return vec![Do::Over];
                 }
                 self.described = true;
                 todo.push(Do::Remote(data));
@@ -389,6 +396,10 @@ impl Link {
                 }
                 self.described = true;
                 todo.push(Do::Remote(data));
+            }
+            Negotiation::Over(_) => {
+                let is_held = self.role == Some(Role::Offer) && self.is_current(attempt);
+                return is_held.then_some(Do::Fail("the other side closed it")).into_iter().collect();
             }
             Negotiation::Candidate(candidate) => {
                 if !self.is_current(attempt) {
@@ -593,6 +604,25 @@ mod tests {
             assert!(link.ponged((now - Micros::from_millis(*rtt_ms)).0, now));
         }
         link
+    }
+
+    #[test]
+    fn an_offerer_hears_that_what_it_holds_is_over() {
+        let now = Time(0);
+        let (mut offerer, mut answerer) = (Link::new(now), Link::new(now));
+        offerer.plan(Role::Offer, now);
+        assert_eq!(answerer.plan(Role::Answer, now), [], "nothing can be over");
+        let offer = Negotiation::Offer("sdp".to_owned());
+        answerer.negotiate(1, offer.clone(), now);
+        (offerer.state, answerer.state) = (State::Open, State::Open);
+        answerer.role = None;
+        answerer.give_up();
+        assert_eq!(answerer.plan(Role::Answer, now), [Do::Over]);
+        assert_eq!(answerer.plan(Role::Answer, now), [], "said once");
+        assert_eq!(answerer.negotiate(1, offer, now), [Do::Over]);
+        assert_eq!(answerer.negotiate(1, Negotiation::Over(true), now), [], "the offerer has no say in that");
+        assert_eq!(offerer.negotiate(0, Negotiation::Over(true), now), [], "an earlier one");
+        assert_eq!(offerer.negotiate(1, Negotiation::Over(true), now), [Do::Fail("the other side closed it")]);
     }
 
     #[test]

@@ -106,9 +106,15 @@ impl Member {
     }
 
     pub(super) fn local(&mut self, peer: MemberId, attempt: u32, data: &Negotiation) {
-        if self.is_current(peer, attempt) && self.session.is_joined() {
+        if self.is_current(peer, attempt) {
+            self.tell_peer(peer, attempt, data);
+        }
+    }
+
+    fn tell_peer(&mut self, to: MemberId, attempt: u32, data: &Negotiation) {
+        if self.session.is_joined() {
             let data = Json::from(data).expect("negotiations have a JSON form");
-            self.tell(ClientMessage::Signal(SignalTo { to: peer, attempt, data }));
+            self.tell(ClientMessage::Signal(SignalTo { to, attempt, data }));
         }
     }
 
@@ -228,6 +234,7 @@ impl Member {
                     self.outputs.push_back(Output::Packet { peer: id, attempt, lane: Lane::Lossy, bytes });
                 }
                 Do::Remote(data) => self.outputs.push_back(Output::Remote { peer: id, attempt, data }),
+                Do::Over => self.tell_peer(id, attempt, &Negotiation::Over(true)),
                 Do::RestartIce => self.outputs.push_back(Output::RestartIce { peer: id, attempt }),
                 Do::Ping(token) => {
                     peer.lossy.send(Frame::Ping { token }.encode());
