@@ -402,10 +402,7 @@ export class Link {
    */
   negotiate(attempt, data, now) {
     if ("candidate" in data) return this.#candidate(attempt, data.candidate);
-    if ("over" in data) {
-      const isHeld = this.role === "offer" && this.isCurrent(attempt);
-      return isHeld ? [{ type: "fail", reason: "the other side closed it" }] : [];
-    }
+    if ("over" in data) return this.#over(attempt, now);
     /** @type {Do[]} */
     let todo = [];
     if ("offer" in data) {
@@ -425,6 +422,22 @@ export class Link {
     todo.push({ type: "remote", data });
     for (const candidate of this.#early.splice(0)) todo.push({ type: "remote", data: { candidate } });
     return todo;
+  }
+
+  /**
+   * The answerer has closed this attempt, and is there for the next one: the first time that need not wait.
+   *
+   * @param {number} attempt
+   * @param {number} now
+   * @returns {Do[]}
+   */
+  #over(attempt, now) {
+    if (this.role !== "offer" || attempt !== this.attempt || this.#state === "idle") return [];
+    if (this.#failures === (this.hasConnection ? 0 : 1)) {
+      this.#failures = 1;
+      return this.#begin(now);
+    }
+    return this.hasConnection ? [{ type: "fail", reason: "the other side closed it" }] : [];
   }
 
   /**

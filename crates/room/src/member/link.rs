@@ -397,10 +397,7 @@ impl Link {
                 self.described = true;
                 todo.push(Do::Remote(data));
             }
-            Negotiation::Over(_) => {
-                let is_held = self.role == Some(Role::Offer) && self.is_current(attempt);
-                return is_held.then_some(Do::Fail("the other side closed it")).into_iter().collect();
-            }
+            Negotiation::Over(_) => return self.over(attempt, now),
             Negotiation::Candidate(candidate) => {
                 if !self.is_current(attempt) {
                     return todo;
@@ -416,6 +413,21 @@ impl Link {
         let early = self.early.drain(..).map(|candidate| Do::Remote(Negotiation::Candidate(candidate)));
         todo.extend(early);
         todo
+    }
+
+    /// The answerer has closed this attempt, and is there for the next one: the first time that need not wait.
+    fn over(&mut self, attempt: u32, now: Time) -> Vec<Do> {
+        if self.role != Some(Role::Offer) || attempt != self.attempt || self.state == State::Idle {
+            return Vec::new();
+        }
+        match (self.has_connection(), self.failures) {
+            (true, 0) | (false, 1) => {
+                self.failures = 1;
+                self.begin(now)
+            }
+            (true, _) => vec![Do::Fail("the other side closed it")],
+            (false, _) => Vec::new(),
+        }
     }
 
     /// The connection's channels are open; HELLO is next, or where the hub carries something that shows that the other
@@ -622,7 +634,22 @@ mod tests {
         assert_eq!(answerer.negotiate(1, offer, now), [Do::Over]);
         assert_eq!(answerer.negotiate(1, Negotiation::Over(true), now), [], "the offerer has no say in that");
         assert_eq!(offerer.negotiate(0, Negotiation::Over(true), now), [], "an earlier one");
-        assert_eq!(offerer.negotiate(1, Negotiation::Over(true), now), [Do::Fail("the other side closed it")]);
+        let again = [Do::Down, Do::Close(1), Do::Open(Role::Offer)];
+        assert_eq!(offerer.negotiate(1, Negotiation::Over(true), now), again);
+        assert_eq!(offerer.negotiate(1, Negotiation::Over(true), now), [], "said once more of what is closed");
+        assert_eq!(offerer.negotiate(2, Negotiation::Over(true), now), [Do::Fail("the other side closed it")]);
+        offerer.failed(now, 0, Micros(0));
+        assert_eq!(offerer.negotiate(2, Negotiation::Over(true), now), [], "from the second time on it waits");
+    }
+
+    #[test]
+    fn an_offerer_that_waits_whether_who_closed_the_link_leaves_need_not_where_that_wants_it_again() {
+        let now = Time(0);
+        let mut offerer = Link::new(now);
+        offerer.plan(Role::Offer, now);
+        offerer.state = State::Open;
+        offerer.failed(now, 0, limits::PARTING_GRACE);
+        assert_eq!(offerer.negotiate(1, Negotiation::Over(true), now), [Do::Open(Role::Offer)]);
     }
 
     #[test]
