@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  CHUNK, LATEST_CHANNELS, MESSAGE_MAX, OUTBOX_MAX, PARTING_GRACE, RECEIVE_WINDOW, WAITING_SENDS,
+  CHUNK, ENTRY_MARGIN, LATEST_CHANNELS, MESSAGE_MAX, OUTBOX_MAX, PARTING_GRACE, RECEIVE_WINDOW, WAITING_SENDS,
 } from "../src/limits.js";
 import { Member } from "../src/member.js";
 import { decodeServerMessage } from "../src/wire.js";
@@ -199,6 +199,28 @@ test("who was wrongly given up is told what it missed, and hears what comes afte
   world.run(SECOND);
   assert.deepEqual(ada.texts(bob), ["heard"]);
   assert.deepEqual(ada.heard("gap").map(({ addressed, from_seq, to_seq }) => [addressed, from_seq, to_seq]), [[true, 1, 1]]);
+});
+
+test("a newcomer hears all from one that believed it to be gone", () => {
+  const [world, ada, bob] = meet("Ada", "Bob");
+  ada.input({ type: "pin", ticket: 1, topology: "small-world" });
+  world.run(SECOND);
+  // It reaches nobody before it is given up.
+  for (const other of [ada, bob]) world.setCut(other, { name: "Eve" }, true);
+  const eve = world.enter("Eve");
+  world.run(SECOND);
+  ada.send(1, "one");
+  world.run(3 * ENTRY_MARGIN);
+  ada.send(1, "two");
+  bob.input({ type: "hub", message: { type: "gone", id: eve.id, reason: "crashed" } });
+  world.setCut(bob, eve, false);
+  bob.input({ type: "hub", message: { type: "member", id: eve.id, name: "Eve", attributes: {} } });
+  bob.input({ type: "hub", message: { type: "links", open: [{ peer: eve.id, role: "offer" }] } });
+  world.run(5 * SECOND);
+  assert.deepEqual([bob, ada].map((other) => eve.link(other).state), ["open", "connecting"]);
+  ada.send(1, "three");
+  world.run(5 * SECOND);
+  assert.deepEqual(eve.texts(ada), ["one", "two", "three"]);
 });
 
 test("a socket that is cut resumes, and nobody notices", () => {

@@ -68,8 +68,8 @@ pub struct Member {
     /// This member as others see it, once welcomed.
     this: Option<MemberInfo>,
     peers: BTreeMap<MemberId, Peer>,
-    /// The attempts of the links to members that went, and what was heard of them, oldest first.
-    departed: VecDeque<(MemberId, u32, Heard)>,
+    /// Members that went, oldest first.
+    departed: VecDeque<(MemberId, Departed)>,
     courier: Courier,
     /// The other ends of the links along which the plan wants new streams pushed.
     eager: BTreeSet<MemberId>,
@@ -107,7 +107,7 @@ struct Peer {
     draining: Option<(Time, Time)>,
     /// It was in the room before this member.
     elder: bool,
-    /// When this member heard that it entered.
+    /// When this member first heard that it entered.
     since: Time,
     link: Link,
     lossy: LossyFlow,
@@ -126,6 +126,17 @@ impl Peer {
     fn vouches(&self) -> bool {
         self.elder || self.info.relay
     }
+}
+
+/// What is remembered of a member that went: it may only have been believed to be gone.
+#[derive(Debug)]
+struct Departed {
+    /// The last attempt at a link.
+    attempt: u32,
+    /// What was heard of it.
+    heard: Heard,
+    /// When this member first heard that it entered.
+    since: Time,
 }
 
 /// A member that is gone; the application is told when its last words have had time to come.

@@ -23,7 +23,12 @@ import { Meter } from "./traffic.js";
 /** @import {Config, MemberEvent, Output} from "./io.js" */
 /** @import {Vouching} from "./vouch.js" */
 
-/** The attempt of the link to a member that went, and what was heard of it. @typedef {{ attempt: number, heard: Heard }} Departed */
+/**
+ * What is remembered of a member that went, as it may only have been believed to be gone: the attempt of the link, what was heard
+ * of it, and when it was first heard that it entered.
+ *
+ * @typedef {{ attempt: number, heard: Heard, since: number }} Departed
+ */
 /** A member that is gone; the application is told when its last words have had time to come. @typedef {{ info: MemberInfo, reason: GoneReason, until: number }} Leaving */
 /** A message that came before its sender was known. @typedef {{ from: MemberId, addressed: boolean, head: Head, payload: Uint8Array }} Early */
 
@@ -48,7 +53,7 @@ export class Peer {
   draining;
   /** It was in the room before this member. */
   elder;
-  /** When this member heard that it entered. */
+  /** When this member first heard that it entered. */
   since;
   link;
   lossy = new LossyFlow();
@@ -63,9 +68,10 @@ export class Peer {
   constructor(core, info, elder, known) {
     this.info = info;
     this.elder = elder;
-    this.since = core.now;
+    // It may never have been away: it may still have its end of the last connection, and takes none that is older, and others
+    // owe it what they said meanwhile.
+    this.since = known?.since ?? core.now;
     this.link = new Link(core.now);
-    // The other side may still have its end of the last connection, and takes none that is older.
     this.link.attempt = known?.attempt ?? 0;
     this.heard = known?.heard ?? new Heard();
   }

@@ -206,12 +206,14 @@ impl Member {
             return;
         }
         let known = self.departed.iter().position(|(id, ..)| *id == info.id);
-        let known = known.and_then(|at| self.departed.remove(at));
+        let known = known.and_then(|at| self.departed.remove(at)).map(|(_, departed)| departed);
         self.parted(info.id);
         self.courier.entered(self.now, info.id, beginning);
         let mut link = Link::new(self.now);
-        // The other side may still have its end of the last connection, and takes none that is older.
-        let (attempt, heard) = known.map_or((0, Heard::default()), |(_, attempt, heard)| (attempt, heard));
+        // It may never have been away: it may still have its end of the last connection, and takes none that is older, and
+        // others owe it what they said meanwhile.
+        let new = Departed { attempt: 0, heard: Heard::default(), since: self.now };
+        let Departed { attempt, heard, since } = known.unwrap_or(new);
         link.attempt = attempt;
         let peer = Peer {
             info: info.clone(),
@@ -219,7 +221,7 @@ impl Member {
             parting: None,
             draining: None,
             elder: beginning == Beginning::Before,
-            since: self.now,
+            since,
             link,
             lossy: LossyFlow::default(),
             heard,
@@ -251,7 +253,8 @@ impl Member {
         if self.departed.len() >= limits::DEPARTED_MAX {
             self.departed.pop_front();
         }
-        self.departed.push_back((id, peer.link.attempt, peer.heard.remembered()));
+        let (attempt, heard) = (peer.link.attempt, peer.heard.remembered());
+        self.departed.push_back((id, Departed { attempt, heard, since: peer.since }));
         self.session.forget(id);
         self.unrouted.remove(&id);
         self.eager.remove(&id);

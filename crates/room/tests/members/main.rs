@@ -14,8 +14,8 @@ use room::{
     member::{Answer, Config, Event, Input, Lane, LinkState, Lossy, Member, NotSent, Output},
     time::Micros,
     wire::signal::{
-        self, Attributes, ClientMessage, GoneReason, Json, LinkPlan, LinkReport, LinkTo, RefusalCode, Refused, Role,
-        ServerMessage, SetAttributes, StateChange, StateEntry, Token, Update, Welcome,
+        self, Attributes, ClientMessage, Gone, GoneReason, Json, LinkPlan, LinkReport, LinkTo, RefusalCode, Refused,
+        Role, ServerMessage, SetAttributes, StateChange, StateEntry, Token, Update, Welcome,
     },
 };
 
@@ -405,6 +405,30 @@ fn a_member_wrongly_given_up_is_told_what_it_missed_and_hears_what_comes_after()
     world.send(b, Some(a), "three");
     assert_eq!(world.got(a, b), ["one", "three"]);
     assert_eq!(world.count(a, |event| matches!(event, Event::Gap { addressed: true, from_seq: 2, to_seq: 2, .. })), 1);
+}
+
+#[test]
+fn a_newcomer_hears_all_from_one_that_believed_it_to_be_gone() {
+    let mut world = World { topology: "small-world", ..World::new(0) };
+    let (origin, between) = (world.enter(0), world.enter(1));
+    // It reaches nobody before it is given up.
+    let newcomer = world.id(2);
+    world.cut = vec![(newcomer, origin), (newcomer, between)];
+    world.enter(2);
+    world.send(origin, None, "one");
+    world.pass(limits::ENTRY_MARGIN.times(3));
+    world.send(origin, None, "two");
+    let hear = |world: &mut World, message| world.give(between, Input::Hub(message));
+    hear(&mut world, ServerMessage::Gone(Gone { id: newcomer, reason: GoneReason::Crashed }));
+    world.cut.pop();
+    let (info, open) = (world.info(newcomer), vec![LinkTo { peer: newcomer, role: Role::Offer }]);
+    hear(&mut world, ServerMessage::Member(info.into()));
+    hear(&mut world, ServerMessage::Links(LinkPlan { open, ..LinkPlan::default() }));
+    world.pass(Micros::from_secs(5));
+    assert!(world.is_open(newcomer, between) && !world.is_open(newcomer, origin));
+    world.send(origin, None, "three");
+    world.pass(Micros::from_secs(5));
+    assert_eq!(world.got(newcomer, origin), ["one", "two", "three"]);
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub(crate) struct World {
     /// Nothing passes between these.
     pub(crate) cut: Vec<(MemberId, MemberId)>,
     pub(crate) hub: &'static str,
+    /// How whoever enters is told that the room is linked.
+    pub(crate) topology: &'static str,
     /// Members that the hub has welcomed.
     pub(crate) present: Vec<MemberId>,
     pub(crate) wire: VecDeque<(MemberId, Input)>,
@@ -46,6 +48,7 @@ impl World {
             transports: BTreeMap::new(),
             cut: Vec::new(),
             hub: "00000000000000aa",
+            topology: "mesh",
             present: Vec::new(),
             wire: VecDeque::new(),
             consume: true,
@@ -188,7 +191,7 @@ impl World {
             links: others.iter().map(|peer| LinkTo { peer: *peer, role: Role::Answer }).collect(),
             eager: Vec::new(),
             state,
-            topology: "mesh".into(),
+            topology: self.topology.into(),
             pin: None,
             epoch: 1,
             resumed: self.present.contains(&id),
