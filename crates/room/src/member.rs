@@ -131,8 +131,8 @@ impl Peer {
 /// What is remembered of a member that went: it may only have been believed to be gone.
 #[derive(Debug)]
 struct Departed {
-    /// The last attempt at a link.
-    attempt: u32,
+    /// The last attempt at a link, and whether this side made it.
+    attempt: (u32, bool),
     /// What was heard of it.
     heard: Heard,
     /// When this member first heard that it entered.

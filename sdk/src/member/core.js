@@ -24,10 +24,10 @@ import { Meter } from "./traffic.js";
 /** @import {Vouching} from "./vouch.js" */
 
 /**
- * What is remembered of a member that went, as it may only have been believed to be gone: the attempt of the link, what was heard
- * of it, and when it was first heard that it entered.
+ * What is remembered of a member that went, as it may only have been believed to be gone: the attempt of the link, whether this
+ * side made it, what was heard of it, and when it was first heard that it entered.
  *
- * @typedef {{ attempt: number, heard: Heard, since: number }} Departed
+ * @typedef {{ attempt: number, mine: boolean, heard: Heard, since: number }} Departed
  */
 /** A member that is gone; the application is told when its last words have had time to come. @typedef {{ info: MemberInfo, reason: GoneReason, until: number }} Leaving */
 /** A message that came before its sender was known. @typedef {{ from: MemberId, addressed: boolean, head: Head, payload: Uint8Array }} Early */
@@ -73,6 +73,7 @@ export class Peer {
     this.since = known?.since ?? core.now;
     this.link = new Link(core.now);
     this.link.attempt = known?.attempt ?? 0;
+    this.link.mine = known?.mine ?? false;
     this.heard = known?.heard ?? new Heard();
   }
 

@@ -265,7 +265,7 @@ export function gone(core, id, reason) {
     core.departed.delete(oldest);
   }
   peer.heard.remember();
-  core.departed.set(id, { attempt: peer.link.attempt, heard: peer.heard, since: peer.since });
+  core.departed.set(id, { attempt: peer.link.attempt, mine: peer.link.mine, heard: peer.heard, since: peer.since });
   core.session.forget(id);
   core.unrouted.delete(id);
   core.eager.delete(id);

@@ -39,7 +39,7 @@ import { Carriage } from "./carriage.js";
  *   | { type: "carry_no_more", episode: number }
  *   | { type: "prove", attempt: number, token: number }
  *   | { type: "remote", data: Negotiation }
- *   | { type: "over" }
+ *   | { type: "over", yours: boolean }
  *   | { type: "restart_ice" }
  *   | { type: "ping", token: number }
  *   | { type: "suspect" }
@@ -68,7 +68,7 @@ export class Link {
   /** When a connection that is proving is pinged. */
   #proveAt = 0;
   /** Whether this side made the current attempt. */
-  #mine = false;
+  mine = false;
   #failures = 0;
   /** Whether the connection has the peer's description. */
   #described = false;
@@ -188,7 +188,7 @@ export class Link {
     const todo = this.giveUp();
     if (role !== "offer") {
       // The offerer, where it has not closed what there was, would go on with it.
-      if (this.attempt > 0) todo.push({ type: "over" });
+      if (this.attempt > 0) todo.push({ type: "over", yours: !this.mine });
       return todo;
     }
     this.#askAfter(now + (this.wasCarried ? 0 : CARRY_AFTER));
@@ -222,7 +222,7 @@ export class Link {
    */
   #start(attempt, mine, now) {
     this.attempt = attempt;
-    this.#mine = mine;
+    this.mine = mine;
     this.#enter("connecting", now + CONNECT_TIMEOUT);
     this.#described = false;
     this.#early = [];
@@ -402,18 +402,18 @@ export class Link {
    */
   negotiate(attempt, data, now) {
     if ("candidate" in data) return this.#candidate(attempt, data.candidate);
-    if ("over" in data) return this.#over(attempt, now);
+    if ("over" in data) return this.#over(attempt, data.over, now);
     /** @type {Do[]} */
     let todo = [];
     if ("offer" in data) {
       if (this.role !== "answer" || attempt < this.attempt || this.#restsUntil > now) return [];
-      if (attempt > this.attempt || this.#mine) {
+      if (attempt > this.attempt || this.mine) {
         todo = this.#giveUpConnection();
         this.#start(attempt, false, now);
         todo.push({ type: "open", role: "answer" });
       } else if (!this.hasConnection) {
         // It was given up here, and the offerer does not know yet.
-        return [{ type: "over" }];
+        return [{ type: "over", yours: true }];
       }
     } else if (this.role !== "offer" || !this.isCurrent(attempt)) {
       return [];
@@ -428,11 +428,13 @@ export class Link {
    * The answerer has closed this attempt, and is there for the next one: the first time that need not wait.
    *
    * @param {number} attempt
+   * @param {boolean} mine whether this side made it
    * @param {number} now
    * @returns {Do[]}
    */
-  #over(attempt, now) {
-    if (this.role !== "offer" || attempt !== this.attempt || this.#state === "idle") return [];
+  #over(attempt, mine, now) {
+    const isLast = attempt === this.attempt && mine === this.mine;
+    if (this.role !== "offer" || !isLast || this.#state === "idle") return [];
     if (this.#failures === (this.hasConnection ? 0 : 1)) {
       this.#failures = 1;
       return this.#begin(now);

@@ -345,7 +345,7 @@ export function apply(core, id, todo) {
         core.outputs.push({ type: "remote", ...at, data: step.data });
         break;
       case "over":
-        tellPeer(core, id, at.attempt, { over: true });
+        tellPeer(core, id, at.attempt, { over: step.yours });
         break;
       case "restart_ice":
         core.outputs.push({ type: "restart_ice", ...at });

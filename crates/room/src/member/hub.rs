@@ -212,9 +212,9 @@ impl Member {
         let mut link = Link::new(self.now);
         // It may never have been away: it may still have its end of the last connection, and takes none that is older, and
         // others owe it what they said meanwhile.
-        let new = Departed { attempt: 0, heard: Heard::default(), since: self.now };
+        let new = Departed { attempt: (0, false), heard: Heard::default(), since: self.now };
         let Departed { attempt, heard, since } = known.unwrap_or(new);
-        link.attempt = attempt;
+        (link.attempt, link.mine) = attempt;
         let peer = Peer {
             info: info.clone(),
             returning: None,
@@ -253,7 +253,7 @@ impl Member {
         if self.departed.len() >= limits::DEPARTED_MAX {
             self.departed.pop_front();
         }
-        let (attempt, heard) = (peer.link.attempt, peer.heard.remembered());
+        let (attempt, heard) = ((peer.link.attempt, peer.link.mine), peer.heard.remembered());
         self.departed.push_back((id, Departed { attempt, heard, since: peer.since }));
         self.session.forget(id);
         self.unrouted.remove(&id);

@@ -48,8 +48,8 @@ pub(super) struct Link {
     /// The highest attempt that either side has made.
     pub attempt: u32,
     pub state: State,
-    /// Whether this side made the current attempt.
-    mine: bool,
+    /// Whether this side made that attempt.
+    pub mine: bool,
     failures: u32,
     /// Whether the connection has the peer's description.
     described: bool,
@@ -95,8 +95,8 @@ pub(super) enum Do {
     Prove(u32, u64),
     /// Hand this description or candidate to the connection.
     Remote(Negotiation),
-    /// Tell the offerer that its attempt is over.
-    Over,
+    /// Tell the offerer that the current attempt is over, and whether it made that itself.
+    Over(bool),
     RestartIce,
     /// Send a PING with this token.
     Ping(u64),
@@ -217,7 +217,7 @@ impl Link {
             Role::Answer if changed => {
                 let mut todo = self.give_up();
                 // The offerer, where it has not closed what there was, would go on with it.
-                todo.extend((self.attempt > 0).then_some(Do::Over));
+                todo.extend((self.attempt > 0).then_some(Do::Over(!self.mine)));
                 todo
             }
             Role::Answer => Vec::new(),
@@ -385,7 +385,7 @@ impl Link {
                     todo.push(Do::Open(Role::Answer));
                 } else if !self.has_connection() {
                     // It was given up here, and the offerer does not know yet.
-                    return vec![Do::Over];
+                    return vec![Do::Over(true)];
                 }
                 self.described = true;
                 todo.push(Do::Remote(data));
@@ -397,7 +397,7 @@ impl Link {
                 self.described = true;
                 todo.push(Do::Remote(data));
             }
-            Negotiation::Over(_) => return self.over(attempt, now),
+            Negotiation::Over(mine) => return self.over(attempt, mine, now),
             Negotiation::Candidate(candidate) => {
                 if !self.is_current(attempt) {
                     return todo;
@@ -416,8 +416,9 @@ impl Link {
     }
 
     /// The answerer has closed this attempt, and is there for the next one: the first time that need not wait.
-    fn over(&mut self, attempt: u32, now: Time) -> Vec<Do> {
-        if self.role != Some(Role::Offer) || attempt != self.attempt || self.state == State::Idle {
+    fn over(&mut self, attempt: u32, mine: bool, now: Time) -> Vec<Do> {
+        let is_last = (attempt, mine) == (self.attempt, self.mine);
+        if self.role != Some(Role::Offer) || !is_last || self.state == State::Idle {
             return Vec::new();
         }
         match (self.has_connection(), self.failures) {
@@ -629,9 +630,9 @@ mod tests {
         (offerer.state, answerer.state) = (State::Open, State::Open);
         answerer.role = None;
         answerer.give_up();
-        assert_eq!(answerer.plan(Role::Answer, now), [Do::Over]);
+        assert_eq!(answerer.plan(Role::Answer, now), [Do::Over(true)]);
         assert_eq!(answerer.plan(Role::Answer, now), [], "said once");
-        assert_eq!(answerer.negotiate(1, offer, now), [Do::Over]);
+        assert_eq!(answerer.negotiate(1, offer, now), [Do::Over(true)]);
         assert_eq!(answerer.negotiate(1, Negotiation::Over(true), now), [], "the offerer has no say in that");
         assert_eq!(offerer.negotiate(0, Negotiation::Over(true), now), [], "an earlier one");
         let again = [Do::Down, Do::Close(1), Do::Open(Role::Offer)];
@@ -650,6 +651,27 @@ mod tests {
         offerer.state = State::Open;
         offerer.failed(now, 0, limits::PARTING_GRACE);
         assert_eq!(offerer.negotiate(1, Negotiation::Over(true), now), [Do::Open(Role::Offer)]);
+    }
+
+    #[test]
+    fn an_attempt_of_the_same_number_that_the_other_side_made_is_another() {
+        let now = Time(0);
+        let (mut one, mut other) = (Link::new(now), Link::new(now));
+        // The hub restarts before the other side hears of this, and plans the link the other way round.
+        one.plan(Role::Offer, now);
+        other.plan(Role::Offer, now);
+        assert_eq!(one.plan(Role::Answer, now), [Do::Close(1), Do::Over(false)]);
+        assert_eq!(other.negotiate(1, Negotiation::Over(false), now), [], "its own goes on");
+        let offer = Negotiation::Offer("sdp".to_owned());
+        assert_eq!(one.negotiate(1, offer.clone(), now), [Do::Open(Role::Answer), Do::Remote(offer.clone())]);
+        // Where it has heard of it, it holds what is over.
+        let mut other = Link::new(now);
+        other.plan(Role::Answer, now);
+        other.negotiate(1, offer, now);
+        other.state = State::Open;
+        other.plan(Role::Offer, now);
+        let again = [Do::Down, Do::Close(1), Do::Open(Role::Offer)];
+        assert_eq!(other.negotiate(1, Negotiation::Over(false), now), again);
     }
 
     #[test]

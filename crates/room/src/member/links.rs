@@ -234,7 +234,7 @@ impl Member {
                     self.outputs.push_back(Output::Packet { peer: id, attempt, lane: Lane::Lossy, bytes });
                 }
                 Do::Remote(data) => self.outputs.push_back(Output::Remote { peer: id, attempt, data }),
-                Do::Over => self.tell_peer(id, attempt, &Negotiation::Over(true)),
+                Do::Over(yours) => self.tell_peer(id, attempt, &Negotiation::Over(yours)),
                 Do::RestartIce => self.outputs.push_back(Output::RestartIce { peer: id, attempt }),
                 Do::Ping(token) => {
                     peer.lossy.send(Frame::Ping { token }.encode());

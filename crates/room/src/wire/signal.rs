@@ -263,7 +263,8 @@ pub enum Negotiation {
     Answer(String),
     /// A trickled ICE candidate (RFC 8838).
     Candidate(Candidate),
-    /// `true`: the answerer has closed this attempt, which the offerer may take to be open still. No connection hears of it.
+    /// The answerer has closed this attempt, which the offerer may take to be open still; whether the offerer made it. No
+    /// connection hears of it.
     Over(bool),
 }
 
