@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { Courier } from "../src/courier.js";
-import { FIN_GRACE, GAP_PATIENCE, RESCUE_AGAIN } from "../src/limits.js";
+import { FIN_GRACE, GAP_PATIENCE, RESCUE_AFTER, RESCUE_AGAIN, RESCUE_PATIENCE } from "../src/limits.js";
 import { Net, bytes, id } from "./net.js";
 
 const SEEDS = [0, 1, 2, 3];
@@ -149,6 +149,41 @@ test("a newcomer learns where a stream begins of which neighbours keep less", ()
   courier.metAll();
   net.linkSince(2, 3, 10, true, 0);
   checkRescue(net);
+});
+
+test("a newcomer that began where a neighbour can begin has given up nothing", () => {
+  const net = beyondCaches([1, 2]);
+  // Two newcomers, one after another. The first offers what was said since it came.
+  const enter = (newcomer, others) => {
+    const courier = net.add(newcomer);
+    for (const other of others) courier.entered(net.now, id(other), "before");
+    courier.metAll();
+  };
+  enter(3, [1, 2]);
+  net.link(2, 3, 10, true);
+  net.say(1, "a");
+  net.run(1_000_000);
+  enter(4, [1, 2, 3]);
+  net.linkSince(2, 4, 10, true, 0);
+  net.run(100_000);
+  net.link(3, 4, 100, false);
+  // Before it is asked it has let go of that.
+  for (let n = 0; n < 300; n++) {
+    net.say(1, new Uint8Array(16_000));
+    net.run(500);
+  }
+  const next = () => net.node(4).courier.standing(id(1))?.next ?? 0;
+  while (next() <= 1) net.run(1_000);
+  // Who could bring the rest is gone before it does, and the hub is out of reach for a while.
+  const first = next();
+  net.unlink(2, 4);
+  net.run(RESCUE_AFTER + 2 * RESCUE_PATIENCE);
+  assert.deepEqual([next(), net.node(4).gaps], [first, []]);
+  net.linkSince(1, 4, 10, false, 0);
+  net.run(5_000_000);
+  const { gaps, heard } = net.node(4);
+  assert.deepEqual(gaps, []);
+  assert.deepEqual(heard.get(1), net.said.get(1).slice(first - 1));
 });
 
 test("who came back begins where it said so to whoever had heard nothing of it yet", () => {

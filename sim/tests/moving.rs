@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use sim::{Report, Scenario};
 
 /// Seeds that found something once, and what it was.
-const FOUND: [(u64, &str); 10] = [
+const FOUND: [(u64, &str); 11] = [
     (9, "what came of somebody who had just left was given up although a slow neighbour was about to bring it"),
     (15, "a pair of a mesh that never connected got nothing of each other"),
     (20, "a member that the hub had lost for a moment began anew where others knew how far it was"),
@@ -13,6 +13,7 @@ const FOUND: [(u64, &str); 10] = [
     (27, "after a restart of the hub, newcomers took those who came back for newcomers"),
     (46, "who had newcomers for neighbours was told of a gap, although the origin had everything"),
     (51, "nobody vouched for where streams begin once a mesh had become a small world"),
+    (69, "a newcomer that began later than was thought did not wait for what it was owed from there on"),
     (159, "who came back to a mesh and never had a link to an origin did not hear it once the room had moved"),
     (314, "who was given up just after a newcomer had heard its name was taken for a newcomer when it came back"),
     (345, "links that a restarted hub had no plan for were mended for ever, and counted as word of somebody who hung"),

@@ -249,7 +249,8 @@ export function settleGap(core, s) {
     if (link.open && (theirs > next || (mayBring && stream.parent === at))) least = Math.min(least, floor);
   }
   if (least === Infinity || least <= next) return false;
-  stream.gaveUp = true;
+  // Where a stream begins later than was thought nothing is lost.
+  if (!stream.mayBeginAt(least)) stream.gaveUp = true;
   giveUpBelow(core, s, least);
   dropRepair(core, s);
   for (const at of core.links.places()) {

@@ -168,7 +168,8 @@ impl Courier {
         let holders = holders.filter(|(at, ends)| ends.theirs > next || (may_bring && stream.parent == Some(*at)));
         let floor = holders.map(|(_, ends)| ends.floor).min();
         let Some(floor) = floor.filter(|floor| *floor > next) else { return false };
-        self.streams[s].gave_up = true;
+        // Where a stream begins later than was thought nothing is lost.
+        self.streams[s].gave_up |= !self.streams[s].may_begin_at(floor);
         self.give_up_below(s, floor);
         self.drop_repair(s);
         let next = self.streams[s].next();

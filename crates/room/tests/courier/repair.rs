@@ -249,6 +249,44 @@ fn a_newcomer_learns_where_a_stream_begins_of_which_neighbours_keep_less() {
 }
 
 #[test]
+fn a_newcomer_that_began_where_a_neighbour_can_begin_has_given_up_nothing() {
+    let mut net = beyond_caches(2);
+    // Two newcomers, one after another. The first offers what was said since it came.
+    let enter = |net: &mut Net, newcomer: u64, others: &[u64]| {
+        let now = net.now;
+        let courier = net.add(newcomer);
+        others.iter().for_each(|other| courier.entered(now, MemberId::from(*other), Beginning::Before));
+        courier.met_all();
+    };
+    enter(&mut net, 3, &[1, 2]);
+    net.link(2, 3, 10, true);
+    net.say(1, "a");
+    net.run(Micros::from_secs(1));
+    enter(&mut net, 4, &[1, 2, 3]);
+    net.link_since(2, 4, 10, true, Time(0));
+    net.run(Micros::from_millis(100));
+    net.link(3, 4, 100, false);
+    // Before it is asked it has let go of that.
+    for _ in 0..300 {
+        net.say(1, vec![0; 16_000]);
+        net.run(Micros(500));
+    }
+    let next = |net: &Net| net.members[&4].courier.standing(MemberId::from(1)).map_or(0, |(next, ..)| next);
+    while next(&net) <= 1 {
+        net.run(Micros::from_millis(1));
+    }
+    // Who could bring the rest is gone before it does, and the hub is out of reach for a while.
+    let first = next(&net);
+    net.unlink(2, 4);
+    net.run(limits::RESCUE_AFTER + limits::RESCUE_PATIENCE.times(2));
+    assert_eq!((next(&net), net.members[&4].gaps.len()), (first, 0));
+    net.link_since(1, 4, 10, false, Time(0));
+    net.run(Micros::from_secs(5));
+    let first = usize::try_from(first).expect("a place") - 1;
+    assert_eq!((&net.members[&4].heard[&1][..], &net.members[&4].gaps[..]), (&net.said[&1][first..], &[][..]));
+}
+
+#[test]
 fn who_came_back_begins_where_it_said_so_to_whoever_had_heard_nothing_of_it_yet() {
     let mut net = Net::new(1);
     net.add(1).met_all();
