@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  CHUNK, ENTRY_MARGIN, LATEST_CHANNELS, MESSAGE_MAX, OUTBOX_MAX, PARTING_GRACE, RECEIVE_WINDOW, WAITING_SENDS,
+  CHUNK, ENTRY_MARGIN, LATEST_CHANNELS, MESSAGE_MAX, OUTBOX_MAX, PARTING_GRACE, RECEIVE_WINDOW, REPORT_DELAY, WAITING_SENDS,
 } from "../src/limits.js";
 import { Member } from "../src/member.js";
 import { decodeServerMessage } from "../src/wire.js";
@@ -221,6 +221,28 @@ test("a newcomer hears all from one that believed it to be gone", () => {
   ada.send(1, "three");
   world.run(5 * SECOND);
   assert.deepEqual(eve.texts(ada), ["one", "two", "three"]);
+});
+
+test("a link that the plan closed and wants anew is not reported as up before it is", () => {
+  const [world, ada, bob] = meet("Ada", "Bob");
+  const told = [];
+  const { hub } = world;
+  const said = hub.said.bind(hub);
+  hub.said = (member, message) => {
+    if (member === bob && message.type === "links") told.push(message);
+    said(member, message);
+  };
+  // It was suspected, and is heard again.
+  world.setCut(ada, bob, true);
+  world.run(2 * SECOND);
+  assert.deepEqual(told.splice(0).map(({ suspect }) => suspect), [[ada.id]]);
+  world.setCut(ada, bob, false);
+  while (bob.link(ada).state === "suspect") world.run(1_000);
+  for (const plan of [{ close: [ada.id] }, { open: [{ peer: ada.id, role: "answer" }] }]) {
+    bob.input({ type: "hub", message: { type: "links", ...plan } });
+  }
+  world.run(REPORT_DELAY + SECOND / 20);
+  assert.deepEqual(told, []);
 });
 
 test("a socket that is cut resumes, and nobody notices", () => {

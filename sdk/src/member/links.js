@@ -114,6 +114,7 @@ function closeDrained(core, id) {
   if (!peer?.draining) return false;
   peer.draining = undefined;
   closeConnections(core, id, peer.link.giveUp());
+  core.session.retract(id);
   linkEvent(core, id, "closed", "the plan has no link here any more");
   return true;
 }

@@ -258,6 +258,15 @@ export class Session {
   }
 
   /**
+   * The plan had no link to a member any more, and the hub has forgotten what was said of the one that there was.
+   *
+   * @param {MemberId} peer
+   */
+  retract(peer) {
+    this.#reports.delete(peer);
+  }
+
+  /**
    * This member knows where the others' streams begin: the hub is told, once.
    *
    * @param {number} now

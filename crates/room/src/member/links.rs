@@ -70,6 +70,7 @@ impl Member {
         peer.draining = None;
         let todo = peer.link.give_up();
         self.close_connections(id, &todo);
+        self.session.retract(id);
         self.link_event(id, LinkState::Closed, Some("the plan has no link here any more"));
         true
     }
@@ -429,6 +430,17 @@ mod tests {
                 |output| matches!(output, Output::Tell(ClientMessage::Links(LinkReport { up, .. })) if up == [id]);
             assert_eq!(outputs(&mut member).into_iter().any(tells), up, "suspect: {suspect}");
         }
+    }
+
+    #[test]
+    fn a_link_that_the_plan_closed_and_wants_anew_is_not_reported_as_up_before_it_is() {
+        let (mut member, id) = linked(false);
+        member.session.report(id, Report::Up, member.now);
+        member.planned(LinkPlan { close: vec![id], ..LinkPlan::default() });
+        member.planned(LinkPlan { open: vec![LinkTo { peer: id, role: Role::Answer }], ..LinkPlan::default() });
+        member.handle(member.now + limits::REPORT_DELAY, Input::Timeout);
+        let tells = |output| matches!(output, Output::Tell(ClientMessage::Links(_)));
+        assert!(!outputs(&mut member).into_iter().any(tells));
     }
 
     #[test]

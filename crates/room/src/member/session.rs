@@ -250,6 +250,11 @@ impl Session {
         self.report_at.get_or_insert(now + limits::REPORT_DELAY);
     }
 
+    /// The plan had no link to a member any more, and the hub has forgotten what was said of the one that there was.
+    pub fn retract(&mut self, peer: MemberId) {
+        self.reports.remove(&peer);
+    }
+
     /// This member knows where the others' streams begin: the hub is told, once.
     pub fn settle(&mut self, now: Time) {
         if !std::mem::replace(&mut self.settled, true) {
