@@ -63,6 +63,7 @@ impl Checks {
     /// A member's process ended without a word.
     pub(crate) fn crashed(&mut self, actor: usize, now: Time) {
         self.crashed.insert(actor, now);
+        self.delivery.crashed(actor);
         self.calls.caller_left(actor);
     }
 

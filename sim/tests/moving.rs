@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use sim::{Report, Scenario};
 
 /// Seeds that found something once, and what it was.
-const FOUND: [(u64, &str); 12] = [
+const FOUND: [(u64, &str); 13] = [
     (9, "what came of somebody who had just left was given up although a slow neighbour was about to bring it"),
     (15, "a pair of a mesh that never connected got nothing of each other"),
     (20, "a member that the hub had lost for a moment began anew where others knew how far it was"),
@@ -14,6 +14,7 @@ const FOUND: [(u64, &str); 12] = [
     (46, "who had newcomers for neighbours was told of a gap, although the origin had everything"),
     (51, "nobody vouched for where streams begin once a mesh had become a small world"),
     (69, "a newcomer that began later than was thought did not wait for what it was owed from there on"),
+    (150, "what only those had who crashed together is a gap, also before the hub knows that they did"),
     (159, "who came back to a mesh and never had a link to an origin did not hear it once the room had moved"),
     (259, "who had slept reported a link as up that the plan had closed, and so held somebody who had crashed"),
     (314, "who was given up just after a newcomer had heard its name was taken for a newcomer when it came back"),

@@ -19,6 +19,8 @@ pub(crate) struct Delivery {
     parted: BTreeMap<(usize, usize), Time>,
     /// Senders whose outbox was full once.
     full: BTreeSet<usize>,
+    /// Those that have crashed.
+    crashed: BTreeSet<usize>,
     violations: Vec<String>,
     /// In µs, by receiver.
     pub(crate) latencies: BTreeMap<usize, Vec<u32>>,
@@ -124,11 +126,12 @@ impl Delivery {
     }
 
     /// A receiver is told of a gap, whose last chunk has the number `to`. There must be a reason: the two have parted, the
-    /// sender's outbox was full, or it was so long ago, or so much was said since, that its sender need not have it any more.
+    /// sender has crashed, its outbox was full, or it was so long ago, or so much was said since, that it need not have it any
+    /// more.
     pub(crate) fn gap(&mut self, at: usize, from: usize, addressed: bool, to: u64, now: Time) {
         self.totals.gaps += 1;
         self.progress.entry((at, from, addressed)).or_default().gap = true;
-        let parted = self.parted.contains_key(&(at.min(from), at.max(from)));
+        let parted = self.parted.contains_key(&(at.min(from), at.max(from))) || self.crashed.contains(&from);
         if !parted && !self.full.contains(&from) && (addressed || !self.is_dropped(from, to, now)) {
             self.violations.push(format!("{at} is told of a gap in what {from} says, for no reason, at {now}"));
         }
@@ -149,6 +152,11 @@ impl Delivery {
     /// One heard that the other is gone.
     pub(crate) fn parted(&mut self, a: usize, b: usize, now: Time) {
         self.parted.insert((a.min(b), a.max(b)), now);
+    }
+
+    /// Somebody is no more, whoever has heard of it.
+    pub(crate) fn crashed(&mut self, actor: usize) {
+        self.crashed.insert(actor);
     }
 
     /// Messages wait for room in a sender's outbox.
