@@ -41,7 +41,7 @@ pub(super) fn all() -> Vec<Script> {
         latest(),
         calls(),
         state(),
-        relayed("small-world", "small-world", 9, 1, 4),
+        relayed("small-world", "small-world", 8, 1, 4),
         relayed("tree", "tree", 8, 1, 4),
         relayed("star", "star", 6, 1, 4),
         // The server's relay comes behind all others.
