@@ -42,7 +42,7 @@ pub(super) fn all() -> Vec<Script> {
         calls(),
         state(),
         relayed("small-world", "small-world", 8, 1, 4),
-        relayed("tree", "tree", 8, 1, 4),
+        relayed("tree", "tree", 7, 1, 4),
         relayed("star", "star", 6, 1, 4),
         // The server's relay comes behind all others.
         relayed("relay", "star", 6, 1, 7),
