@@ -41,7 +41,7 @@ import { grant, take } from "./courier/receive.js";
 import { decline, nextFrame } from "./courier/send.js";
 import { Signing, forgetCovers, inCompany, keyOf, seal, sealAt, signed, unseal, verified, vouch } from "./courier/trust.js";
 import { forget, gone, sweep, trim } from "./courier/upkeep.js";
-import { askForOrphans, bereave, detour, drain, hopeAnew, repairDue, repaired, settleGap, takeFromOrigins } from "./courier/ways.js";
+import { askForOrphans, bereave, detour, drain, drainNoMore, hopeAnew, repairDue, repaired, settleGap, takeFromOrigins } from "./courier/ways.js";
 
 /** @import {Head} from "./frame.js" */
 /** @import {MemberId} from "./id.js" */
@@ -308,7 +308,7 @@ export class Courier {
    */
   drainNoMore(peer) {
     const at = this.#core.byPeer.get(peer);
-    if (at !== undefined) this.#core.links.at(at).draining = false;
+    if (at !== undefined) drainNoMore(this.#core, at);
   }
 
   /**

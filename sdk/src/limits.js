@@ -198,6 +198,10 @@ export const VALUE_ITEMS = 1024 * 1024;
 
 /** How long news of a stream is gathered before it is announced on links that do not carry the stream. */
 export const ANNOUNCE_DELAY = millis(50);
+/** How long the same is gathered of a stream whose way here is to go: neighbours say first that they have it too. */
+export const LEAVING_ANNOUNCE_DELAY = millis(250);
+/** By how many ms such a way is said to be longer than it is, so that those who have the stream from here look for another. */
+export const LEAVING_MS = 1_000;
 /** The shortest wait for a chunk that others have announced before it is asked of them. */
 export const GRAFT_MIN = millis(100);
 /** The longest such wait. */

@@ -186,6 +186,10 @@ pub const VALUE_ITEMS: usize = 1024 * 1024;
 
 /// How long news of a stream is gathered before it is announced on links that do not carry the stream.
 pub const ANNOUNCE_DELAY: Micros = Micros::from_millis(50);
+/// How long the same is gathered of a stream whose way here is to go: neighbours say first that they have it too.
+pub const LEAVING_ANNOUNCE_DELAY: Micros = Micros::from_millis(250);
+/// By how many ms such a way is said to be longer than it is, so that those who have the stream from here look for another.
+pub const LEAVING_MS: u64 = 1_000;
 /// The shortest wait for a chunk that others have announced before it is asked of them.
 pub const GRAFT_MIN: Micros = Micros::from_millis(100);
 /// The longest such wait.

@@ -34,6 +34,15 @@ export class Distance {
     return new Distance(this.hop + 1, this.delayMs + Math.floor((way + 500) / 1_000));
   }
 
+  /**
+   * As far in links, and so many ms farther.
+   *
+   * @param {number} ms
+   */
+  delayed(ms) {
+    return new Distance(this.hop, this.delayMs + ms);
+  }
+
   get isKnown() {
     return this.hop !== HOP_UNKNOWN;
   }

@@ -105,6 +105,8 @@ export class Link {
   #ready = new Queue();
   /** Streams with news to tell, each once. @type {number[]} */
   #telling = [];
+  /** Those of which nothing is told before a time. @type {{ stream: number, at: number }[]} */
+  #tellingLater = [];
   /** When the news is to be told. @type {number | undefined} */
   tellAt = undefined;
   /** Chunks that came since the last news were told. */
@@ -227,10 +229,32 @@ export class Link {
     this.tellAt = Math.min(this.tellAt ?? by, by);
   }
 
-  /** The streams with news, which are about to be told. */
-  takeTelling() {
-    const telling = this.#telling;
+  /**
+   * There is news to tell then, and not before, even if there is other news.
+   *
+   * @param {number} stream
+   * @param {number} at
+   */
+  tellLater(stream, at) {
+    const ends = this.ends(stream);
+    if (ends.inTelling) return;
+    ends.inTelling = true;
+    this.#tellingLater.push({ stream, at });
+    this.tellAt = Math.min(this.tellAt ?? at, at);
+  }
+
+  /**
+   * The streams with news, which are about to be told.
+   *
+   * @param {number} now
+   */
+  takeTelling(now) {
+    const due = this.#tellingLater.filter(({ at }) => at <= now).map(({ stream }) => stream);
+    const telling = [...this.#telling, ...due];
     this.#telling = [];
+    if (due.length > 0) this.#tellingLater = this.#tellingLater.filter(({ at }) => at > now);
+    this.tellAt = undefined;
+    for (const { at } of this.#tellingLater) this.tellAt = Math.min(this.tellAt ?? at, at);
     return telling;
   }
 
@@ -257,6 +281,8 @@ export class Link {
     if (!ends) return;
     this.#streams[stream] = undefined;
     if (ends.inReady) this.#ready.retain((other) => other !== stream);
-    if (ends.inTelling) this.#telling = this.#telling.filter((other) => other !== stream);
+    if (!ends.inTelling) return;
+    this.#telling = this.#telling.filter((other) => other !== stream);
+    this.#tellingLater = this.#tellingLater.filter((other) => other.stream !== stream);
   }
 }

@@ -16,7 +16,7 @@ import { fillOwn } from "./own.js";
 import { acknowledge, prune, spread } from "./send.js";
 import { differs, isAuthentic, keepProof, proofCame } from "./trust.js";
 import { trim, weight } from "./upkeep.js";
-import { adopt, ahead, askOn, nearer, repaired, settleGap, tellCost, want } from "./ways.js";
+import { adopt, ahead, askOn, evade, nearer, repaired, settleGap, tellCost, want } from "./ways.js";
 
 /** @import {Data, Have, Stream as StreamId} from "../frame.js" */
 /** @import {MemberId} from "../id.js" */
@@ -266,7 +266,9 @@ function cameBy(core, at, s) {
 export function measure(core, s) {
   const stream = core.streams.at(s);
   if (stream.parent === undefined) return;
-  stream.far = core.links.at(stream.parent).farOver(s);
+  const link = core.links.at(stream.parent);
+  stream.far = link.farOver(s);
+  stream.leaving = link.draining;
 }
 
 /**
@@ -304,8 +306,10 @@ function have(core, at, { origin, next, hop, delayMs }) {
   const gotOn = ends.has(next, core.now);
   if (stream.isOwn && next > stream.next) throw neverSent();
   if (stream.parent === at) {
+    const before = stream.far;
     measure(core, s);
     tellCost(core, s);
+    evade(core, s, before);
   }
   if (gotOn) {
     trim(core, s);

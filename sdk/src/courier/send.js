@@ -6,7 +6,7 @@
  */
 
 import { encodeFrame } from "../frame.js";
-import { ACK_DELAY, ACK_EVERY, ANNOUNCE_DELAY, HOLDINGS_MAX, LINK_PAUSE, ROUTE_CHUNKS } from "../limits.js";
+import { ACK_DELAY, ACK_EVERY, ANNOUNCE_DELAY, HOLDINGS_MAX, LEAVING_ANNOUNCE_DELAY, LINK_PAUSE, ROUTE_CHUNKS } from "../limits.js";
 import { arrived } from "./addressed.js";
 import { pushes } from "./core.js";
 import { cost } from "./log.js";
@@ -41,12 +41,11 @@ function news(core, at) {
   const link = core.links.at(at);
   if (link.tellAt === undefined || link.tellAt > core.now) return undefined;
   link.untold = 0;
-  link.tellAt = undefined;
   /** @type {Have[]} */
   const haves = [];
   /** @type {Ack[]} */
   const acks = [];
-  for (const s of link.takeTelling()) {
+  for (const s of link.takeTelling(core.now)) {
     const stream = core.streams.at(s);
     const ends = link.ends(s);
     ends.inTelling = false;
@@ -57,9 +56,9 @@ function news(core, at) {
       // Whoever has as much, and is not waiting for an acknowledgement, need not be told.
       const isOrigin = link.peer === stream.id.origin;
       const next = acknowledges || isOrigin ? stream.next : offer(core, s);
-      const isNews = ends.theirs < next || stream.far.isNewsTo(ends.told);
+      const isNews = ends.theirs < next || stream.claim.isNewsTo(ends.told);
       if (!acknowledges && !isNews) continue;
-      ends.told = stream.far;
+      ends.told = stream.claim;
       haves.push(stream.have(next));
     }
   }
@@ -200,7 +199,7 @@ function stamp(core, at, s) {
  */
 function before(core, at, s, cursor) {
   const [stream, ends] = [core.streams.at(s), core.links.at(at).ends(s)];
-  const { kind, id, far } = stream;
+  const { kind, id, claim } = stream;
   if (!ends.routed && (kind === "sent" || kind === "passing")) {
     ends.routed = true;
     return encodeFrame({ type: "route", stream: id, first: cursor, path: stream.route });
@@ -211,8 +210,8 @@ function before(core, at, s, cursor) {
     return encodeFrame({ type: "skip", stream: id, upto: from });
   }
   const tells = kind === "room" || (kind === "own" && core.plan.relayed);
-  if (!tells || !far.isKnown || !far.isNewsTo(ends.told)) return undefined;
-  ends.told = far;
+  if (!tells || !claim.isKnown || !claim.isNewsTo(ends.told)) return undefined;
+  ends.told = claim;
   core.counters.told += 1;
   return encodeFrame({ type: "have", haves: [stream.have(cursor)] });
 }
@@ -226,7 +225,7 @@ function before(core, at, s, cursor) {
  */
 export function spread(core, s, from) {
   const stream = core.streams.at(s);
-  const { next, far } = stream;
+  const { next, claim, leaving } = stream;
   const announced = core.plan.relayed && stream.isOfRoom;
   for (let at = 0; at < core.links.end; at++) {
     const link = core.links.get(at);
@@ -239,8 +238,9 @@ export function spread(core, s, from) {
       if (theirs + 1 >= next) link.ends(s).moved = core.now;
       link.ready(s);
       core.list(at);
-    } else if (announced && (theirs < next || far.isNewsTo(told))) {
-      link.tell(s, core.now + ANNOUNCE_DELAY);
+    } else if (announced && (theirs < next || claim.isNewsTo(told))) {
+      if (leaving) link.tellLater(s, core.now + LEAVING_ANNOUNCE_DELAY);
+      else link.tell(s, core.now + ANNOUNCE_DELAY);
     }
   }
 }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { ACTIVE_FOR, GRAFT_MAX, GRAFT_MIN } from "../limits.js";
+import { ACTIVE_FOR, GRAFT_MAX, GRAFT_MIN, LEAVING_MS } from "../limits.js";
 import { ORIGIN, UNKNOWN } from "./distance.js";
 import { Log } from "./log.js";
 import { Proofs } from "./proof.js";
@@ -71,6 +71,8 @@ export class Stream {
   parent = undefined;
   /** It had a parent, and lost it. */
   bereft = false;
+  /** The link to its parent is to go, and nobody else is known to have it. */
+  leaving = false;
   /** How far it is from its origin to here. @type {Distance} */
   far;
   /** When the last chunk came. */
@@ -224,8 +226,13 @@ export class Stream {
    * @returns {Have}
    */
   have(next) {
-    const { hop, delayMs } = this.far;
+    const { hop, delayMs } = this.claim;
     return { origin: this.id.origin, next, hop, delayMs };
+  }
+
+  /** How far others are told that it is: nobody is to come or stay for what is about to go. */
+  get claim() {
+    return this.leaving ? this.far.delayed(LEAVING_MS) : this.far;
   }
 
   /** @param {number} now */

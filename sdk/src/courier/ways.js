@@ -8,6 +8,7 @@
 import {
   AHEAD_COUNT,
   COST_NEWS_DELAY,
+  COST_NEWS_MS,
   DRAIN_QUIET,
   GAP_PATIENCE,
   GAP_PATIENCE_MAX,
@@ -29,6 +30,7 @@ import { graft, prune } from "./send.js";
 
 /** @import {MemberId} from "../id.js" */
 /** @import {Core} from "./core.js" */
+/** @import {Distance} from "./distance.js" */
 /** @import {Link} from "./link.js" */
 /** @import {Repair, Stream} from "./stream.js" */
 
@@ -317,21 +319,27 @@ function orphan(core, at, s) {
 }
 
 /**
- * Whether somebody else has what this member has of a stream, not from here, so that what follows can come from there.
+ * The best of those who have what this member has of a stream, not from here, so that what follows can come from there.
  *
  * @param {Core} core
  * @param {number} at
  * @param {number} s
  */
-function hasOtherWay(core, at, s) {
-  const { next } = core.streams.at(s);
-  return core.links.places().some((other) => {
-    const link = core.links.at(other);
-    const { theirs, floor, offered } = link.endsOf(s);
-    const stays = other !== at && link.isSound && !link.draining;
+function otherWay(core, at, s) {
+  const { next, id: { origin } } = core.streams.at(s);
+  /** @type {{ place: number, isOther: number, cost: number } | undefined} */
+  let best;
+  for (const place of core.links.places()) {
+    const link = core.links.at(place);
+    const { floor, offered } = link.endsOf(s);
+    const stays = place !== at && link.isSound && !link.draining;
     // A newcomer has what came last, and not what is missing here.
-    return stays && theirs >= next && Math.max(floor, offered) <= next && !pushes(core, other, s);
-  });
+    const isKnown = Math.max(floor, offered) <= next;
+    if (!stays || !isKnown || !isLevel(core, place, s) || pushes(core, place, s)) continue;
+    const way = { place, isOther: Number(link.peer !== origin), cost: link.farOver(s).cost };
+    if (!best || (way.isOther - best.isOther || way.cost - best.cost || way.place - best.place) < 0) best = way;
+  }
+  return best?.place;
 }
 
 /**
@@ -348,17 +356,37 @@ export function drain(core, at) {
     const stream = core.streams.at(s);
     const { theirs, moved, passedOver } = link.endsOf(s);
     if (stream.kind === "room" && stream.parent === at) {
-      if (hasOtherWay(core, at, s)) {
+      const other = otherWay(core, at, s);
+      if (other !== undefined && core.plan.relayed && stream.isActive(core.now)) {
+        change(core, other, s);
+      } else if (other !== undefined) {
         prune(core, at, s);
         orphan(core, at, s);
       } else {
         isUsed ||= core.now - stream.freshAt < DRAIN_QUIET;
+        measure(core, s);
+        tellCost(core, s);
       }
     } else if (stream.isOfRoom && pushes(core, at, s) && !passedOver) {
       isUsed ||= Math.max(theirs, 1) < stream.next && core.now - moved < STALL_OPEN;
     }
   }
   return isUsed;
+}
+
+/**
+ * A link that was to go stays.
+ *
+ * @param {Core} core
+ * @param {number} at
+ */
+export function drainNoMore(core, at) {
+  core.links.at(at).draining = false;
+  for (const s of core.streams.places()) {
+    if (core.streams.at(s).parent !== at) continue;
+    measure(core, s);
+    tellCost(core, s);
+  }
 }
 
 /**
@@ -511,25 +539,67 @@ export function nearer(core, at, s) {
 }
 
 /**
+ * The parent tells of a way that is much longer than it was `before`, as where it is about to go: the best of the others takes
+ * its place. Only of those nearer than this member was is it certain that they have nothing from here.
+ *
+ * @param {Core} core
+ * @param {number} s
+ * @param {Distance} before
+ */
+export function evade(core, s, before) {
+  const ours = core.streams.at(s).far.cost;
+  if (ours < before.cost + COST_NEWS_MS) return;
+  const cost = (/** @type {number} */ place) => core.links.at(place).farOver(s).cost;
+  /** @type {number | undefined} */
+  let best;
+  for (const place of core.links.places()) {
+    const isNearer = core.links.at(place).endsOf(s).far.cost < before.cost && cost(place) + IMPROVE_BY_MS < ours;
+    const better = best === undefined || cost(place) < cost(best) || (cost(place) === cost(best) && place < best);
+    if (isNearer && better && couldChange(core, place, s)) best = place;
+  }
+  if (best !== undefined) change(core, best, s);
+}
+
+/**
+ * @param {Core} core
+ * @param {number} at
+ * @param {number} s
+ */
+function mayChange(core, at, s) {
+  return core.streams.at(s).settledUntil <= core.now && couldChange(core, at, s);
+}
+
+/**
  * Whether a stream may be asked of a neighbour instead of its parent: of one who has as much, and not from here.
  *
  * @param {Core} core
  * @param {number} at
  * @param {number} s
  */
-function mayChange(core, at, s) {
+function couldChange(core, at, s) {
   const [stream, link] = [core.streams.at(s), core.links.at(at)];
-  const { restsUntil, theirs } = link.endsOf(s);
   return (
     core.plan.relayed &&
-    stream.settledUntil <= core.now &&
     stream.parent !== undefined &&
     stream.parent !== at &&
     link.isSound &&
-    restsUntil <= core.now &&
-    theirs >= stream.next &&
+    !link.draining &&
+    link.endsOf(s).restsUntil <= core.now &&
+    isLevel(core, at, s) &&
     !pushes(core, at, s)
   );
+}
+
+/**
+ * Whether a neighbour has as much of a stream as is here, as its origin has.
+ *
+ * @param {Core} core
+ * @param {number} at
+ * @param {number} s
+ */
+function isLevel(core, at, s) {
+  const [stream, link] = [core.streams.at(s), core.links.at(at)];
+  return link.peer === stream.id.origin || link.endsOf(s).theirs >= stream.next;
 }
 
 /**
@@ -560,10 +630,11 @@ function change(core, at, s) {
  * @param {number} s
  */
 export function tellCost(core, s) {
-  const { far, parent } = core.streams.at(s);
+  const { claim, parent } = core.streams.at(s);
   if (!core.plan.relayed) return;
   for (const at of core.links.places()) {
     const link = core.links.at(at);
-    if (link.open && parent !== at && far.isGreatNewsTo(link.endsOf(s).told)) link.tell(s, core.now + COST_NEWS_DELAY);
+    const hears = link.open && !link.draining && parent !== at;
+    if (hears && claim.isGreatNewsTo(link.endsOf(s).told)) link.tell(s, core.now + COST_NEWS_DELAY);
   }
 }

@@ -46,6 +46,11 @@ impl Distance {
         told.is_known() && self.is_known() && self.cost().abs_diff(told.cost()) >= limits::COST_NEWS_MS
     }
 
+    /// As far in links, and so many ms farther.
+    pub fn delayed(self, ms: u64) -> Distance {
+        Distance::told(self.hop, u64::from(self.delay_ms) + ms)
+    }
+
     fn new(hop: u8, delay_ms: u64) -> Distance {
         let delay_ms = u32::try_from(delay_ms.min(limits::DELAY_MAX_MS)).unwrap_or(u32::MAX);
         Distance { hop, delay_ms }

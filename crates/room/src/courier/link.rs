@@ -45,7 +45,9 @@ pub(super) struct Link {
     /// Streams with chunks to push, each once.
     pub ready: VecDeque<usize>,
     /// Streams with news to tell, each once.
-    pub telling: Vec<usize>,
+    telling: Vec<usize>,
+    /// Those of which nothing is told before a time.
+    telling_later: Vec<(usize, Time)>,
     /// When the news is to be told.
     pub tell_at: Option<Time>,
     /// Chunks that came since the last news were told.
@@ -162,6 +164,7 @@ impl Link {
             control: VecDeque::with_capacity(1),
             ready: VecDeque::new(),
             telling: Vec::new(),
+            telling_later: Vec::new(),
             tell_at: None,
             untold: 0,
             covers: BTreeMap::new(),
@@ -223,6 +226,22 @@ impl Link {
         self.tell_at = Some(self.tell_at.map_or(by, |at| at.min(by)));
     }
 
+    /// There is news to tell then, and not before, even if there is other news.
+    pub fn tell_later(&mut self, stream: usize, at: Time) {
+        if !std::mem::replace(&mut self.ends(stream).in_telling, true) {
+            self.telling_later.push((stream, at));
+            self.tell_at = Some(self.tell_at.map_or(at, |due| due.min(at)));
+        }
+    }
+
+    /// The streams with news, which are about to be told.
+    pub fn take_telling(&mut self, now: Time) -> Vec<usize> {
+        let mut telling = std::mem::take(&mut self.telling);
+        telling.extend(self.telling_later.extract_if(.., |(_, at)| *at <= now).map(|(stream, _)| stream));
+        self.tell_at = self.telling_later.iter().map(|(_, at)| *at).min();
+        telling
+    }
+
     /// What was shown of a stream counts no more, and what waits is let go of.
     pub fn drop_covers(&mut self, stream: usize) {
         let covers = self.covers.remove(&stream);
@@ -236,6 +255,7 @@ impl Link {
             *ends = Ends::UNTOLD;
             self.ready.retain(|other| *other != stream);
             self.telling.retain(|other| *other != stream);
+            self.telling_later.retain(|(other, _)| *other != stream);
         }
         self.drop_covers(stream);
     }

@@ -342,6 +342,7 @@ impl Courier {
         let stream = &mut self.streams[s];
         let Some(parent) = stream.parent else { return };
         stream.far = self.links[parent].far_over(s);
+        stream.leaving = self.links[parent].draining;
     }
 
     /// The other end sends what is not missing. In a mesh nobody's way is better than the origin's own.
@@ -373,8 +374,10 @@ impl Courier {
             return Err(LinkError::Acknowledged);
         }
         if stream.parent == Some(at) {
+            let before = stream.far;
             self.measure(s);
             self.tell_cost(s);
+            self.evade(s, before);
         }
         if got_on {
             self.trim(s);

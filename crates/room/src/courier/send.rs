@@ -45,9 +45,8 @@ impl Courier {
             return None;
         }
         link.untold = 0;
-        link.tell_at = None;
         let (mut haves, mut acks) = (Vec::new(), Vec::new());
-        for s in std::mem::take(&mut link.telling) {
+        for s in link.take_telling(self.now) {
             let (stream, offer) = (&self.streams[s], self.offer(s));
             let link = &mut self.links[at];
             let is_origin = link.peer == stream.id.origin;
@@ -61,9 +60,9 @@ impl Courier {
                 Kind::Own | Kind::Room if stream.has_begun() && stream.next() > 1 => {
                     // Whoever has as much, and is not waiting for an acknowledgement, need not be told.
                     let next = if acknowledges || is_origin { stream.next() } else { offer };
-                    let news = ends.theirs < next || stream.far.is_news_to(ends.told);
+                    let news = ends.theirs < next || stream.claim().is_news_to(ends.told);
                     if acknowledges || news {
-                        ends.told = stream.far;
+                        ends.told = stream.claim();
                         haves.push(stream.have(next));
                     }
                 }
@@ -176,10 +175,10 @@ impl Courier {
             }
             Kind::Room | Kind::Own
                 if stream.far.is_known()
-                    && stream.far.is_news_to(ends.told)
+                    && stream.claim().is_news_to(ends.told)
                     && (stream.kind == Kind::Room || self.plan.relayed) =>
             {
-                ends.told = stream.far;
+                ends.told = stream.claim();
                 self.counters.told += 1;
                 Frame::Have(vec![stream.have(cursor)])
             }
@@ -190,8 +189,8 @@ impl Courier {
 
     /// A stream has grown: whoever is to be sent it is, the others are told, and `from` gets its acknowledgement.
     pub(super) fn spread(&mut self, s: usize, from: Option<usize>) {
-        let (kind, far) = (self.streams[s].kind, self.streams[s].far);
-        let next = self.streams[s].next();
+        let stream = &self.streams[s];
+        let (kind, claim, next, leaving) = (stream.kind, stream.claim(), stream.next(), stream.leaving);
         let announced = self.plan.relayed && matches!(kind, Kind::Own | Kind::Room);
         for at in 0..self.links.end() {
             let Some(link) = self.links.get(at).filter(|link| link.open) else { continue };
@@ -207,8 +206,12 @@ impl Courier {
                     link.ready(s);
                     self.list(at);
                 }
-            } else if announced && (ends.theirs < next || far.is_news_to(ends.told)) {
-                self.links[at].tell(s, self.now + limits::ANNOUNCE_DELAY);
+            } else if announced && (ends.theirs < next || claim.is_news_to(ends.told)) {
+                if leaving {
+                    self.links[at].tell_later(s, self.now + limits::LEAVING_ANNOUNCE_DELAY);
+                } else {
+                    self.links[at].tell(s, self.now + limits::ANNOUNCE_DELAY);
+                }
             }
         }
     }

@@ -78,6 +78,8 @@ pub(super) struct Stream {
     pub bereft: bool,
     /// How far it is from its origin to here.
     pub far: Distance,
+    /// The link to its parent is to go, and nobody else is known to have it.
+    pub leaving: bool,
     /// When the last chunk came.
     pub fresh_at: Time,
     /// What was missing was given up, and nothing came since.
@@ -137,6 +139,7 @@ impl Stream {
             offered: None,
             parent: None,
             bereft: false,
+            leaving: false,
             far: if matches!(kind, Kind::Own | Kind::Sent) { Distance::ORIGIN } else { Distance::UNKNOWN },
             fresh_at: now,
             gave_up: false,
@@ -245,7 +248,13 @@ impl Stream {
 
     /// "Everything below `next` is here."
     pub fn have(&self, next: u64) -> Have {
-        Have { origin: self.id.origin, next, hop: self.far.hop, delay_ms: u64::from(self.far.delay_ms) }
+        let Distance { hop, delay_ms } = self.claim();
+        Have { origin: self.id.origin, next, hop, delay_ms: u64::from(delay_ms) }
+    }
+
+    /// How far others are told that it is: nobody is to come or stay for what is about to go.
+    pub fn claim(&self) -> Distance {
+        if self.leaving { self.far.delayed(limits::LEAVING_MS) } else { self.far }
     }
 
     pub fn is_active(&self, now: Time) -> bool {

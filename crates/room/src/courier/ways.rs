@@ -228,16 +228,17 @@ impl Courier {
         }
     }
 
-    /// Whether somebody else has what this member has of a stream, not from here, so that what follows can come from there.
-    pub(super) fn has_other_way(&self, at: usize, s: usize) -> bool {
-        let next = self.streams[s].next();
-        self.links.iter().any(|(other, link)| {
+    /// The best of those who have what this member has of a stream, not from here, so that what follows can come from there.
+    fn other_way(&self, at: usize, s: usize) -> Option<usize> {
+        let (next, origin) = (self.streams[s].next(), self.streams[s].id.origin);
+        let ways = self.links.iter().filter(|(other, link)| {
             let ends = link.ends_of(s);
-            let stays = other != at && link.is_sound() && !link.draining;
+            let stays = *other != at && link.is_sound() && !link.draining;
             // A newcomer has what came last, and not what is missing here.
-            let can_go_on = ends.theirs >= next && ends.floor.max(ends.offered) <= next;
-            stays && can_go_on && !self.pushes(other, s)
-        })
+            let is_known = ends.floor.max(ends.offered) <= next;
+            stays && is_known && self.is_level(*other, s) && !self.pushes(*other, s)
+        });
+        ways.min_by_key(|(_, link)| (link.peer != origin, link.far_over(s).cost())).map(|(other, _)| other)
     }
 
     /// A link is to go: whoever has a stream from it looks for another way, and nobody is to depend on it anew. Gives whether
@@ -251,11 +252,17 @@ impl Courier {
             let stream = &self.streams[s];
             let ends = self.links[at].ends_of(s);
             if stream.kind == Kind::Room && stream.parent == Some(at) {
-                if self.has_other_way(at, s) {
-                    self.prune(at, s);
-                    self.orphan(at, s);
-                } else {
-                    is_used |= now.since(stream.fresh_at) < limits::DRAIN_QUIET;
+                match self.other_way(at, s) {
+                    Some(other) if self.plan.relayed && stream.is_active(now) => self.change(other, s),
+                    Some(_) => {
+                        self.prune(at, s);
+                        self.orphan(at, s);
+                    }
+                    None => {
+                        is_used |= now.since(stream.fresh_at) < limits::DRAIN_QUIET;
+                        self.measure(s);
+                        self.tell_cost(s);
+                    }
                 }
             } else if matches!(stream.kind, Kind::Own | Kind::Room) && self.pushes(at, s) && !ends.passed_over {
                 is_used |= ends.theirs.max(1) < stream.next() && now.since(ends.moved) < limits::STALL_OPEN;
@@ -266,8 +273,13 @@ impl Courier {
 
     /// A link that was to go stays.
     pub fn drain_no_more(&mut self, peer: MemberId) {
-        if let Some(at) = self.by_peer.get(&peer) {
-            self.links[*at].draining = false;
+        let Some(&at) = self.by_peer.get(&peer) else { return };
+        self.links[at].draining = false;
+        for s in self.streams.places() {
+            if self.streams[s].parent == Some(at) {
+                self.measure(s);
+                self.tell_cost(s);
+            }
         }
     }
 
@@ -372,17 +384,44 @@ impl Courier {
         }
     }
 
-    /// Whether a stream may be asked of a neighbour instead of its parent: of one who has as much, and not from here.
+    /// The parent tells of a way that is much longer than it was `before`, as where it is about to go: the best of the others
+    /// takes its place. Only of those nearer than this member was is it certain that they have nothing from here.
+    pub(super) fn evade(&mut self, s: usize, before: Distance) {
+        let (ours, before) = (self.streams[s].far.cost(), before.cost());
+        if ours < before.saturating_add(limits::COST_NEWS_MS) {
+            return;
+        }
+        let cost = |at: &usize| self.links[*at].far_over(s).cost();
+        let may_take = |at: &usize| {
+            self.links.get(*at).is_some_and(|link| link.ends_of(s).far.cost() < before)
+                && self.could_change(*at, s)
+                && cost(at).saturating_add(limits::IMPROVE_BY_MS) < ours
+        };
+        if let Some(best) = (0..self.links.end()).filter(may_take).min_by_key(cost) {
+            self.change(best, s);
+        }
+    }
+
     fn may_change(&self, at: usize, s: usize) -> bool {
+        self.streams[s].settled_until <= self.now && self.could_change(at, s)
+    }
+
+    /// Whether a stream may be asked of a neighbour instead of its parent: of one who has as much, and not from here.
+    fn could_change(&self, at: usize, s: usize) -> bool {
         let (stream, link) = (&self.streams[s], &self.links[at]);
-        let ends = link.ends_of(s);
         self.plan.relayed
-            && stream.settled_until <= self.now
             && stream.parent.is_some_and(|parent| parent != at)
             && link.is_sound()
-            && ends.rests_until <= self.now
-            && ends.theirs >= stream.next()
+            && !link.draining
+            && link.ends_of(s).rests_until <= self.now
+            && self.is_level(at, s)
             && !self.pushes(at, s)
+    }
+
+    /// Whether a neighbour has as much of a stream as is here, as its origin has.
+    fn is_level(&self, at: usize, s: usize) -> bool {
+        let (stream, link) = (&self.streams[s], &self.links[at]);
+        link.peer == stream.id.origin || link.ends_of(s).theirs >= stream.next()
     }
 
     /// Another link becomes the way. The old one is told to stop when the new one is told to go on from here, so that
@@ -402,13 +441,16 @@ impl Courier {
     /// Where a way has become much better or worse, the neighbours learn it before the next chunk comes: so their ways are
     /// good after seconds, and not after so many messages, of which there may be few.
     pub(super) fn tell_cost(&mut self, s: usize) {
-        let Stream { far, parent, .. } = self.streams[s];
+        let (claim, parent) = (self.streams[s].claim(), self.streams[s].parent);
         if !self.plan.relayed {
             return;
         }
         for at in 0..self.links.end() {
-            let Some(link) = self.links.get_mut(at).filter(|link| link.open && parent != Some(at)) else { continue };
-            if far.is_great_news_to(link.ends_of(s).told) {
+            let Some(link) = self.links.get_mut(at).filter(|link| link.open && !link.draining && parent != Some(at))
+            else {
+                continue;
+            };
+            if claim.is_great_news_to(link.ends_of(s).told) {
                 link.tell(s, self.now + limits::COST_NEWS_DELAY);
             }
         }

@@ -148,6 +148,14 @@ impl Net {
         }
     }
 
+    /// One end's link is to go; whether it is of use to it still.
+    pub fn drain(&mut self, member: u64, peer: u64) -> bool {
+        let now = self.now;
+        let is_used = self.node(member).courier.drain(now, MemberId::from(peer));
+        self.pump(member);
+        is_used
+    }
+
     pub fn neighbours(&self, member: u64) -> Vec<u64> {
         self.links.keys().filter(|(a, _)| *a == member).map(|(_, b)| *b).collect()
     }

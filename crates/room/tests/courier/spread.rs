@@ -94,6 +94,34 @@ fn links_that_become_eager_bring_nothing_twice_to_whoever_has_a_way() {
 }
 
 #[test]
+fn whoever_is_fed_by_one_that_loses_its_way_turns_elsewhere_so_that_the_link_can_go() {
+    // 3 has what 1 says from 2, which is the shorter way.
+    let mut net = Net::new(5);
+    for member in 1..=3 {
+        net.add(member).met_all();
+    }
+    for (a, b, ms) in [(1, 2, 5), (2, 3, 5), (1, 3, 60)] {
+        net.link(a, b, ms, true);
+    }
+    let say = |net: &mut Net, count| {
+        for _ in 0..count {
+            net.say(1, "x");
+            net.run(Micros::from_millis(500));
+        }
+    };
+    let way = |net: &Net, of: &u64| net.members[of].courier.standing(MemberId::from(1)).expect("known").2;
+    say(&mut net, 10);
+    assert_eq!(way(&net, &3), Some(MemberId::from(2)));
+    assert!(net.drain(2, 1));
+    say(&mut net, 2);
+    assert!(!net.drain(2, 1));
+    assert_eq!((way(&net, &3), way(&net, &2)), (Some(MemberId::from(1)), Some(MemberId::from(3))));
+    net.unlink(1, 2);
+    say(&mut net, 4);
+    net.check(&[1]);
+}
+
+#[test]
 fn a_way_that_is_slower_than_it_claims_is_left_in_the_end() {
     let mut net = Net::new(3);
     for member in 1..=4 {
