@@ -336,7 +336,7 @@ pub const SWITCH_LULL: Micros = Micros::from_secs(2);
 /// When a change of topology is given up, though its links keep coming.
 pub const SWITCH_BY: Micros = Micros::from_secs(60);
 /// How long the old links stay after a new topology has taken over, at least.
-pub const RETIRE_AFTER: Micros = Micros::from_secs(2);
+pub const RETIRE_AFTER: Micros = Micros::from_secs(1);
 /// How long they stay at most, where somebody has no new one.
 pub const RETIRE_BY: Micros = Micros::from_secs(15);
 /// Members among whom a way is looked for.

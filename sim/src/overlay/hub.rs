@@ -65,8 +65,6 @@ const GROWN_S: u32 = 600;
 /// A switch is committed when at most one link in so many is missing, or after this time.
 const MISSING: usize = 100;
 const COMMIT_AFTER: Micros = Micros::from_secs(8);
-/// From commit to the end of the old links.
-const RETIRE_AFTER: Micros = Micros::from_secs(2);
 /// How often the planner is told that time passes.
 const TICK: Micros = Micros::from_secs(1);
 /// Time over which the links of a switch are opened.
@@ -120,12 +118,12 @@ impl<P: Protocol> World<'_, P> {
         degrees.max().unwrap_or(0)
     }
 
-    /// Once all is settled, members have the links of the plan, and these reach everybody.
+    /// Once all is settled, members have the links of the plan, and these reach everybody, but relays in a mesh.
     pub(super) fn check_links(&mut self) {
         let living: Vec<u32> =
             (0..self.members.len() as u32).filter(|member| self.members[*member as usize].machine.is_some()).collect();
         let mut reached = BTreeSet::new();
-        let mut edge: Vec<u32> = living.first().copied().into_iter().collect();
+        let mut edge: Vec<u32> = living.iter().copied().find(|member| !self.is_idle(*member)).into_iter().collect();
         while let Some(member) = edge.pop() {
             if reached.insert(member) {
                 edge.extend(self.members[member as usize].links.iter().map(|(peer, _)| *peer));
@@ -137,10 +135,15 @@ impl<P: Protocol> World<'_, P> {
             if has != planned {
                 self.tally.violation(self.now, format_args!("{member} has links to {has:?}, its plan {planned:?}"));
             }
-            if !reached.contains(&member) {
+            if !reached.contains(&member) && !self.is_idle(member) {
                 self.tally.violation(self.now, format_args!("no way leads to {member}"));
             }
         }
+    }
+
+    /// A relay to whom the plan gives nothing to do.
+    fn is_idle(&self, member: u32) -> bool {
+        (member as usize) < self.scenario.relays && self.hub.plan.links_of(member).is_empty()
     }
 
     pub(super) fn hub_hears(&mut self, news: News) {
@@ -251,7 +254,7 @@ impl<P: Protocol> World<'_, P> {
                 self.tell_plan(member);
             }
         }
-        self.queue.push(self.now + RETIRE_AFTER, Event::Hub(News::Retire));
+        self.queue.push(self.now + limits::RETIRE_AFTER, Event::Hub(News::Retire));
     }
 
     // ---- carrying out --------------------------------------------------------------------------------------------

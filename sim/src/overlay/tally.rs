@@ -62,6 +62,8 @@ struct Publisher {
 
 #[derive(Debug, Default)]
 struct Receiver {
+    /// It is owed nothing: a relay passes on what it gets, and gets nothing in a mesh.
+    is_relay: bool,
     /// When it had its first link.
     linked: Option<Time>,
     /// By publisher, up to the last that anything came from.
@@ -86,14 +88,17 @@ impl Tally {
     }
 
     /// A member enters the room.
-    pub(super) fn enter(&mut self) {
-        self.receivers.push(Receiver::default());
+    pub(super) fn enter(&mut self, is_relay: bool) {
+        self.receivers.push(Receiver { is_relay, ..Receiver::default() });
         self.publisher_of.push(NONE);
     }
 
     /// A member has a link.
     pub(super) fn linked(&mut self, member: u32, now: Time, degree: usize) {
-        self.receivers[member as usize].linked.get_or_insert(now);
+        let receiver = &mut self.receivers[member as usize];
+        if !receiver.is_relay {
+            receiver.linked.get_or_insert(now);
+        }
         self.totals.degree_max = self.totals.degree_max.max(degree);
     }
 
@@ -306,7 +311,7 @@ mod tests {
     fn room() -> Tally {
         let mut tally = Tally::new(true, Time(0));
         for member in 0..3 {
-            tally.enter();
+            tally.enter(false);
             tally.linked(member, Time(0), 1);
         }
         for at in 1..=3 {
@@ -368,6 +373,18 @@ mod tests {
         all_to(&mut tally, 1, &[1, 2, 3]);
         all_to(&mut tally, 2, &[2, 3]);
         assert_eq!(finish(&mut tally, State::There), (4, 4, 0));
+        assert!(tally.violations.is_empty(), "{:?}", tally.violations);
+    }
+
+    #[test]
+    fn a_relay_is_owed_nothing() {
+        let mut tally = room();
+        tally.enter(true);
+        tally.linked(3, Time(0), 1);
+        all_to(&mut tally, 1, &[1, 2, 3]);
+        all_to(&mut tally, 2, &[1, 2, 3]);
+        all_to(&mut tally, 3, &[2]);
+        assert_eq!(finish(&mut tally, State::There), (6, 6, 0));
         assert!(tally.violations.is_empty(), "{:?}", tally.violations);
     }
 

@@ -226,7 +226,7 @@ impl<'a, P: Protocol> World<'a, P> {
             publishes: false,
         });
         self.living.push(number);
-        self.tally.enter();
+        self.tally.enter(is_relay);
         number
     }
 
