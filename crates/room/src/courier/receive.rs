@@ -223,7 +223,13 @@ impl Courier {
             if data.stream.to.is_none() {
                 self.links[at].ends(s).has(data.seq + 1, self.now);
             }
+            let is_origin = self.links[at].peer == data.stream.origin;
             let stream = &mut self.streams[s];
+            // Its HELLO, before the room was a mesh, did not name it, as it had said nothing.
+            if is_origin && !self.plan.relayed && !stream.is_named && !stream.has_begun() {
+                stream.beginning = Beginning::Anywhere;
+                stream.begin();
+            }
             let is_news = match stream.kind {
                 Kind::Own | Kind::Sent => false,
                 Kind::Room => stream.begins() && data.seq >= stream.next(),
