@@ -113,6 +113,14 @@ fn a_star_of_four_relays() {
 }
 
 #[test]
+fn all_twelve_switches_under_churn() {
+    for seed in [1, 10] {
+        let bounds = Bounds { switch_p99_ms: Some(350.0), ..Bounds::default() };
+        good(&Scenario { compare: false, seed, ..scenario("switches", 60, 105, bounds) });
+    }
+}
+
+#[test]
 fn random_overlays_hold_the_promise() {
     let count = std::env::var("ROOMFUL_SEEDS").ok().and_then(|count| count.parse().ok()).unwrap_or(12);
     let bad: Vec<Report> =

@@ -91,6 +91,13 @@ function data(core, at, data, bytes) {
   const s = isOfRoom ? core.stream(data.stream, "room") : core.known(data.stream);
   if (s !== undefined) {
     if (isOfRoom) core.links.at(at).ends(s).has(data.seq + 1, core.now);
+    const stream = core.streams.at(s);
+    // Its HELLO, before the room was a mesh, did not name it, as it had said nothing.
+    const isUnheard = stream.kind === "room" && !stream.isNamed && !stream.hasBegun;
+    if (isUnheard && core.links.at(at).peer === data.stream.origin && !core.plan.relayed) {
+      stream.beginning = "anywhere";
+      stream.begin();
+    }
     const came = { data, frame: bytes };
     if (!isNews(core, at, s, data.seq)) {
       if (differs(core, s, data.seq, bytes)) throw forged();

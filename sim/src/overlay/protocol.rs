@@ -40,6 +40,11 @@ pub(super) trait Protocol: Sized {
     fn link_up(&mut self, now: Time, peer: MemberId, how: LinkUp, way: Micros);
     fn link_down(&mut self, now: Time, peer: MemberId);
     fn suspect(&mut self, _now: Time, _peer: MemberId) {}
+    /// A link is to go; whether it is of use still.
+    fn drain(&mut self, _now: Time, _peer: MemberId) -> bool {
+        false
+    }
+    fn drain_no_more(&mut self, _peer: MemberId) {}
     fn plan(&mut self, _now: Time, _plan: &Plan) {}
     fn gone(&mut self, _now: Time, _origin: MemberId) {}
     /// The application says something; whether it was taken.
@@ -95,6 +100,14 @@ impl Protocol for Ours {
 
     fn suspect(&mut self, now: Time, peer: MemberId) {
         self.courier.suspect(now, peer, true);
+    }
+
+    fn drain(&mut self, now: Time, peer: MemberId) -> bool {
+        self.courier.drain(now, peer)
+    }
+
+    fn drain_no_more(&mut self, peer: MemberId) {
+        self.courier.drain_no_more(peer);
     }
 
     fn plan(&mut self, now: Time, plan: &Plan) {

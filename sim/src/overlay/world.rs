@@ -109,6 +109,8 @@ pub(super) struct LinkEnd {
     pub(super) up: bool,
     /// When the last of what was sent from here arrives at the other end.
     pub(super) last: Time,
+    /// Until when it may stay, where it is to go.
+    draining: Option<Time>,
     weather: Weather,
 }
 
@@ -260,15 +262,18 @@ impl<'a, P: Protocol> World<'a, P> {
         self.queue.push(self.now + pause, Event::Enter);
     }
 
+    /// It says that it leaves when what it sent has arrived.
     fn leave(&mut self, member: u32) {
+        let mut flushed = self.now;
         for (_, link) in self.remove(member, State::Left) {
             let Some(end) = self.end_of(link, member) else { continue };
             let Link { ends, way, .. } = &mut self.links[link as usize];
             ends[end].up = false;
+            flushed = flushed.max(ends[end].last);
             let heard = ends[end].last.max(self.now + *way);
             self.queue.push(heard, Event::Close { link, end: 1 - end as u8, planned: false });
         }
-        self.tell_hub(member, News::Left(member));
+        self.queue.push(flushed + self.space.hub_way(member), Event::Hub(News::Left(member)));
     }
 
     fn crash(&mut self, member: u32) {
@@ -422,11 +427,22 @@ impl<'a, P: Protocol> World<'a, P> {
 
     fn close(&mut self, link: u32, end: u8, planned: bool) {
         let end = usize::from(end);
-        let Link { members, ends, way, .. } = &mut self.links[link as usize];
+        let Link { members, ends, .. } = &self.links[link as usize];
         let (this, peer) = (members[end], members[1 - end]);
-        if !ends[end].up || planned && self.hub.plan.linked(this, peer) {
+        if !ends[end].up {
             return;
         }
+        if planned && self.hub.plan.linked(this, peer) {
+            if self.links[link as usize].ends[end].draining.take().is_some() {
+                self.with(this, |machine, _| machine.drain_no_more(ids::id(peer)));
+            }
+            return;
+        }
+        if planned && self.drains(link, end) {
+            let look = self.now + limits::DRAIN_LOOK;
+            return self.queue.push(look, Event::Close { link, end: end as u8, planned });
+        }
+        let Link { ends, way, .. } = &mut self.links[link as usize];
         ends[end].up = false;
         let other_hears = ends[1 - end].up.then(|| ends[end].last.max(self.now + *way));
         let links = &mut self.members[this as usize].links;
@@ -443,6 +459,16 @@ impl<'a, P: Protocol> World<'a, P> {
             Some(at) => self.queue.push(at, Event::Close { link, end: 1 - end as u8, planned: false }),
             None => self.relink(this, peer),
         }
+    }
+
+    /// Whether a link that is to go is of use still.
+    fn drains(&mut self, link: u32, end: usize) -> bool {
+        let Link { members, ends, .. } = &mut self.links[link as usize];
+        let (this, peer) = (members[end], ids::id(members[1 - end]));
+        let until = *ends[end].draining.get_or_insert(self.now + limits::DRAIN_MAX);
+        let mut is_used = false;
+        self.with(this, |machine, now| is_used = now < until && machine.drain(now, peer));
+        is_used
     }
 
     /// Something arrives.

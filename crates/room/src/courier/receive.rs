@@ -226,7 +226,8 @@ impl Courier {
             let is_origin = self.links[at].peer == data.stream.origin;
             let stream = &mut self.streams[s];
             // Its HELLO, before the room was a mesh, did not name it, as it had said nothing.
-            if is_origin && !self.plan.relayed && !stream.is_named && !stream.has_begun() {
+            let is_unheard = stream.kind == Kind::Room && !stream.is_named && !stream.has_begun();
+            if is_unheard && is_origin && !self.plan.relayed {
                 stream.beginning = Beginning::Anywhere;
                 stream.begin();
             }

@@ -212,6 +212,26 @@ fn in_a_mesh_everybody_pushes_its_own_and_tells_nobody_else() {
 }
 
 #[test]
+fn who_had_said_nothing_before_the_room_became_a_mesh_is_heard_from_its_first_word_on() {
+    let mut net = Net::new(6);
+    for member in 1..=3 {
+        net.add(member).met_all();
+    }
+    for (a, b) in [(1, 2), (1, 3), (2, 3)] {
+        net.link(a, b, 10, false);
+    }
+    net.run(Micros::from_secs(1));
+    for member in 1..=3 {
+        let now = net.now;
+        net.node(member).courier.plan(now, Plan::default());
+    }
+    net.say(1, "first");
+    net.say(1, "second");
+    net.run(Micros::from_secs(1));
+    net.check(&[1]);
+}
+
+#[test]
 fn whoever_does_not_consume_holds_its_origin_back_and_nobody_else() {
     let mut net = Net::new(6);
     for member in 1..=3 {
